@@ -1,0 +1,76 @@
+"""Every failure that a user can cause or cure, as one family of exceptions.
+
+The decision hidden here: what a failure tells a person. Each error says what was
+wrong (with the value) and what to do about it, and renders as a single line, so the
+command line, the app and a log can all show it as it is.
+"""
+
+from __future__ import annotations
+
+
+class OsscarError(Exception):
+    """Base class: a problem stated in words, with a remedy.
+
+    Args:
+        problem: What was wrong, including the offending value; no trailing full stop.
+        remedy: What the user can do; a full sentence without its final full stop.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem = " ".join(problem.split())
+        self.remedy = " ".join(remedy.split())
+
+    def __str__(self) -> str:
+        """Return problem and remedy as one line."""
+        return f"{self.problem}. {self.remedy}."
+
+
+class SpecError(OsscarError, ValueError):
+    """A setting is outside its legal range or names something unknown."""
+
+
+class UnknownModelError(SpecError):
+    """No model family here knows this model."""
+
+
+class WeightsError(OsscarError):
+    """Weights are missing, unreadable, unsafe to read, not finite, or do not fit the model."""
+
+
+class DataError(OsscarError):
+    """Calibration or evaluation data is missing, unreadable, mislabelled or too small."""
+
+
+class NumericalError(OsscarError):
+    """A matrix that has to be positive definite is not, or a statistic is not finite."""
+
+
+class OutputError(OsscarError):
+    """The result cannot be written where it was asked for."""
+
+
+class MissingDependencyError(OsscarError):
+    """An optional package is needed for this request and is not installed."""
+
+
+class Cancelled(OsscarError):  # noqa: N818 - a decision of the user, not an error
+    """The user stopped the work; nothing partial is left behind."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was cancelled", "Start it again when you want the result")
+
+
+def unknown_name(kind: str, got: str, known: tuple[str, ...]) -> SpecError:
+    """Return the error for a name that is not in ``known``, suggesting near ones.
+
+    Args:
+        kind: What the name should have been, such as ``"method"``.
+        got: The name as the user wrote it.
+        known: All legal names.
+    """
+    import difflib
+
+    near = difflib.get_close_matches(got, known, n=1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    return SpecError(f"unknown {kind} '{got}'", f"{hint}Choose from: {', '.join(known)}")

@@ -1,0 +1,314 @@
+"""The import rules: who may know whom, and where heavy or foreign libraries may appear.
+
+The imports are read from the source. Those inside functions count as well, those under
+``if TYPE_CHECKING`` do not, since they never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = "osscar_core"
+
+# What each part of the package may import of the others. A part is a module or a
+# subpackage directly below the root; all may import the parts in BASE.
+BASE = {"errors", "records", "progress", "storage"}
+LIBRARY = {
+    "adapters",
+    "calibration",
+    "catalogue",
+    "datasets",
+    "evaluation",
+    "models",
+    "networks",
+    "pruner",
+    "solver",
+    "surgery",
+}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "storage": set(),
+    "progress": {"errors"},
+    "records": {"errors"},
+    "solver": {"errors", "records"},
+    "networks": {"errors"},
+    "catalogue": {"records", "errors"},
+    "adapters": {"records", "errors"},
+    "surgery": {"adapters", *BASE},
+    "datasets": BASE,
+    "calibration": {"adapters", "solver", "surgery", *BASE},
+    "models": {"adapters", "surgery", "networks", "catalogue", *BASE},
+    "evaluation": {"datasets", "models", "networks", *BASE},
+    "pruner": (LIBRARY - {"pruner"}) | BASE,
+    "sweep": {"pruner", "evaluation", "models", *BASE},
+    "doctor": {"catalogue", *BASE},
+    "figures": BASE,
+    "studio": LIBRARY | {"figures", "sweep", "doctor"} | BASE,
+    "cli": LIBRARY | {"sweep", "doctor"} | BASE,
+    "__main__": {"cli"},
+}
+HEAVY = {"torch", "torchvision", "transformers", "accelerate", "datasets", "gguf"}
+PAGE_PARTS = {"studio", "figures", "records", "errors"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the dotted module, the line, and whether it runs at import time."""
+
+    module: str
+    line: int
+    is_eager: bool
+
+
+def _module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {_module_of(path): path for path in sorted((ROOT / CORE).rglob("*.py"))}
+SCREENS = {
+    _module_of(path): path
+    for path in [*ROOT.glob("app.py"), *sorted((ROOT / "pages").glob("*.py"))]
+}
+
+
+def _is_type_checking(node: ast.If) -> bool:
+    return ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def _imports(tree: ast.AST, *, eager: bool = True) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and _is_type_checking(node):
+            for other in node.orelse:
+                yield from _imports(other, eager=eager)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, eager)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield Import(full if full in SOURCES else base, node.lineno, eager)
+        else:
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _imports(node, eager=eager and not is_function)
+
+
+def _read(path: Path) -> tuple[Import, ...]:
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf8"), str(path))))
+
+
+IMPORTS = {module: _read(path) for module, path in {**SOURCES, **SCREENS}.items()}
+
+
+def _part(module: str) -> str:
+    pieces = module.split(".")
+    return pieces[1] if len(pieces) > 1 else CORE
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _closure(start: str, *, eager_only: bool) -> dict[str, tuple[str, ...]]:
+    """Return all modules that ``start`` imports, with the chain that leads to each.
+
+    Importing ``a.b.c`` also runs ``a`` and ``a.b``.
+    """
+    chains: dict[str, tuple[str, ...]] = {start: (start,)}
+    queue = [start]
+    while queue:
+        module = queue.pop()
+        for found in IMPORTS.get(module, ()):
+            if eager_only and not found.is_eager:
+                continue
+            pieces = found.module.split(".")
+            for length in range(1, len(pieces) + 1):
+                name = ".".join(pieces[:length])
+                if name not in chains:
+                    chains[name] = (*chains[module], name)
+                    queue.append(name)
+    return chains
+
+
+def _core_edges(module: str) -> Iterator[Import]:
+    return (found for found in IMPORTS[module] if _top(found.module) == CORE)
+
+
+def test_every_part_has_its_rule() -> None:
+    parts = {_part(module) for module in SOURCES} - {CORE}
+    assert parts <= set(ALLOWED), f"add a rule for {sorted(parts - set(ALLOWED))}"
+
+
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_imports_follow_the_design(module: str) -> None:
+    part = _part(module)
+    allowed = {part, *ALLOWED.get(part, set())}
+    wrong = [
+        f"{module}:{found.line} imports {found.module}"
+        for found in _core_edges(module)
+        if part != CORE and _part(found.module) not in {*allowed, CORE}
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_package_root_lends_only_its_version(module: str) -> None:
+    """Its lazy names would be a hidden way around the rules above."""
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf8"))
+    lent = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == CORE
+        for alias in node.names
+        if f"{CORE}.{alias.name}" not in SOURCES
+    }
+    assert lent <= {"__version__"}
+
+
+def test_families_do_not_know_each_other() -> None:
+    families = [m for m in SOURCES if m.startswith(f"{CORE}.adapters.") and not m.endswith(".base")]
+    assert len(families) >= 3
+    for module in families:
+        others = {f.module for f in _core_edges(module) if _part(f.module) == "adapters"}
+        assert others <= {f"{CORE}.adapters.base"}, module
+
+
+def test_calibration_and_surgery_know_no_family() -> None:
+    for module in (f"{CORE}.calibration", f"{CORE}.surgery"):
+        named = {found.module for found in _core_edges(module) if _part(found.module) == "adapters"}
+        assert named <= {f"{CORE}.adapters.base"}
+    solver = {f.module for f in _core_edges(f"{CORE}.calibration") if _part(f.module) == "solver"}
+    assert solver <= {f"{CORE}.solver.problem"}
+
+
+def test_no_cycles_between_modules() -> None:
+    """Checked on the imports that run at import time, package ``__init__`` files left out.
+
+    Importing a submodule always runs its package first, which no rule here can change.
+    """
+    graph = {
+        module: {f.module for f in _core_edges(module) if f.is_eager and f.module in SOURCES}
+        for module in SOURCES
+    }
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path, module))
+        if module not in done:
+            for other in graph[module] - {CORE, module}:
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_streamlit_stays_in_the_app() -> None:
+    users = {m for m in IMPORTS if any(_top(f.module) == "streamlit" for f in IMPORTS[m])}
+    assert users, "the app uses streamlit somewhere"
+    stray = {m for m in users if m not in SCREENS and not m.startswith(f"{CORE}.studio")}
+    assert stray == set()
+
+
+def test_solver_is_linear_algebra_only() -> None:
+    used: set[str] = set()
+    for module, path in SOURCES.items():
+        if _part(module) == "solver":
+            tree = ast.parse(path.read_text(encoding="utf8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    used |= {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    used |= {f"{node.module}.{alias.name}" for alias in node.names}
+                elif isinstance(node, ast.Attribute):
+                    used.add(ast.unparse(node))
+    assert any(name.startswith("torch") for name in used)
+    assert {name for name in used if name == "torch.nn" or name.startswith("torch.nn.")} == set()
+    assert {_top(name) for name in used} & (HEAVY - {"torch"}) == set()
+
+
+@pytest.mark.parametrize("screen", sorted(SCREENS))
+def test_screens_import_the_public_face_only(screen: str) -> None:
+    parts = {_part(found.module) for found in _core_edges(screen)}
+    assert parts <= {CORE, *PAGE_PARTS}
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(
+        {*SCREENS}
+        | {
+            m
+            for m in SOURCES
+            if m.startswith(f"{CORE}.studio") and not m.startswith(f"{CORE}.studio.worker")
+        }
+    ),
+)
+def test_app_process_never_reaches_torch(module: str) -> None:
+    """Not even through an import inside a function: the model work is the worker's."""
+    chains = _closure(module, eager_only=False)
+    reached = [" -> ".join(chain) for name, chain in chains.items() if name in HEAVY]
+    assert reached == []
+
+
+@pytest.mark.parametrize("module", [CORE, f"{CORE}.__main__", f"{CORE}.cli", f"{CORE}.catalogue"])
+def test_light_modules_start_light(module: str) -> None:
+    chains = _closure(module, eager_only=True)
+    slow = HEAVY | {"numpy", "pandas", "pyarrow", "plotly", "streamlit", "tqdm"}
+    reached = [" -> ".join(chain) for name, chain in chains.items() if name in slow]
+    assert reached == []
+
+
+def test_app_has_at_least_two_screens() -> None:
+    assert "app" in SCREENS
+    assert len(SCREENS) >= 2
+
+
+@pytest.mark.parametrize("screen", sorted(SCREENS))
+def test_every_screen_calls_frame_first(screen: str) -> None:
+    """A deep link runs a page without ``app.py``, so each has to set up the frame itself."""
+    tree = ast.parse(SCREENS[screen].read_text(encoding="utf8"))
+    harmless = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    statements = [
+        node
+        for node in tree.body
+        if not isinstance(node, harmless)
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        and not (isinstance(node, ast.If) and _is_type_checking(node))
+    ]
+    first = statements[0]
+    value = getattr(first, "value", None)
+    assert isinstance(first, ast.Expr | ast.Assign)
+    assert isinstance(value, ast.Call)
+    assert ast.unparse(value.func).rpartition(".")[2] == "frame"
+
+
+def _modules_after(code: str) -> set[str]:
+    script = f"import json, sys\n{code}\nsys.stderr.write(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return {_top(name) for name in json.loads(result.stderr)}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import osscar_core; osscar_core.PruneSpec; osscar_core.OsscarError",
+        "from osscar_core.cli import main; assert main(['models', '--json']) == 0",
+    ],
+)
+def test_light_paths_import_nothing_heavy(code: str) -> None:
+    loaded = _modules_after(code)
+    assert CORE in loaded
+    assert loaded & (HEAVY | {"numpy", "pandas", "streamlit"}) == set()
