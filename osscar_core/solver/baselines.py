@@ -1,0 +1,129 @@
+"""The methods that OSSCAR is compared with, as their authors describe them.
+
+The decision hidden here: what each baseline ranks groups by and whether it touches the
+weights that stay. None of them shares code with `elimination`, so `eliminate_naively`
+also serves as its check.
+
+References:
+    Wanda: M. Sun et al., arXiv 2306.11695, summed over a group ("Wanda-sp").
+    FLAP: Y. An et al., arXiv 2312.11983, fluctuation metric and bias compensation.
+    ZipLM: E. Kurtic et al., arXiv 2302.04089, structured OBS, one group at a time.
+    OSSCAR: X. Meng et al., arXiv 2403.12983, several groups at a time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from osscar_core.solver.problem import LayerProblem, cholesky, not_positive_definite
+
+
+def random_support(problem: LayerProblem, keep: int, seed: int) -> Tensor:
+    """Return ``keep`` groups drawn at random, the same ones on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(problem.groups, generator=generator)
+    return order[:keep].sort().values.to(problem.H.device)
+
+
+def magnitude_scores(problem: LayerProblem) -> Tensor:
+    """Return the sum of squared dense weights of each group, (groups,)."""
+    return _per_group(problem, problem.W0.square().sum(1))
+
+
+def wanda_scores(problem: LayerProblem) -> Tensor:
+    """Return ``sum |W_ij| sqrt(E x_i^2)`` of each group, (groups,)."""
+    norms = problem.statistics.gram.diagonal().clamp(min=0.0).sqrt()
+    return _per_group(problem, problem.W0.abs().sum(1) * norms)
+
+
+def flap_scores(problem: LayerProblem) -> Tensor:
+    """Return the fluctuation ``sum Var(x_i) |W_i|^2`` of each group, (groups,)."""
+    raw = problem.statistics
+    variance = (raw.gram.diagonal() - raw.mean_x.square()).clamp(min=0.0)
+    return _per_group(problem, variance * problem.W0.square().sum(1))
+
+
+def flap_bias_change(problem: LayerProblem, support: Tensor) -> Tensor:
+    """Return the mean output of the removed features, ``mean(X_R) W0_R``, (m,)."""
+    removed = torch.ones(problem.groups, dtype=torch.bool, device=problem.H.device)
+    removed[support] = False
+    index = problem.feature_index(removed.nonzero().view(-1))
+    return problem.statistics.mean_x[index] @ problem.W0[index]
+
+
+def highest(scores: Tensor, keep: int) -> Tensor:
+    """Return the ascending indices of the ``keep`` highest scores, ties to the lowest."""
+    return scores.sort(descending=True, stable=True).indices[:keep].sort().values
+
+
+def eliminate_naively(
+    problem: LayerProblem, keep: int, *, at_once: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Eliminate with dense updates of the inverse hessian and the weights at every step.
+
+    Each step removes the ``at_once`` groups that are cheapest at the current state, by
+    ``1/2 tr(W_j^T P_jj^-1 W_j)``, and applies the block inverse formula. With one group
+    at a time this is ZipLM's elimination, with several the published OSSCAR's.
+
+    Args:
+        problem: The layer's problem.
+        keep: Groups that stay.
+        at_once: Groups removed per step; the last step may remove fewer.
+
+    Returns:
+        The order of removal, (groups - keep,) int64, and the rise of f in each step,
+        (steps,) float64.
+
+    Raises:
+        NumericalError: The hessian is not positive definite to working precision.
+    """
+    g = problem.width
+    P = torch.cholesky_inverse(cholesky(problem.H, problem.damping))
+    W = P @ problem.weighted(problem.G)
+    alive = torch.ones(problem.groups, dtype=torch.bool, device=P.device)
+    left = problem.groups
+    order, rises = [], []
+    while left > keep:
+        prices = _prices(P, W, g)
+        if not bool((prices[alive].isfinite() & (prices[alive] >= 0)).all()):
+            raise not_positive_definite(problem.damping)
+        count = min(at_once, left - keep)
+        chosen = torch.where(alive, prices, torch.inf).sort(stable=True).indices[:count]
+        gone = problem.feature_index(chosen)
+        columns = P[:, gone]
+        block = columns[gone]
+        rises.append(0.5 * (W[gone] * torch.linalg.solve(block, W[gone])).sum())
+        lift = torch.linalg.solve(block, columns.T).T  # P[:, J] P_JJ^-1
+        W.addmm_(lift, W[gone], alpha=-1)
+        P.addmm_(lift, columns.T, alpha=-1)
+        # What is gone stays in place, decoupled from the rest.
+        P[gone] = 0
+        P[:, gone] = 0
+        P[gone, gone] = 1
+        W[gone] = 0
+        alive[chosen] = False
+        order.append(chosen)
+        left -= count
+    if not order:
+        return torch.empty(0, dtype=torch.int64, device=P.device), P.new_empty(0)
+    return torch.cat(order), torch.stack(rises)
+
+
+def paper_batch(groups: int) -> int:
+    """Return how many groups the published recipe removes per step."""
+    return min(10, max(1, groups // 64))
+
+
+def _prices(P: Tensor, W: Tensor, g: int) -> Tensor:
+    """Return ``1/2 tr(W_j^T P_jj^-1 W_j)`` of each group; at least 0 in a sound state."""
+    if g == 1:
+        return 0.5 * W.square().sum(1) / P.diagonal()
+    blocks = torch.stack([P[j : j + g, j : j + g] for j in range(0, P.shape[0], g)])
+    rows = W.view(-1, g, W.shape[1])
+    prices: Tensor = 0.5 * (rows * torch.linalg.solve(blocks, rows)).sum((1, 2))
+    return prices
+
+
+def _per_group(problem: LayerProblem, per_feature: Tensor) -> Tensor:
+    return per_feature.view(problem.groups, problem.width).sum(1)

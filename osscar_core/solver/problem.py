@@ -1,0 +1,380 @@
+"""One layer's pruning problem, its exact re-fit, and what a solution is worth.
+
+The decision hidden here: how second-order statistics become a well-posed problem
+(damping, centring, output weights) and how error is measured. Everything is float64.
+
+Notation (rows are calibration samples, features first):
+
+- ``gram = X^T X / N`` and ``cross = X^T Y / N``, both undamped; ``Y`` never contains
+  the consumer's own bias.
+- ``ridge = damping * mean(diag(gram_c))`` where ``_c`` marks the centred statistics
+  when an intercept is fitted and the plain ones otherwise.
+- ``H = gram_c + ridge I`` and ``G = cross_c + ridge W0``: the ridge pulls to the dense
+  weights.
+- With the weights solved out, a support S costs ``f(S) = -1/2 tr(s G_S^T H_SS^-1 G_S s)``
+  where ``s`` holds the output weights.
+
+Reference: X. Meng et al., "OSSCAR: One-Shot Structured Pruning in Vision and Language
+Models with Combinatorial Optimization", ICML 2024 (arXiv 2403.12983).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from osscar_core.errors import NumericalError, SpecError
+
+# Centring leaves rounding noise of about this size on the diagonal of constant features.
+_CENTRING_NOISE = 1e-12
+_SAFE_DAMPING = 1e-2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """Sums over the calibration rows of one unit, divided by their number.
+
+    Attributes:
+        count: Number of rows N.
+        gram: ``X^T X / N``, (p, p) float64, symmetric.
+        cross: ``X^T Y / N``, (p, m) float64.
+        mean_x: ``mean(X)``, (p,) float64.
+        mean_y: ``mean(Y)``, (m,) float64.
+        power_y: ``mean(Y^2)`` per output, (m,) float64.
+    """
+
+    count: int
+    gram: Tensor
+    cross: Tensor
+    mean_x: Tensor
+    mean_y: Tensor
+    power_y: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerProblem:
+    """Choose ``keep`` of ``groups`` groups of input features and re-fit the weights.
+
+    Build one with `LayerProblem.build`, which checks shapes and finiteness.
+
+    Attributes:
+        statistics: The raw statistics, for error and for baselines.
+        H: Damped hessian, (p, p) float64.
+        G: Damped right-hand side, (p, m) float64.
+        W0: Dense weights, input features first, (p, m) float64.
+        groups: Number of groups; group ``j`` owns features ``[j g, (j+1) g)``.
+        intercept: Whether the bias is re-fitted too (statistics were centred).
+        output_weights: Importance ``s`` of each output, (m,) float64, or ``None``.
+        damping: The relative ridge that ``H`` and ``G`` contain.
+    """
+
+    statistics: Statistics
+    H: Tensor
+    G: Tensor
+    W0: Tensor
+    groups: int
+    intercept: bool
+    output_weights: Tensor | None
+    damping: float = 0.0
+
+    @classmethod
+    def build(
+        cls,
+        statistics: Statistics,
+        W0: Tensor,
+        groups: int,
+        *,
+        damping: float,
+        intercept: bool,
+        output_weights: Tensor | None = None,
+    ) -> LayerProblem:
+        """Damp and centre the statistics.
+
+        A layer whose inputs never vary has no scale of its own; its ridge is then
+        relative to the inputs' mean square, and to 1 where that is zero too.
+
+        Args:
+            statistics: Raw statistics, all on one device, which the problem stays on.
+            W0: Dense weights, (p, m), any floating-point type and device.
+            groups: Number of equally wide groups that the p features form.
+            damping: Ridge relative to the mean of the gram's diagonal, at least 0.
+            intercept: Whether the re-fit may change the bias.
+            output_weights: Importance of each output, (m,); ``None`` for equal ones.
+
+        Raises:
+            SpecError: Shapes disagree, or ``groups`` or ``damping`` is out of range.
+            NumericalError: A statistic or a weight is not finite.
+        """
+        _check_shapes(statistics, W0, groups, output_weights)
+        if not math.isfinite(damping) or damping < 0:
+            raise SpecError(f"damping is {damping}", "It must be finite and at least 0")
+        raw = _as_float64(statistics)
+        device = raw.gram.device
+        W0 = W0.detach().to(device=device, dtype=torch.float64)
+        scale = (
+            None
+            if output_weights is None
+            else output_weights.detach().to(device=device, dtype=torch.float64)
+        )
+        named = {"gram": raw.gram, "cross": raw.cross, "mean of the inputs": raw.mean_x}
+        named |= {"mean of the targets": raw.mean_y, "power of the targets": raw.power_y}
+        named |= {"dense weights": W0}
+        if scale is not None:
+            named["output weights"] = scale
+        _check_finite(named)
+
+        H, G = raw.gram.clone(), raw.cross.clone()
+        if intercept:
+            H.addr_(raw.mean_x, raw.mean_x, alpha=-1)
+            G.addr_(raw.mean_x, raw.mean_y, alpha=-1)
+        spread = float(H.diagonal().mean())
+        power = float(raw.gram.diagonal().mean())
+        if spread <= _CENTRING_NOISE * power:
+            spread = power if power > 0 else 1.0
+        ridge = damping * spread
+        H.diagonal().add_(ridge)
+        G.add_(W0, alpha=ridge)
+        return cls(raw, H, G, W0, groups, intercept, scale, damping)
+
+    @property
+    def features(self) -> int:
+        """Number of input features p."""
+        return self.H.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Features per group g."""
+        return self.features // self.groups
+
+    def feature_index(self, support: Tensor) -> Tensor:
+        """Return the features of the groups in ``support``, (k,) -> (k g,) int64."""
+        offsets = torch.arange(self.width, device=support.device)
+        return (support[:, None] * self.width + offsets).reshape(-1)
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """Return ``values`` (n, m) with each output scaled by its importance."""
+        return values if self.output_weights is None else values * self.output_weights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """The groups that stay and the weights on them.
+
+    Attributes:
+        support: Ascending indices of the kept groups, (k,) int64.
+        W: Weights of the kept features, (k g, m) float64, input features first.
+        bias_change: What to add to the consumer's bias, (m,) float64, or ``None``
+            to leave it.
+        objective: ``1/2 tr(s W^T H_SS W s) - tr(s W^T G_S s)`` at these weights, which
+            for re-fitted weights is f(S); lower is better.
+        relative_error: Undamped mean squared output error over the target's mean
+            square, at least 0.
+        swaps: Accepted swaps of the local search.
+    """
+
+    support: Tensor
+    W: Tensor
+    bias_change: Tensor | None
+    objective: float
+    relative_error: float
+    swaps: int
+
+
+def cholesky(matrix: Tensor, damping: float) -> Tensor:
+    """Return the lower Cholesky factor of a symmetric positive definite matrix.
+
+    A pivot that is nothing but rounding error counts as not positive: an inverse made
+    from it would be silently wrong.
+
+    Args:
+        matrix: (n, n) float64.
+        damping: The damping in use, from which a larger one is proposed.
+
+    Raises:
+        NumericalError: The matrix is not positive definite to working precision.
+    """
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    diagonal = matrix.diagonal()
+    noise = 8 * matrix.shape[0] * torch.finfo(matrix.dtype).eps
+    sound = (factor.diagonal().square() > noise * diagonal.abs()).all() & (info == 0)
+    if not bool(sound):
+        raise not_positive_definite(damping)
+    lower: Tensor = factor
+    return lower
+
+
+def not_positive_definite(damping: float) -> NumericalError:
+    """Return the error for a hessian that cannot be inverted with this damping."""
+    proposal = max(_SAFE_DAMPING, 10 * damping)
+    return NumericalError(
+        f"the layer's hessian is not positive definite with damping {damping:g}",
+        f"Raise the damping, for example to {proposal:g}, or calibrate on more data",
+    )
+
+
+def refit(problem: LayerProblem, support: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Solve for the best weights on a support: ``H_SS W = G_S``.
+
+    Args:
+        problem: The layer's problem.
+        support: Ascending group indices, (k,) int64.
+
+    Returns:
+        The weights, (k g, m) float64, and with an intercept the change of the bias,
+        ``mean(Y) - mean(X_S) W``, (m,) float64, else ``None``.
+
+    Raises:
+        SpecError: The support is not a non-empty ascending set of groups.
+        NumericalError: The hessian on the support is not positive definite.
+    """
+    index = _support_features(problem, support)
+    factor = cholesky(problem.H[index[:, None], index], problem.damping)
+    W = torch.cholesky_solve(problem.G[index], factor)
+    if not problem.intercept:
+        return W, None
+    raw = problem.statistics
+    return W, raw.mean_y - raw.mean_x[index] @ W
+
+
+def objective(problem: LayerProblem, support: Tensor) -> float:
+    """Return ``f(S) = -1/2 tr(s G_S^T H_SS^-1 G_S s)`` from a fresh factorisation.
+
+    Args:
+        problem: The layer's problem.
+        support: Ascending group indices, (k,) int64.
+
+    Raises:
+        SpecError: The support is not a non-empty ascending set of groups.
+        NumericalError: The hessian on the support is not positive definite.
+    """
+    index = _support_features(problem, support)
+    factor = cholesky(problem.H[index[:, None], index], problem.damping)
+    whitened = torch.linalg.solve_triangular(
+        factor, problem.weighted(problem.G[index]), upper=False
+    )
+    return -0.5 * float(whitened.square().sum())
+
+
+def quadratic(problem: LayerProblem, support: Tensor, W: Tensor) -> float:
+    """Return ``1/2 tr(s W^T H_SS W s) - tr(s W^T G_S s)`` at given weights.
+
+    Args:
+        problem: The layer's problem.
+        support: Ascending group indices, (k,) int64.
+        W: Weights on the support, (k g, m) float64.
+    """
+    index = _support_features(problem, support)
+    weighted = problem.weighted(W)
+    curvature = (weighted * (problem.H[index[:, None], index] @ weighted)).sum()
+    return float(0.5 * curvature - (weighted * problem.weighted(problem.G[index])).sum())
+
+
+def relative_error(
+    problem: LayerProblem, support: Tensor, W: Tensor, bias_change: Tensor | None
+) -> float:
+    """Return ``E|Y - X_S W - b|^2 / E|Y|^2`` on the raw, undamped statistics.
+
+    Output weights play no part. A target that is zero everywhere gives 0 when it is
+    met and infinity when it is not.
+
+    Args:
+        problem: The layer's problem.
+        support: Ascending group indices, (k,) int64.
+        W: Weights on the support, (k g, m) float64.
+        bias_change: Change of the bias b, (m,), or ``None`` for none.
+    """
+    index = _support_features(problem, support)
+    raw = problem.statistics
+    power = float(raw.power_y.sum())
+    quadratic_term = (W * (raw.gram[index[:, None], index] @ W)).sum()
+    error = quadratic_term - 2 * (W * raw.cross[index]).sum()
+    if bias_change is not None:
+        predicted_mean = raw.mean_x[index] @ W
+        error = error + (bias_change * (bias_change + 2 * (predicted_mean - raw.mean_y))).sum()
+    excess = max(0.0, power + float(error))
+    if excess == 0.0:
+        return 0.0
+    return excess / power if power > 0 else math.inf
+
+
+def check_support(problem: LayerProblem, support: Tensor) -> None:
+    """Raise `SpecError` unless ``support`` is a non-empty ascending set of groups."""
+    if support.dim() != 1 or support.dtype != torch.int64 or support.numel() == 0:
+        raise SpecError(
+            f"a support has shape {tuple(support.shape)} and type {support.dtype}",
+            "It must be a non-empty one-dimensional int64 tensor",
+        )
+    legal = (support[0] >= 0) & (support[-1] < problem.groups) & (support.diff() > 0).all()
+    if not bool(legal):
+        raise SpecError(
+            f"a support of {support.numel()} groups is not ascending within the layer",
+            f"Its indices must ascend, be unique and lie in [0, {problem.groups})",
+        )
+
+
+def _support_features(problem: LayerProblem, support: Tensor) -> Tensor:
+    check_support(problem, support)
+    return problem.feature_index(support.to(problem.H.device))
+
+
+def _check_shapes(
+    statistics: Statistics, W0: Tensor, groups: int, output_weights: Tensor | None
+) -> None:
+    if W0.dim() != 2 or 0 in W0.shape:
+        raise SpecError(
+            f"the dense weights have shape {tuple(W0.shape)}",
+            "They must be a non-empty matrix, input features first",
+        )
+    p, m = W0.shape
+    expected = {
+        "gram": (statistics.gram, (p, p)),
+        "cross": (statistics.cross, (p, m)),
+        "mean_x": (statistics.mean_x, (p,)),
+        "mean_y": (statistics.mean_y, (m,)),
+        "power_y": (statistics.power_y, (m,)),
+    }
+    if output_weights is not None:
+        expected["output_weights"] = (output_weights, (m,))
+    for name, (value, shape) in expected.items():
+        if tuple(value.shape) != shape:
+            raise SpecError(
+                f"{name} has shape {tuple(value.shape)}",
+                f"With dense weights of shape {(p, m)} it must be {shape}",
+            )
+    if groups < 1 or p % groups:
+        raise SpecError(
+            f"{p} features cannot form {groups} groups",
+            "The number of groups must divide the number of features",
+        )
+    if statistics.count < 1:
+        raise SpecError(
+            f"the statistics rest on {statistics.count} rows", "Calibrate on at least one"
+        )
+
+
+def _as_float64(statistics: Statistics) -> Statistics:
+    return Statistics(
+        statistics.count,
+        *(
+            value.detach().to(torch.float64)
+            for value in (
+                statistics.gram,
+                statistics.cross,
+                statistics.mean_x,
+                statistics.mean_y,
+                statistics.power_y,
+            )
+        ),
+    )
+
+
+def _check_finite(named: dict[str, Tensor]) -> None:
+    for name, value in named.items():
+        if not bool(torch.isfinite(value).all()):
+            raise NumericalError(
+                f"the layer's {name} is not finite",
+                "Check the weights and the calibration data, or run the model in float32",
+            )
