@@ -1,0 +1,76 @@
+"""Llama and its close relatives, as `transformers` builds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from osscar_core.adapters.base import Adapter, Producer, Tap, Unit, derives_from
+from osscar_core.records import Structure
+
+_CLASSES = (
+    "transformers.models.llama.modeling_llama.LlamaForCausalLM",
+    "transformers.models.mistral.modeling_mistral.MistralForCausalLM",
+    "transformers.models.qwen2.modeling_qwen2.Qwen2ForCausalLM",
+)
+_LAYERS = "model.layers"
+
+
+class LlamaAdapter(Adapter):
+    """Attention heads and feed-forward neurons of Llama, Mistral and Qwen2.
+
+    A group of heads is one key-value head with all query heads that read it, so the
+    ratio between the two, which the attention code relies on, never changes.
+    """
+
+    family = "llama"
+    task = "text"
+    structures = (Structure.HEADS, Structure.NEURONS)
+
+    @staticmethod
+    def matches(model: nn.Module) -> bool:
+        """Return whether this is one of the causal language models named above."""
+        return derives_from(model, *_CLASSES)
+
+    @staticmethod
+    def blocks(model: nn.Module) -> tuple[str, ...]:
+        """Return the decoder layers."""
+        layers: Any = model.get_submodule(_LAYERS)
+        return tuple(f"{_LAYERS}.{index}" for index in range(len(layers)))
+
+    @staticmethod
+    def units(model: nn.Module) -> tuple[Unit, ...]:
+        """Return heads and neurons of each layer."""
+        return tuple(
+            unit for path in LlamaAdapter.blocks(model) for unit in _layer_units(model, path)
+        )
+
+
+def _layer_units(model: nn.Module, path: str) -> tuple[Unit, Unit]:
+    layer: Any = model.get_submodule(path)
+    head_dim = layer.self_attn.head_dim
+    queries = layer.self_attn.num_key_value_groups * head_dim
+    heads = Unit(
+        structure=Structure.HEADS,
+        block=path,
+        consumer=f"{path}.self_attn.o_proj",
+        producers=(
+            Producer(f"{path}.self_attn.q_proj", queries),
+            Producer(f"{path}.self_attn.k_proj", head_dim),
+            Producer(f"{path}.self_attn.v_proj", head_dim),
+        ),
+        groups=layer.self_attn.o_proj.in_features // queries,
+        width=queries,
+        stream=Tap(f"{path}.input_layernorm", "input"),
+    )
+    neurons = Unit(
+        structure=Structure.NEURONS,
+        block=path,
+        consumer=f"{path}.mlp.down_proj",
+        producers=(Producer(f"{path}.mlp.gate_proj"), Producer(f"{path}.mlp.up_proj")),
+        groups=layer.mlp.down_proj.in_features,
+        width=1,
+        stream=Tap(f"{path}.post_attention_layernorm", "input"),
+    )
+    return heads, neurons

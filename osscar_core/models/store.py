@@ -1,0 +1,286 @@
+"""Writes a pruned model to a directory, and reads it back.
+
+The decision hidden here: what lies in that directory (``model.safetensors``,
+``plan.json`` and, for text, configuration and tokenizer), and how it comes into being
+as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import secrets
+import shutil
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor, nn
+
+from osscar_core.adapters import find_adapter
+from osscar_core.errors import NumericalError, OutputError, SpecError, WeightsError, unknown_name
+from osscar_core.models.images import ARCHITECTURES, finished, skeleton
+from osscar_core.models.loaded import LoadedModel, Precision, requested_dtype
+from osscar_core.models.text import load_config, load_tokenizer, text_skeleton
+from osscar_core.models.weights import fill_, is_finite, read_state, sha256, unique_tensors
+from osscar_core.records import Plan, from_json, to_json
+from osscar_core.surgery import reshape_
+
+PLAN_FILE = "plan.json"
+WEIGHTS_FILE = "model.safetensors"
+_GENERATION_FILE = "generation_config.json"
+
+# Order and names of types in a safetensors file: tensors are laid out by falling
+# alignment, then by name.
+_TYPE_NAMES = {
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_TYPE_ORDER = tuple(_TYPE_NAMES)
+_ALIGNMENT = 8
+
+
+def check_output(out: Path) -> None:
+    """Check, before any work, that a directory can be made at ``out``.
+
+    Raises:
+        OutputError: Something is there already, or the place cannot be written.
+    """
+    if out.is_dir():
+        if any(out.iterdir()):
+            raise OutputError(f"{out} is not empty", "Choose a new directory; nothing is replaced")
+    elif out.exists() or out.is_symlink():
+        raise OutputError(f"{out} is a file", "Choose a new directory")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(f"{above} cannot be written to", "Choose another place")
+
+
+def save_pruned(loaded: LoadedModel, plan: Plan, out: Path) -> int:
+    """Write a model and its plan as a directory that `load_model` reads.
+
+    The directory appears complete or not at all: it is written beside ``out`` under
+    another name and renamed at the end.
+
+    Args:
+        loaded: The pruned model.
+        plan: What was removed, with its origin.
+        out: Directory to make; it must not exist or be empty.
+
+    Returns:
+        Bytes of the weights file.
+
+    Raises:
+        OutputError: ``out`` is taken, cannot be written, or the disk is full.
+        NumericalError: A weight does not fit the type in which it is to be stored.
+    """
+    check_output(out)
+    with _made_whole(out) as folder:
+        with (folder / WEIGHTS_FILE).open("wb") as file:
+            size = _write_tensors(loaded.module, loaded.dtype, file)
+            _sync(file)
+        if loaded.task == "text":
+            _write_text_files(loaded, folder)
+        with (folder / PLAN_FILE).open("wb") as file:
+            file.write(to_json(plan, indent=2).encode() + b"\n")
+            _sync(file)
+    return size
+
+
+def state_bytes(module: nn.Module, dtype: torch.dtype | None = None) -> int:
+    """Return the size of the weights file that `save_pruned` would write.
+
+    Args:
+        module: The model.
+        dtype: Floating-point type of the file; ``None`` for the tensors' own types.
+    """
+    layout = _Layout.of(module, dtype)
+    return len(layout.header) + layout.data_bytes
+
+
+def load_pruned(
+    folder: Path, *, name: str, dtype: str, device: torch.device, trust_remote_code: bool
+) -> LoadedModel:
+    """Rebuild a model written by `save_pruned`, without the original weights.
+
+    Args:
+        folder: The directory.
+        name: How the user called it.
+        dtype: Floating-point type, or ``auto`` for the stored one.
+        device: Where forward passes will run.
+        trust_remote_code: Allow code that came with the dense model to run.
+
+    Raises:
+        SpecError: The plan is damaged or names an unknown model.
+        WeightsError: The weights are damaged or do not fit the plan.
+    """
+    try:
+        plan = from_json(Plan, (folder / PLAN_FILE).read_bytes())
+    except OSError as error:
+        raise WeightsError(
+            f"{folder / PLAN_FILE} cannot be read ({error.strerror})", "Copy the directory again"
+        ) from error
+    stored = requested_dtype(plan.dtype)
+    if stored is None:
+        raise SpecError(f"the plan's dtype is '{plan.dtype}'", "Make the model again")
+    precision = Precision.choose(dtype, stored, device)
+    module, tokenizer = _dense_skeleton(folder, plan, trust_remote_code)
+    adapter = find_adapter(module)
+    reshape_(module, adapter, plan.units)
+    path = folder / WEIGHTS_FILE
+    fill_(module, read_state(path), path, precision.compute)
+    if tokenizer is not _NO_TEXT:
+        _complete_text_(module, folder, precision.compute)
+    return LoadedModel(
+        module=finished(module),
+        adapter=adapter,
+        source=replace(
+            plan.source, model=name, weights=str(path), revision=None, sha256=sha256(path)
+        ),
+        dtype=precision.storage,
+        tokenizer=None if tokenizer is _NO_TEXT else tokenizer,
+        plan=plan,
+    )
+
+
+_NO_TEXT = object()
+
+
+def _dense_skeleton(
+    folder: Path, plan: Plan, trust_remote_code: bool
+) -> tuple[nn.Module, Any | None]:
+    if plan.source.task == "text":
+        config = load_config(folder, trust_remote_code=trust_remote_code)
+        module = text_skeleton(config, trust_remote_code=trust_remote_code)
+        return module, load_tokenizer(folder)
+    architecture = ARCHITECTURES.get(plan.source.model)
+    if architecture is None:
+        raise unknown_name("model", plan.source.model, tuple(ARCHITECTURES))
+    return skeleton(architecture, plan.source.classes or architecture.classes), _NO_TEXT
+
+
+def _complete_text_(module: Any, folder: Path, dtype: torch.dtype) -> None:
+    """Tie what shares weights, and take over the dense model's generation settings."""
+    from transformers import GenerationConfig
+
+    module.tie_weights()
+    module.config.dtype = dtype
+    if (folder / _GENERATION_FILE).is_file():
+        try:
+            module.generation_config = GenerationConfig.from_pretrained(str(folder))
+        except (OSError, ValueError, TypeError) as error:
+            raise WeightsError(
+                f"{folder / _GENERATION_FILE} cannot be read", "Copy the directory again"
+            ) from error
+
+
+def _write_text_files(loaded: LoadedModel, folder: Path) -> None:
+    module: Any = loaded.module
+    config = copy.deepcopy(module.config)
+    config.dtype = loaded.dtype
+    config.architectures = [type(module).__name__]
+    config.save_pretrained(folder)
+    if getattr(module, "generation_config", None) is not None:
+        module.generation_config.to_json_file(folder / _GENERATION_FILE)
+    if loaded.tokenizer is not None:
+        loaded.tokenizer.save_pretrained(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where everything goes in a safetensors file.
+
+    Attributes:
+        header: Length, JSON and padding.
+        tensors: Name, tensor and stored type, in file order.
+        data_bytes: Length of what follows the header.
+    """
+
+    header: bytes
+    tensors: tuple[tuple[str, Tensor, torch.dtype], ...]
+    data_bytes: int
+
+    @classmethod
+    def of(cls, module: nn.Module, dtype: torch.dtype | None) -> _Layout:
+        tensors = [
+            (name, tensor, dtype if dtype and tensor.is_floating_point() else tensor.dtype)
+            for name, tensor in unique_tensors(module).items()
+        ]
+        tensors.sort(key=lambda item: (_TYPE_ORDER.index(item[2]), item[0].encode()))
+        table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        end = 0
+        for name, tensor, kind in tensors:
+            start, end = end, end + tensor.numel() * kind.itemsize
+            table[name] = {
+                "dtype": _TYPE_NAMES[kind],
+                "shape": list(tensor.shape),
+                "data_offsets": [start, end],
+            }
+        text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
+        text += b" " * (-len(text) % _ALIGNMENT)
+        return cls(struct.pack("<Q", len(text)) + text, tuple(tensors), end)
+
+
+def _write_tensors(module: nn.Module, dtype: torch.dtype, file: BinaryIO) -> int:
+    """Write one tensor at a time, so that no second copy of the model is needed."""
+    layout = _Layout.of(module, dtype)
+    file.write(layout.header)
+    for name, tensor, kind in layout.tensors:
+        stored = tensor.detach().to("cpu", kind).contiguous()
+        if not is_finite(stored):
+            raise NumericalError(
+                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
+                "Store it in a wider type: --dtype bfloat16 or float32",
+            )
+        file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
+    return len(layout.header) + layout.data_bytes
+
+
+@contextlib.contextmanager
+def _made_whole(out: Path) -> Iterator[Path]:
+    """Yield an empty directory that becomes ``out`` at the end, or vanishes on failure."""
+    target = out.absolute()
+    made = [folder for folder in target.parents if not folder.exists()]
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.replace(target)
+        _sync_folder(target.parent)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"{out} could not be written ({error.strerror or error})",
+                "Free space or choose another place; nothing was left behind",
+            ) from error
+        raise
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

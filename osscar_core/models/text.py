@@ -1,0 +1,466 @@
+"""Language models, through `transformers`.
+
+The decision hidden here: how a hub id, a directory or a GGUF file becomes a checked
+model, and what keeps that safe: no code from a repository unless allowed, tensors only
+from pickles, no silently invented or dropped weights, no surprise downloads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import io
+import os
+import pickle
+import re
+import socket
+import struct
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from osscar_core.adapters import find_adapter, unknown_model
+from osscar_core.adapters.base import Adapter
+from osscar_core.catalogue import OPT_SHAPES, OptShape, hub_cache_folder, missing_weights
+from osscar_core.errors import MissingDependencyError, SpecError, WeightsError
+from osscar_core.models.images import RANDOM, finished
+from osscar_core.models.loaded import LoadedModel, Precision
+from osscar_core.models.weights import (
+    DAMAGE,
+    check_finite,
+    check_safetensors,
+    counted,
+    first_sentence,
+    refused_pickle,
+    sha256,
+)
+from osscar_core.records import SourceInfo
+
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+)
+_CONFIG = "config.json"
+_UNKNOWN_ARCHITECTURE = re.compile(
+    r"does not recognize this architecture|Unrecognized (model|configuration class)"
+    r"|model with architecture .* is not supported"
+)
+_GGUF_HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
+_SMALLEST_GGUF_ENTRY = 16
+_PROBE_SECONDS = 5.0
+
+
+def load_text_model(
+    name: str,
+    *,
+    weights: str | None,
+    dtype: str,
+    device: torch.device,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a causal language model and its tokenizer, on the CPU.
+
+    Args:
+        name: Hub id, directory with ``config.json``, or ``.gguf`` file.
+        weights: ``None``, or ``random`` for a never-trained model of the same shape.
+        dtype: Floating-point type, or ``auto`` for that of the checkpoint.
+        device: Where forward passes will run.
+        trust_remote_code: Allow code that comes with the repository to run.
+
+    Raises:
+        UnknownModelError: The architecture belongs to no family here.
+        WeightsError: A file is missing, unsafe, damaged, or does not fit.
+    """
+    if weights not in (None, RANDOM):
+        raise SpecError(
+            f"weights are given as {weights}, and {name} brings its own",
+            "Give a directory with config.json and weights as the model instead",
+        )
+    source = _Source(name, trust_remote_code)
+    with _quiet(), source.read_once():
+        if weights == RANDOM:
+            return _load_random(source, dtype, device)
+        config = source.config()
+        adapter = find_adapter(text_skeleton(config, trust_remote_code=trust_remote_code))
+        source.check_weights_present()
+        known = torch.float32 if source.is_gguf else getattr(config, "dtype", None)
+        first = "auto" if known is None else Precision.choose(dtype, known, device).compute
+        module = source.model(config, first, adapter)
+        precision = Precision.choose(dtype, known or module.dtype, device)
+        module = module.to(precision.compute)
+        check_finite(module.named_parameters(), name)
+        tokenizer = source.tokenizer()
+    return LoadedModel(
+        module=finished(module),
+        adapter=adapter,
+        source=source.info(adapter, config, name),
+        dtype=precision.storage,
+        tokenizer=tokenizer,
+    )
+
+
+def text_skeleton(config: Any, *, trust_remote_code: bool) -> nn.Module:
+    """Return the model that a configuration describes, its parameters on the meta device.
+
+    Buffers are real, so that tables computed at construction (rotary frequencies) are.
+
+    Raises:
+        UnknownModelError: It describes no causal language model.
+        WeightsError: Its values contradict each other.
+    """
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        module = _from_config(copy.deepcopy(config), torch.float32, trust_remote_code)
+    module.tie_weights()  # moving parameters to the meta device one by one undid it
+    whole: nn.Module = module
+    return whole
+
+
+def load_tokenizer(folder: Path) -> Any | None:
+    """Return the tokenizer stored in a directory, or ``None`` if there is none."""
+    return _Source(str(folder), trust_remote_code=False).tokenizer()
+
+
+def load_config(folder: Path, *, trust_remote_code: bool) -> Any:
+    """Return the configuration stored in a directory.
+
+    Raises:
+        UnknownModelError: `transformers` does not know such a model.
+        WeightsError: It is missing or damaged.
+    """
+    return _Source(str(folder), trust_remote_code).config()
+
+
+class _Source:
+    """One place that a model can come from, with everything said about its failures."""
+
+    def __init__(self, name: str, trust_remote_code: bool) -> None:
+        path = Path(name).expanduser()
+        self.name = name
+        self.is_gguf = path.suffix.lower() == ".gguf"
+        self.is_local = self.is_gguf or path.is_dir()
+        self._path = path
+        self._options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        self._place = str(path) if self.is_local else name
+        if self.is_gguf:
+            _check_gguf(path)
+            self._place = str(path.parent)
+            self._options["gguf_file"] = path.name
+        if not self.is_local:
+            self._options["local_files_only"] = not _hub_is_reachable()
+
+    @contextlib.contextmanager
+    def read_once(self) -> Iterator[None]:
+        """Let configuration, weights and tokenizer share one pass over a GGUF header.
+
+        `transformers` opens the file for each of the three, and going through the words
+        of its vocabulary takes seconds every time.
+        """
+        if not self.is_gguf:
+            yield
+            return
+        with self._explained("metadata"):
+            import gguf
+
+            reader = gguf.GGUFReader
+        gguf.GGUFReader = functools.cache(reader)
+        try:
+            yield
+        finally:
+            gguf.GGUFReader = reader
+
+    def config(self) -> Any:
+        from transformers import AutoConfig
+
+        with self._explained("metadata" if self.is_gguf else _CONFIG):
+            config = AutoConfig.from_pretrained(self._place, **self._options)
+        quantised = getattr(config, "quantization_config", None)
+        if quantised and not self.is_gguf:
+            raise WeightsError(
+                f"{self.name} is a quantised checkpoint",
+                "Structured pruning needs plain weights; use the model it was made from",
+            )
+        return config
+
+    def model(self, config: Any, dtype: torch.dtype | str, adapter: type[Adapter]) -> Any:
+        from transformers import AutoModelForCausalLM
+
+        # Asking a public service to convert other people's weights is not ours to do.
+        os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+        with contextlib.redirect_stderr(io.StringIO()), self._explained("weights"):
+            module, found = AutoModelForCausalLM.from_pretrained(
+                self._place,
+                config=config,
+                dtype=dtype,
+                attn_implementation="sdpa",
+                weights_only=True,
+                ignore_mismatched_sizes=True,  # reported below, by name
+                output_loading_info=True,
+                **self._options,
+            )
+        self._check_report(found, adapter.blocks(module)[0])
+        _forget_quantisation_(module)
+        return module
+
+    def tokenizer(self) -> Any | None:
+        from transformers import AutoTokenizer
+
+        in_folder = self.is_local and not self.is_gguf
+        if in_folder and not any((self._path / file).exists() for file in _TOKENIZER_FILES):
+            return None
+        with self._explained("tokenizer"):
+            return AutoTokenizer.from_pretrained(self._place, **self._options)
+
+    def check_weights_present(self) -> None:
+        """Look for the files before minutes are spent, and check headers where cheap."""
+        if not self.is_local or self.is_gguf:
+            return
+        missing = missing_weights(self._path)
+        if missing:
+            raise WeightsError(
+                f"{self._path} lacks {missing[0]}",
+                "Copy the weights next to config.json, as .safetensors",
+            )
+        for file in sorted(self._path.glob("*.safetensors")):
+            check_safetensors(file)
+
+    def info(self, adapter: type[Adapter], config: Any, weights: str) -> SourceInfo:
+        file = self._single_file()
+        return SourceInfo(
+            model=self.name,
+            family=adapter.family,
+            task=adapter.task,
+            weights=weights,
+            revision=getattr(config, "_commit_hash", None),
+            sha256=sha256(file) if file and weights != RANDOM else None,
+            tokenizer=self.name,
+        )
+
+    def _single_file(self) -> Path | None:
+        if self.is_gguf:
+            return self._path
+        file = self._path / "model.safetensors"
+        return file if self.is_local and file.is_file() else None
+
+    def _check_report(self, found: dict[str, Any], block: str) -> None:
+        """Refuse what `transformers` only warns of: invented or dropped weights."""
+        remedy = "Weights and config.json do not belong together; download the model again"
+        mismatched = sorted(found["mismatched_keys"])
+        if mismatched:
+            name, had, wanted = mismatched[0]
+            raise WeightsError(
+                f"tensor {name} of {self.name} has the shape {tuple(had)}, and config.json "
+                f"wants {tuple(wanted)}",
+                remedy,
+            )
+        missing = sorted(found["missing_keys"])
+        if missing:
+            raise WeightsError(
+                f"the weights of {self.name} lack {counted(missing)}",
+                remedy,
+            )
+        layers = block.rpartition(".")[0].partition(".")[2] + "."
+        extra = sorted(
+            name
+            for name in found["unexpected_keys"]
+            if layers in name and name.endswith((".weight", ".bias"))
+        )
+        if extra:
+            raise WeightsError(
+                f"the weights of {self.name} hold {counted(extra)} that its config.json knows "
+                f"nothing of",
+                remedy,
+            )
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn whatever the libraries raise into one sentence."""
+        try:
+            yield
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{self.name} needs a package that is not installed ({first_sentence(error)})",
+                "Install it and try again",
+            ) from error
+        except Exception as error:
+            # `tokenizers` raises Exception itself; anything else unforeseen is a bug.
+            if type(error) is Exception or isinstance(error, _library_errors()):
+                raise self._explanation(what, error) from error
+            raise
+
+    def _explanation(self, what: str, error: Exception) -> Exception:
+        reason = first_sentence(error)
+        if isinstance(error, pickle.UnpicklingError):
+            return refused_pickle(self.name, error)
+        if "trust_remote_code" in str(error):
+            return WeightsError(
+                f"{self.name} brings its own code, which would have to run",
+                "Read that code, then allow it with --trust-remote-code",
+            )
+        if _UNKNOWN_ARCHITECTURE.search(str(error)):
+            return unknown_model(f"{self.name} ({reason})")
+        if self.is_local or not isinstance(error, OSError):
+            return WeightsError(
+                f"the {what} of {self.name} cannot be read ({reason})",
+                "The file is missing, damaged or cut short; copy or download it again",
+            )
+        return WeightsError(
+            f"the {what} of {self.name} is neither in {hub_cache_folder()} nor could it be "
+            f"downloaded ({reason})",
+            f"With a connection, run 'hf download {self.name}'; or copy its files to a "
+            f"directory and give that as the model",
+        )
+
+
+def _load_random(source: _Source, dtype: str, device: torch.device) -> LoadedModel:
+    shape = OPT_SHAPES.get(source.name)
+    config = source.config() if shape is None else _opt_config(shape)
+    adapter = find_adapter(text_skeleton(config, trust_remote_code=False))
+    precision = Precision.choose(dtype, getattr(config, "dtype", None) or torch.float32, device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = _from_config(config, precision.compute, trust_remote_code=False)
+    tokenizer = None
+    with contextlib.suppress(WeightsError):  # shapes and speed need no words
+        tokenizer = source.tokenizer()
+    return LoadedModel(
+        module=finished(module),
+        adapter=adapter,
+        source=source.info(adapter, config, RANDOM),
+        dtype=precision.storage,
+        tokenizer=tokenizer,
+    )
+
+
+def _opt_config(shape: OptShape) -> Any:
+    from transformers import OPTConfig
+
+    return OPTConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        ffn_dim=shape.neurons,
+        max_position_embeddings=shape.positions,
+        do_layer_norm_before=shape.norm_first,
+        word_embed_proj_dim=shape.embedding,
+        num_attention_heads=shape.heads,
+        dtype="float16",
+    )
+
+
+def _from_config(config: Any, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_config(
+            config,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            trust_remote_code=trust_remote_code,
+        )
+    except ValueError as error:
+        if _UNKNOWN_ARCHITECTURE.search(str(error)):
+            raise unknown_model(f"a {type(config).__name__}") from error
+        raise _bad_config(error) from error
+    except _library_errors() as error:
+        raise _bad_config(error) from error
+
+
+def _bad_config(error: Exception) -> WeightsError:
+    return WeightsError(
+        f"config.json describes no model that can be built ({first_sentence(error)})",
+        "Restore the file that belongs to the weights",
+    )
+
+
+def _forget_quantisation_(module: Any) -> None:
+    """Remove the traces of a GGUF file's coding; the weights are plain numbers by now."""
+    for owner, names in (
+        (module.config, ("quantization_config", "_is_quantized")),
+        (module, ("is_quantized", "quantization_method", "hf_quantizer")),
+    ):
+        for name in names:
+            if name in owner.__dict__:
+                delattr(owner, name)
+
+
+def _check_gguf(path: Path) -> None:
+    """Check magic, version and counts, so that no reader loops over an absurd count.
+
+    Raises:
+        WeightsError: The file is missing or no GGUF file.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = file.read(_GGUF_HEADER.size)
+    except OSError as error:
+        raise WeightsError(
+            f"the model file {path} cannot be read ({error.strerror})", "Check the path"
+        ) from error
+    plausible = False
+    if len(header) == _GGUF_HEADER.size:
+        magic, version, tensors, entries = _GGUF_HEADER.unpack(header)
+        most = size // _SMALLEST_GGUF_ENTRY
+        plausible = magic == b"GGUF" and version in (2, 3) and max(tensors, entries) <= most
+    if not plausible:
+        raise WeightsError(
+            f"{path} is not a GGUF file of version 2 or 3, or is damaged",
+            "Copy or download it again",
+        )
+
+
+def _hub_is_reachable() -> bool:
+    """Return whether it is worth asking the hub.
+
+    Without this, each file of a model that lies in the cache costs half a minute of
+    retries on a machine without a connection.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if urllib.request.getproxies():
+        return True
+    address = urllib.parse.urlsplit(constants.ENDPOINT)
+    port = address.port or (80 if address.scheme == "http" else 443)
+    try:
+        socket.create_connection((address.hostname or "", port), _PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence progress bars and advice of `transformers`: errors carry what matters."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _library_errors() -> tuple[type[Exception], ...]:
+    """Return what the libraries raise on files that make no sense."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    return (SafetensorError, StrictDataclassError, *DAMAGE)

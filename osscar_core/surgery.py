@@ -1,0 +1,191 @@
+"""The only code that resizes a parameter.
+
+The decision hidden here: how a linear layer, a convolution or a batch norm loses
+inputs or outputs, and where a changed intercept goes. It works alike on real and on
+meta tensors, so that a small model's skeleton can be built without its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+
+from osscar_core.adapters.base import Adapter, Unit
+from osscar_core.errors import SpecError
+from osscar_core.records import UnitPlan
+
+
+class InterceptPlace(StrEnum):
+    """Where a consumer's changed intercept can be stored."""
+
+    BIAS = "bias"
+    NORM = "norm"
+    NEW_BIAS = "new bias"
+
+
+def features_per_channel(consumer: nn.Module) -> int:
+    """Return how many rows of `consumer_matrix` one input channel owns (kh * kw, or 1).
+
+    Raises:
+        SpecError: The layer type is not supported.
+    """
+    if isinstance(consumer, nn.Linear):
+        return 1
+    if isinstance(consumer, nn.Conv2d) and consumer.groups == 1:
+        height, width = consumer.kernel_size
+        return height * width
+    raise _unsupported(consumer)
+
+
+def consumer_matrix(consumer: nn.Module) -> Tensor:
+    """Return a consumer's weights, input features first.
+
+    Args:
+        consumer: ``nn.Linear`` or ungrouped ``nn.Conv2d``.
+
+    Returns:
+        (p, m) float64 on the layer's device, where p is ``in_features`` or
+        ``in_channels * kh * kw`` with a channel's taps consecutive.
+
+    Raises:
+        SpecError: The layer type is not supported.
+    """
+    features_per_channel(consumer)
+    weight = consumer.get_parameter("weight")
+    return weight.detach().flatten(1).t().double()
+
+
+def intercept_place(model: nn.Module, unit: Unit) -> InterceptPlace:
+    """Return where an intercept of the unit's consumer would be stored."""
+    if getattr(model.get_submodule(unit.consumer), "bias", None) is not None:
+        return InterceptPlace.BIAS
+    return InterceptPlace.NORM if unit.norm is not None else InterceptPlace.NEW_BIAS
+
+
+def shrink_(model: nn.Module, unit: Unit, kept: Tensor) -> None:
+    """Remove every group of ``unit`` that is not in ``kept``, in place.
+
+    The consumer loses input features, the producers lose the outputs that fed them,
+    and the unit's counters follow. Weights that stay keep their values.
+
+    Args:
+        model: The model that holds the unit.
+        unit: The unit as the adapter described it for the present shapes.
+        kept: (k,) int64, ascending group indices.
+    """
+    for producer in unit.producers:
+        _select_outputs(model.get_submodule(producer.path), _expand(kept, producer.width))
+    _select_inputs(model.get_submodule(unit.consumer), _expand(kept, unit.width))
+    for counter in unit.counters:
+        setattr(model.get_submodule(counter.path), counter.attribute, len(kept) * counter.per_group)
+
+
+def write_consumer_(
+    model: nn.Module, unit: Unit, weights: Tensor, bias_change: Tensor | None
+) -> None:
+    """Overwrite the consumer's weights and add to its intercept, in place.
+
+    Args:
+        model: The model that holds the unit, already shrunk.
+        unit: The unit.
+        weights: (p, m), input features first, in the shrunk consumer's size.
+        bias_change: (m,) to add to the consumer's output, or ``None``. It goes into
+            the bias, else into the running mean of the following batch norm, else
+            into a new bias parameter.
+    """
+    consumer = model.get_submodule(unit.consumer)
+    weight = consumer.get_parameter("weight")
+    with torch.no_grad():
+        weight.copy_(weights.t().reshape(weight.shape))
+        if bias_change is None:
+            return
+        match intercept_place(model, unit):
+            case InterceptPlace.BIAS:
+                consumer.get_parameter("bias").add_(bias_change.to(weight))
+            case InterceptPlace.NORM:
+                norm = model.get_submodule(unit.norm or "")
+                # y + b enters as (y - (mean - b)): exact at inference, costs nothing.
+                norm.get_buffer("running_mean").sub_(bias_change.to(weight))
+            case InterceptPlace.NEW_BIAS:
+                add_bias_(consumer)
+                consumer.get_parameter("bias").copy_(bias_change)
+
+
+def add_bias_(consumer: nn.Module) -> None:
+    """Give a layer without a bias one of zeros, in place."""
+    weight = consumer.get_parameter("weight")
+    zeros = torch.zeros(weight.shape[0], dtype=weight.dtype, device=weight.device)
+    consumer.register_parameter("bias", nn.Parameter(zeros, requires_grad=weight.requires_grad))
+
+
+def reshape_(model: nn.Module, adapter: type[Adapter], plans: Iterable[UnitPlan]) -> None:
+    """Bring a dense model, or its skeleton on the meta device, to a plan's shapes.
+
+    Raises:
+        SpecError: The plan names a unit that the model does not have, or one of another
+            size.
+    """
+    units = {unit.name: unit for unit in adapter.units(model)}
+    for plan in plans:
+        unit = units.get(plan.name)
+        if unit is None or unit.groups != plan.groups:
+            found = "no such unit" if unit is None else f"{unit.groups} groups"
+            raise SpecError(
+                f"the plan keeps {len(plan.kept)} of {plan.groups} groups of {plan.name}, "
+                f"but the model has {found}",
+                "Use the plan with the model it was made for",
+            )
+        shrink_(model, unit, torch.tensor(plan.kept, dtype=torch.int64))
+        if plan.adds_bias:
+            add_bias_(model.get_submodule(unit.consumer))
+
+
+def _expand(kept: Tensor, width: int) -> Tensor:
+    """Return the feature indices of the groups ``kept``, ``width`` features each."""
+    return (kept[:, None] * width + torch.arange(width, device=kept.device)).flatten()
+
+
+def _select_outputs(module: nn.Module, index: Tensor) -> None:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        _select(module, name, 0, index)
+    match module:
+        case nn.Linear():
+            module.out_features = len(index)
+        case nn.Conv2d(groups=1):
+            module.out_channels = len(index)
+        case nn.BatchNorm2d():
+            module.num_features = len(index)
+        case _:
+            raise _unsupported(module)
+
+
+def _select_inputs(module: nn.Module, index: Tensor) -> None:
+    _select(module, "weight", 1, index)
+    match module:
+        case nn.Linear():
+            module.in_features = len(index)
+        case nn.Conv2d(groups=1):
+            module.in_channels = len(index)
+        case _:
+            raise _unsupported(module)
+
+
+def _select(module: nn.Module, name: str, dim: int, index: Tensor) -> None:
+    old = getattr(module, name, None)
+    if old is None:
+        return
+    new = old.detach().index_select(dim, index.to(old.device))
+    if isinstance(old, nn.Parameter):
+        module.register_parameter(name, nn.Parameter(new, requires_grad=old.requires_grad))
+    else:
+        module.register_buffer(name, new)
+
+
+def _unsupported(module: nn.Module) -> SpecError:
+    return SpecError(
+        f"cannot prune a layer of type {type(module).__name__}: {module}",
+        "Supported: nn.Linear, ungrouped nn.Conv2d, and nn.BatchNorm2d as a producer",
+    )
