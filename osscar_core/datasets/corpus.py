@@ -1,0 +1,172 @@
+"""What a text source is before a tokenizer has seen it, and how local files become one.
+
+The decisions hidden here: file formats, encodings, and whether texts form one string or
+separate documents. A ``.txt`` file, or a folder of them joined by blank lines, is one
+string. The rows of JSON Lines and parquet files are documents.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from osscar_core.datasets.spec import DataSpec, existing_path, import_optional
+from osscar_core.errors import DataError
+
+BLANK_LINE = "\n\n"
+TEXT_COLUMN = "text"
+_JSONL = (".jsonl", ".jsonl.xz", ".jsonl.gz")
+_DOCUMENTS = (*_JSONL, ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Text, not yet tokenised.
+
+    Attributes:
+        texts: The texts, in order; read lazily, once.
+        is_whole: Whether the texts are one string, to be joined by ``glue`` and tokenised
+            at once; otherwise they are documents, each tokenised on its own.
+        glue: What is put between the parts of one string.
+        window_cap: Windows used when nobody said how many; for practically endless streams.
+        notes: What a reader of a result should know.
+    """
+
+    texts: Iterable[str]
+    is_whole: bool
+    glue: str = BLANK_LINE
+    window_cap: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_corpus(spec: DataSpec) -> Corpus:
+    """Return the text in a local file or folder.
+
+    Raises:
+        DataError: Missing, of an unknown format, or holding none; what a file contains is
+            checked as it is read.
+    """
+    path = existing_path(spec)
+    if path.is_file():
+        return _corpus_of_files((path,), path)
+    plain = _files_below(path, (".txt",))
+    files = plain or _files_below(path, _DOCUMENTS)
+    if not files:
+        raise DataError(
+            f"the folder '{path}' holds no text",
+            f"Text is read from files that end in .txt, {', '.join(_DOCUMENTS)}",
+        )
+    return _corpus_of_files(files, path)
+
+
+def _files_below(folder: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    found = (p for p in folder.rglob("*") if p.name.lower().endswith(endings) and p.is_file())
+    return tuple(sorted(found, key=lambda p: p.relative_to(folder).as_posix()))
+
+
+def _corpus_of_files(files: tuple[Path, ...], named: Path) -> Corpus:
+    name = files[0].name.lower()
+    count = f" from {len(files)} files" if len(files) > 1 else ""
+    if name.endswith(".txt"):
+        notes = (f"text of {len(files)} files joined by blank lines",) if count else ()
+        return Corpus(map(_read_text, files), is_whole=True, notes=notes)
+    if name.endswith(_DOCUMENTS):
+        documents = (text for file in files for text in _read_documents(file))
+        return Corpus(documents, is_whole=False, notes=(f"documents{count}",) if count else ())
+    raise DataError(
+        f"'{named}' is not a known kind of text file",
+        f"Text is read from files that end in .txt, {', '.join(_DOCUMENTS)}",
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return _decode(path.read_bytes(), path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_documents(path: Path) -> Iterator[str]:
+    if path.name.lower().endswith(".parquet"):
+        return _parquet_documents(path)
+    return _jsonl_documents(path)
+
+
+def _jsonl_documents(path: Path) -> Iterator[str]:
+    offset = 0
+    try:
+        with _open_packed(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _json_text(_decode(line, path, offset), path, number)
+                offset += len(line)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _open_packed(path: Path) -> BinaryIO:
+    ending = path.suffix.lower()
+    if ending == ".xz":
+        return cast("BinaryIO", lzma.open(path, "rb"))
+    if ending == ".gz":
+        return cast("BinaryIO", gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def _json_text(line: str, path: Path, number: int) -> str:
+    where = f"line {number} of '{path}'"
+    try:
+        row: Any = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where} is not JSON ({error})", "Repair or remove that line") from error
+    text = row.get(TEXT_COLUMN) if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        raise DataError(
+            f"{where} has no text", f'Every line must be an object like {{"{TEXT_COLUMN}": "..."}}'
+        )
+    return text
+
+
+def _parquet_documents(path: Path) -> Iterator[str]:
+    pyarrow = import_optional("pyarrow", "reading parquet files")
+    parquet = import_optional("pyarrow.parquet", "reading parquet files")
+    row = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if TEXT_COLUMN not in columns:
+                raise DataError(
+                    f"'{path}' has no column '{TEXT_COLUMN}', only {', '.join(columns)}",
+                    f"Rename the column that holds the text to '{TEXT_COLUMN}'",
+                )
+            for batch in file.iter_batches(batch_size=256, columns=[TEXT_COLUMN]):
+                for text in batch.column(0).to_pylist():
+                    if not isinstance(text, str):
+                        raise DataError(
+                            f"row {row} of '{path}' has no text", "Fill or remove that row"
+                        )
+                    yield text
+                    row += 1
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _unreadable(path, error) from error
+
+
+def _decode(raw: bytes, path: Path, offset: int = 0) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"'{path}' is not UTF-8 text: byte 0x{raw[error.start]:02x} "
+            f"at offset {offset + error.start}",
+            "Convert the file to UTF-8",
+        ) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"'{path}' cannot be read ({error})", "It may be damaged; get it again")

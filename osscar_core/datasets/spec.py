@@ -1,0 +1,157 @@
+"""How a person names data.
+
+The decision hidden here: the spelling ``PREFIX:LOCATION``, what each prefix means and
+what a part (``split``) of a data set is called. No torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from osscar_core.errors import DataError, MissingDependencyError, SpecError, unknown_name
+
+Kind = Literal["text", "images", "hf", "demo"]
+Split = Literal["calibration", "evaluation"]
+
+PREFIXES: dict[Kind, str] = {
+    "text": "text:PATH",
+    "images": "images:PATH",
+    "hf": "hf:NAME",
+    "demo": "demo:NAME",
+}
+SPLITS: tuple[Split, ...] = ("calibration", "evaluation")
+_PART_NAMES: dict[Split, tuple[str, ...]] = {
+    "calibration": ("train",),
+    "evaluation": ("test", "validation", "valid", "val"),
+}
+PART_NAMES = frozenset(name for names in _PART_NAMES.values() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """A parsed data specification.
+
+    Attributes:
+        kind: The prefix: what sort of place the data comes from.
+        location: The rest: a path or a name.
+    """
+
+    kind: Kind
+    location: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.location}"
+
+
+def parse_data_spec(text: str) -> DataSpec:
+    """Return the data specification that ``text`` spells.
+
+    ==================  ====================================================================
+    ``text:PATH``       a ``.txt``, ``.jsonl``, ``.jsonl.gz``, ``.jsonl.xz`` or ``.parquet``
+                        file, or a folder of them
+    ``images:PATH``     a ``.parquet`` file or folder of them, a folder with one subfolder
+                        per class, or an unpacked ``cifar-10-batches-py``
+    ``hf:NAME``         ``wikitext2``, ``ptb``, ``c4``, ``cifar10``, any other data set name
+                        or local data set directory, optionally with ``/train`` and so on
+    ``demo:NAME``       ``python-docs``: text that ships with Python
+    ==================  ====================================================================
+
+    Args:
+        text: The specification as a person wrote it.
+
+    Raises:
+        SpecError: There is no known prefix, or nothing behind it.
+    """
+    prefix, colon, location = text.partition(":")
+    if prefix in PREFIXES and colon and location:
+        return DataSpec(prefix, location)
+    forms = ", ".join(PREFIXES.values())
+    if prefix in PREFIXES:
+        raise SpecError(f"the data '{text}' lacks a place", f"Write it as {PREFIXES[prefix]}")
+    # One letter before the colon is a Windows drive, not a prefix.
+    if not colon or len(prefix) == 1 or "/" in prefix or Path(text).exists():
+        raise SpecError(
+            f"the data '{text}' does not say what it is",
+            f"{_likely_spelling(text)}All forms: {forms}",
+        )
+    error = unknown_name("data prefix", prefix, tuple(PREFIXES))
+    raise SpecError(error.problem, f"{error.remedy} (as in {forms})")
+
+
+def check_split(split: Split) -> Split:
+    """Return ``split`` if it is one.
+
+    Raises:
+        SpecError: It is neither ``calibration`` nor ``evaluation``.
+    """
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    return split
+
+
+def pick_part(names: Iterable[str], split: Split) -> str:
+    """Return which of a data set's parts to use.
+
+    Args:
+        names: Names of the parts there are, such as ``train`` and ``test``; at least one.
+        split: What it is for.
+
+    Returns:
+        The part made for that; failing that, the first one there is.
+    """
+    available = tuple(names)
+    return next((name for name in _PART_NAMES[split] if name in available), available[0])
+
+
+def existing_path(spec: DataSpec) -> Path:
+    """Return the path that ``spec`` names.
+
+    Raises:
+        DataError: Nothing is there.
+    """
+    path = Path(spec.location).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"'{spec.location}' does not exist (asked for as {spec})",
+            "Check the path; it is relative to the directory you are in",
+        )
+    return path
+
+
+def import_optional(name: str, purpose: str) -> types.ModuleType:
+    """Import a package that only some requests need.
+
+    Args:
+        name: Module name.
+        purpose: What it is needed for, as in "reading parquet files".
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise MissingDependencyError(
+            f"{purpose} needs the package '{package}' ({error})", f"Run: pip install {package}"
+        ) from error
+
+
+def _likely_spelling(text: str) -> str:
+    name = text.lower()
+    if name.endswith((".txt", ".jsonl", ".jsonl.xz", ".jsonl.gz")):
+        return f"Did you mean 'text:{text}'? "
+    if name.endswith((".png", ".jpg", ".jpeg")):
+        return "Images are named by the folder or parquet file that holds them. "
+    if name.endswith(".parquet") or Path(text).is_dir():
+        return f"Did you mean 'text:{text}' or 'images:{text}'? "
+    if name in {"wikitext2", "ptb", "c4", "cifar10"}:
+        return f"Did you mean 'hf:{name}'? "
+    if name == "python-docs":
+        return f"Did you mean 'demo:{name}'? "
+    return ""
