@@ -1,0 +1,280 @@
+"""Speed of a model on this machine.
+
+The decision hidden here: what is timed and when enough is enough. A round is one forward
+pass, and for text the decoding of a few tokens after it, with random input; the device
+is waited for. Rounds repeat until a time budget is spent, but ten times at least. Two
+models are compared by taking turns, so that a machine that warms up or is shared slows
+both.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from osscar_core.errors import SpecError
+from osscar_core.evaluation.size import image_side, prompt_length
+from osscar_core.progress import Progress, report
+from osscar_core.records import Latency, MeasureReport, SpeedComparison, check_range
+
+if TYPE_CHECKING:
+    from osscar_core.models import LoadedModel
+
+WARM_UP = 3
+DECODE_STEPS = 16
+_MIN_ROUNDS = 10
+_MAX_ROUNDS = 50
+_BUDGET_SECONDS = 10.0
+_IMAGES = {"cpu": 32, "cuda": 128}
+_RESAMPLES = 2000
+
+
+def measure(
+    loaded: LoadedModel,
+    *,
+    batch_size: int | None = None,
+    seqlen: int | None = None,
+    repeats: int | None = None,
+    progress: Progress | None = None,
+) -> MeasureReport:
+    """Time a model's forward pass, and for text also the decoding of further tokens.
+
+    Args:
+        loaded: The model, on the device where it is timed.
+        batch_size: Images or prompts at once; ``None`` for 32 images (128 on a GPU) or
+            one prompt.
+        seqlen: Tokens a prompt, for text; ``None`` for the smaller of 128 and the model's
+            limit.
+        repeats: Number of timed rounds; ``None`` for 10 to 50, as many as fit in ten
+            seconds.
+        progress: Called after every round.
+
+    Raises:
+        SpecError: A setting outside its range.
+    """
+    started = time.perf_counter()
+    bench = _Bench(loaded, batch_size, seqlen)
+    _rounds((bench,), repeats, progress)
+    return bench.summary(time.perf_counter() - started)
+
+
+def compare(
+    dense: LoadedModel,
+    pruned: LoadedModel,
+    *,
+    batch_size: int | None = None,
+    seqlen: int | None = None,
+    repeats: int | None = None,
+    progress: Progress | None = None,
+) -> SpeedComparison:
+    """Time two models in turns and say how much faster the second is.
+
+    Args:
+        dense: The reference.
+        pruned: The model to compare with it, of the same task.
+        batch_size: As in `measure`.
+        seqlen: As in `measure`; the default fits both models.
+        repeats: As in `measure`; the time budget is per model.
+        progress: Called after every round.
+
+    Returns:
+        Both measurements and the ratio of their medians. Its interval comes from
+        resampling rounds, both models' times of a round together.
+
+    Raises:
+        SpecError: A setting outside its range, or models of different tasks.
+    """
+    if dense.task != pruned.task:
+        raise SpecError(
+            f"{dense.source.model} reads {dense.task} and {pruned.source.model} {pruned.task}",
+            "Compare two models of the same task",
+        )
+    length = seqlen
+    if dense.task == "text" and seqlen is None:
+        length = min(prompt_length(dense, None), prompt_length(pruned, None))
+    started = time.perf_counter()
+    benches = (_Bench(dense, batch_size, length), _Bench(pruned, batch_size, length))
+    _rounds(benches, repeats, progress)
+    seconds = time.perf_counter() - started
+    first, second = benches
+    speedup, interval = _ratio(first.forward, second.forward)
+    decode: tuple[float, tuple[float, float]] | tuple[None, None] = (None, None)
+    if first.decode and second.decode:
+        decode = _ratio(first.decode, second.decode)
+    return SpeedComparison(
+        dense=first.summary(seconds),
+        pruned=second.summary(seconds),
+        speedup=speedup,
+        interval=interval,
+        decode_speedup=decode[0],
+        decode_interval=decode[1],
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a person calls the device, such as its processor's model name."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(encoding="utf8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine() or "CPU"
+
+
+@dataclass(slots=True)
+class _Bench:
+    """One model, its input, and the times so far in milliseconds, one per round."""
+
+    loaded: LoadedModel
+    batch_size: int | None
+    seqlen: int | None
+    forward: list[float] = field(default_factory=list)
+    decode: list[float] = field(default_factory=list)
+    _inputs: Tensor = field(init=False)
+    _steps: Tensor | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None:
+            check_range("batch_size", self.batch_size, 1)
+        parameter = next(self.loaded.module.parameters())
+        generator = torch.Generator().manual_seed(0)
+        if self.loaded.task == "image":
+            if self.seqlen is not None:
+                raise SpecError(
+                    f"{self.loaded.source.model} reads images, not tokens", "Leave --seqlen out"
+                )
+            place = "cpu" if parameter.device.type == "cpu" else "cuda"
+            side = image_side(self.loaded)
+            shape = (self.batch_size or _IMAGES[place], 3, side, side)
+            self._inputs = torch.randn(shape, generator=generator).to(parameter)
+            return
+        length = prompt_length(self.loaded, self.seqlen)
+        limit = self.loaded.max_length
+        steps = DECODE_STEPS if limit is None else min(DECODE_STEPS, limit - length)
+        vocabulary = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        ids = torch.randint(
+            vocabulary, (self.batch_size or 1, length + steps), generator=generator
+        ).to(parameter.device)
+        self._inputs = ids[:, :length]
+        self._steps = ids[:, length:] if steps else None
+
+    def run(self, *, is_kept: bool) -> None:
+        """Run one round; keep its times unless it is a warm-up."""
+        module = self.loaded.module
+        if self.loaded.task == "image":
+            spent, _ = self._time(lambda: module(self._inputs))
+            if is_kept:
+                self.forward.append(spent)
+            return
+        spent, output = self._time(lambda: module(input_ids=self._inputs, use_cache=True))
+        if is_kept:
+            self.forward.append(spent)
+        cache = getattr(output, "past_key_values", None)
+        if self._steps is None or cache is None:
+            return
+        steps = self._steps
+        del output
+
+        def decode() -> None:
+            for token in torch.split(steps, 1, dim=1):
+                module(input_ids=token, past_key_values=cache, use_cache=True)
+
+        spent, _ = self._time(decode)
+        if is_kept:
+            self.decode.append(spent / steps.shape[1])
+
+    def _time(self, work: Callable[[], Any]) -> tuple[float, Any]:
+        device = self._inputs.device
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        result = work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return (time.perf_counter() - started) * 1e3, result
+
+    def summary(self, seconds: float) -> MeasureReport:
+        """Return what was measured."""
+        latency = _latency(self.forward)
+        is_image = self.loaded.task == "image"
+        items = self._inputs.shape[0] if is_image else self._inputs.numel()
+        return MeasureReport(
+            model=self.loaded.source.model,
+            latency_ms=latency,
+            throughput=items / latency.median * 1e3,
+            throughput_unit="images/s" if is_image else "tokens/s",
+            conditions=self._conditions(),
+            seconds=seconds,
+            decode_ms=_latency(self.decode) if self.decode else None,
+        )
+
+    def _conditions(self) -> dict[str, str]:
+        shape = self._inputs.shape
+        conditions = {
+            "device": device_name(self._inputs.device),
+            "dtype": str(next(self.loaded.module.parameters()).dtype).removeprefix("torch."),
+            "batch": str(shape[0]),
+            "threads": str(torch.get_num_threads()),
+            "warm-up": f"{WARM_UP} rounds",
+            "torch": str(torch.__version__),
+        }
+        if self.loaded.task == "image":
+            return conditions | {"input": " x ".join(str(n) for n in shape[1:])}
+        conditions["prompt"] = f"{shape[1]} tokens"
+        if self.decode and self._steps is not None:
+            conditions["decode"] = f"mean of {self._steps.shape[1]} tokens after the prompt"
+        return conditions
+
+
+def _rounds(benches: Sequence[_Bench], repeats: int | None, progress: Progress | None) -> None:
+    """Run the benches in turns, the order reversed every round."""
+    if repeats is not None:
+        check_range("repeats", repeats, 1)
+    total = repeats or _MAX_ROUNDS
+    names = " and ".join(dict.fromkeys(bench.loaded.source.model for bench in benches))
+    report(progress, "measure", 0, total, names)
+    with torch.inference_mode():
+        for _ in range(WARM_UP):
+            for bench in benches:
+                bench.run(is_kept=False)
+        deadline = time.perf_counter() + _BUDGET_SECONDS * len(benches)
+        for number in range(total):
+            is_enough = number >= _MIN_ROUNDS and time.perf_counter() > deadline
+            if repeats is None and is_enough:
+                break
+            for bench in benches if number % 2 == 0 else reversed(benches):
+                bench.run(is_kept=True)
+            report(progress, "measure", number + 1, total, names)
+    report(progress, "measure", total, total, names)
+
+
+def _latency(times: Sequence[float]) -> Latency:
+    values = torch.tensor(times, dtype=torch.float64)
+    return Latency(
+        median=float(values.quantile(0.5)),
+        p95=float(values.quantile(0.95)),
+        minimum=float(values.min()),
+        repeats=len(times),
+    )
+
+
+def _ratio(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """Return the ratio of medians and its 95% percentile bootstrap interval over rounds."""
+    pairs = torch.tensor([slow, fast], dtype=torch.float64)  # (2, rounds)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randint(pairs.shape[1], (_RESAMPLES, pairs.shape[1]), generator=generator)
+    medians = pairs[:, drawn].quantile(0.5, dim=2)  # (2, resamples)
+    ratios = medians[0] / medians[1]
+    centre = pairs.quantile(0.5, dim=1)
+    low, high = ratios.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return float(centre[0] / centre[1]), (low, high)
