@@ -1,0 +1,210 @@
+"""The grammar of the command line.
+
+The decision hidden here: names and defaults of the options. Values that a record
+checks (ranges, names of methods) are passed on as they are, so that the command line,
+the app and the Python API refuse them in the same words. An option that was not given
+is ``None``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from osscar_core import __version__
+from osscar_core.errors import SpecError
+
+PROGRAM = "python -m osscar_core"
+
+_DATA_HELP = "text:PATH, images:PATH or hf:NAME"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports a mistake as one `SpecError` instead of printing its usage."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the mistake.
+
+        Raises:
+            SpecError: Always.
+        """
+        raise SpecError(message, f"See '{self.prog} --help'")
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog=PROGRAM,
+        description="One-shot structured pruning: smaller dense models, no training.",
+    )
+    parser.add_argument("--version", action="version", version=f"osscar-studio {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_models(commands)
+    _add_prune(commands)
+    _add_evaluate(commands)
+    _add_measure(commands)
+    _add_sweep(commands)
+    _add_doctor(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, summary: str) -> Parser:
+    parser: Parser = commands.add_parser(name, help=summary, description=summary)
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show libraries' warnings and tracebacks"
+    )
+    return parser
+
+
+def _add_models(commands: Any) -> None:
+    _command(commands, "models", "List the models known by name.")
+
+
+def _add_prune(commands: Any) -> None:
+    parser = _command(commands, "prune", "Prune a model and write the smaller one.")
+    parser.add_argument("model", metavar="MODEL", help="name, hub id, directory or .gguf file")
+    parser.add_argument(
+        "--sparsity", type=_number, help="share of groups removed from every unit, in [0, 1)"
+    )
+    parser.add_argument("--method", help="how groups are chosen (default: osscar)")
+    parser.add_argument(
+        "--seed", type=_whole, help="0 (default): the first calibration items; else a sample"
+    )
+    parser.add_argument(
+        "--plan", metavar="FILE", help="repeat a stored plan: the same groups, re-fitted again"
+    )
+    _add_prune_options(parser)
+    _add_model_options(parser)
+    _add_batch_options(parser)
+    parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _command(commands, "evaluate", "Measure a model's quality.")
+    parser.add_argument("model", metavar="MODEL_OR_DIR", help="as for prune, or its result")
+    parser.add_argument("--data", required=True, metavar="SPEC", help=_DATA_HELP)
+    parser.add_argument("--limit", type=_whole, help="use only the first so many items")
+    parser.add_argument("--stride", type=_whole, help="tokens between two windows' starts")
+    _add_model_options(parser)
+    _add_batch_options(parser)
+
+
+def _add_measure(commands: Any) -> None:
+    parser = _command(commands, "measure", "Measure a model's speed on this machine.")
+    parser.add_argument("model", metavar="MODEL_OR_DIR", help="as for prune, or its result")
+    parser.add_argument("--repeats", type=_whole, help="timed passes")
+    parser.add_argument("--threads", type=_whole, help="CPU threads (default: torch's choice)")
+    parser.add_argument(
+        "--compare",
+        metavar="DENSE",
+        help="time this model too, in turns; --weights and --image-size are then its",
+    )
+    _add_model_options(parser)
+    _add_batch_options(parser)
+
+
+def _add_sweep(commands: Any) -> None:
+    parser = _command(
+        commands, "sweep", "Prune, evaluate and time a grid of settings; resumes where it stopped."
+    )
+    parser.add_argument("model", metavar="MODEL", help="as for prune")
+    parser.add_argument(
+        "--sparsities", type=_numbers, required=True, metavar="LIST", help="such as 0.3,0.5,0.7"
+    )
+    parser.add_argument(
+        "--methods",
+        type=_names,
+        default=("osscar",),
+        metavar="LIST",
+        help="such as osscar,paper,magnitude",
+    )
+    parser.add_argument("--seeds", type=_wholes, default=(0,), metavar="LIST", help="such as 0,1,2")
+    parser.add_argument(
+        "--data", required=True, metavar="SPEC", help=f"to evaluate on; {_DATA_HELP}"
+    )
+    parser.add_argument("--limit", type=_whole, help="evaluate on the first so many items only")
+    parser.add_argument("--no-latency", action="store_true", help="skip the timing")
+    _add_prune_options(parser)
+    _add_model_options(parser)
+    _add_batch_options(parser)
+    parser.add_argument(
+        "--out", metavar="DIR", required=True, help="directory that collects the finished points"
+    )
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = _command(commands, "doctor", "Check this installation.")
+    parser.add_argument(
+        "--workspace", metavar="DIR", help="directory for runs to check (default: workspace)"
+    )
+
+
+def _add_prune_options(parser: Parser) -> None:
+    group = parser.add_argument_group("pruning")
+    group.add_argument("--calibration", metavar="SPEC", help=_DATA_HELP)
+    group.add_argument(
+        "--samples", type=_whole, help="calibration items (default: 64 windows or 512 images)"
+    )
+    group.add_argument(
+        "--structures", type=_names, metavar="LIST", help="such as heads,neurons (default: all)"
+    )
+    group.add_argument("--target", help="layer, dense or residual (default: the method's)")
+    group.add_argument("--intercept", help="auto (default), on or off: may the bias change")
+    group.add_argument("--damping", type=_number, help="relative ridge (default: 0.01)")
+    group.add_argument("--swaps", type=_whole, help="most swap rounds a unit")
+    group.add_argument("--round-to", type=_whole, help="keep widths in multiples of this")
+    group.add_argument("--budget", default="uniform", help="uniform: the same share everywhere")
+
+
+def _add_model_options(parser: Parser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--weights", metavar="FILE", help="the model's weights, or 'random' for untrained ones"
+    )
+    group.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
+    group.add_argument("--dtype", help="auto (default), float32, float16 or bfloat16")
+    group.add_argument("--image-size", type=_whole, help="side of the input in pixels")
+    group.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        default=None,
+        help="allow the repository's own modelling code to run",
+    )
+
+
+def _add_batch_options(parser: Parser) -> None:
+    group = parser.add_argument_group("batches")
+    group.add_argument("--seqlen", type=_whole, help="tokens a window")
+    group.add_argument("--batch-size", type=_whole, help="items a micro-batch")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(_number(part) for part in _names(text))
+
+
+def _wholes(text: str) -> tuple[int, ...]:
+    return tuple(_whole(part) for part in _names(text))

@@ -1,0 +1,263 @@
+"""What each command does: arguments to a record, one call, a record to text.
+
+The decision hidden here: which call of the library stands behind a command. Each
+command imports what it needs when it runs, so that the light ones stay light.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osscar_core.cli.console import list_table, scaled
+from osscar_core.cli.reports import (
+    comparison_text,
+    evaluation_text,
+    measure_text,
+    prune_text,
+    sweep_text,
+)
+from osscar_core.errors import SpecError, unknown_name
+from osscar_core.progress import Progress
+from osscar_core.records import (
+    Intercept,
+    Method,
+    Plan,
+    PruneSpec,
+    Structure,
+    Target,
+    check_range,
+    from_json,
+    parse_choice,
+    to_dict,
+)
+
+if TYPE_CHECKING:
+    from osscar_core.models import LoadedModel
+
+BUDGETS = ("uniform",)
+
+_FIXED_BY_PLAN = ("sparsity", "structures", "round_to", "swaps")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command found.
+
+    Attributes:
+        payload: The result as plain values, for ``--json``.
+        text: The result for a person.
+        exit_code: 0, unless the result itself is a failure.
+    """
+
+    payload: dict[str, Any]
+    text: str
+    exit_code: int = 0
+
+
+def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """Carry out parsed arguments.
+
+    Raises:
+        OsscarError: With the reason in words.
+    """
+    match args.command:
+        case "models":
+            return _models()
+        case "prune":
+            return _prune(args, progress)
+        case "evaluate":
+            return _evaluate(args, progress)
+        case "measure":
+            return _measure(args, progress)
+        case "sweep":
+            return _sweep(args, progress)
+        case "doctor":
+            return _doctor(args.workspace)
+        case _:
+            raise SpecError(f"no command is called '{args.command}'", "See --help")
+
+
+def _models() -> Outcome:
+    from osscar_core.catalogue import OTHER_SOURCES, catalogue
+
+    entries = catalogue()
+    rows = [
+        (entry.name, entry.family, entry.task, scaled(entry.parameters), entry.state, entry.hint)
+        for entry in entries
+    ]
+    listing = list_table(("model", "family", "task", "parameters", "weights", ""), rows)
+    payload = {"models": [to_dict(entry) for entry in entries]}
+    return Outcome(payload, f"{listing}\n\nAlso: {OTHER_SOURCES}.")
+
+
+def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
+    repeat = None if args.plan is None else _read_plan(Path(args.plan))
+    spec = _prune_spec(args, repeat)
+    _check_data(spec.calibration)
+    from osscar_core.pruner import prune
+
+    report = prune(spec, out=Path(args.out), repeat=repeat, progress=progress)
+    return Outcome(to_dict(report), prune_text(report))
+
+
+def _evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:
+    _check_counts(args, limit=1, seqlen=2, stride=1, batch_size=1)
+    _check_data(args.data)
+    from osscar_core.evaluation import evaluate
+
+    report = evaluate(
+        _load(args, args.model),
+        args.data,
+        limit=args.limit,
+        seqlen=args.seqlen,
+        stride=args.stride,
+        batch_size=args.batch_size,
+        progress=progress,
+    )
+    return Outcome(to_dict(report), evaluation_text(report))
+
+
+def _measure(args: argparse.Namespace, progress: Progress) -> Outcome:
+    _check_counts(args, repeats=1, seqlen=2, batch_size=1, threads=1)
+    from osscar_core.evaluation import compare, measure
+    from osscar_core.models import load_model
+
+    settings = {
+        name: getattr(args, name)
+        for name in ("batch_size", "seqlen", "repeats")
+        if getattr(args, name) is not None
+    }
+    with _threads(args.threads):
+        if args.compare is None:
+            report = measure(_load(args, args.model), **settings, progress=progress)
+            return Outcome(to_dict(report), measure_text(report))
+        pruned = load_model(args.model, device=args.device or "auto", dtype=args.dtype or "auto")
+        result = compare(_load(args, args.compare), pruned, **settings, progress=progress)
+    payload = to_dict(result)
+    return Outcome({**payload.pop("pruned"), **payload}, comparison_text(result))
+
+
+def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
+    from osscar_core.sweep import SweepSpec, sweep
+
+    spec = SweepSpec(
+        base=PruneSpec(**{"calibration": "", "sparsity": 0.0, **_settings(args)}),
+        sparsities=args.sparsities,
+        methods=tuple(parse_choice("method", name, Method) for name in args.methods),
+        data=args.data,
+        seeds=args.seeds,
+        limit=args.limit,
+        latency=not args.no_latency,
+    )
+    _check_data(spec.base.calibration)
+    _check_data(spec.data)
+    report = sweep(spec, out=Path(args.out), progress=progress)
+    return Outcome(to_dict(report), sweep_text(report))
+
+
+def _doctor(workspace: str | None) -> Outcome:
+    from osscar_core.doctor import diagnose
+
+    diagnosis = diagnose(None if workspace is None else Path(workspace))
+    lines = []
+    for check in diagnosis.checks:
+        lines.append(f"{check.status:<4}  {check.name}: {check.found}")
+        if check.remedy:
+            lines.append(f"      {check.remedy}")
+    payload = {**to_dict(diagnosis), "fit": diagnosis.is_fit}
+    return Outcome(payload, "\n".join(lines), exit_code=0 if diagnosis.is_fit else 1)
+
+
+def _prune_spec(args: argparse.Namespace, repeat: Plan | None) -> PruneSpec:
+    """Return the request: the plan's settings where there is one, replaced by those given."""
+    settings = _settings(args)
+    if repeat is not None:
+        for name in _FIXED_BY_PLAN:
+            if name in settings:
+                option = name.replace("_", "-")
+                raise SpecError(f"--{option} does not go with --plan", "The plan fixes it")
+        return dataclasses.replace(repeat.spec, **settings)
+    if "sparsity" not in settings:
+        raise SpecError("no sparsity was given", "Add --sparsity, such as --sparsity 0.5")
+    return PruneSpec(**{"calibration": "", **settings})
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a `PruneSpec` that were given as options."""
+    if args.budget not in BUDGETS:
+        raise unknown_name("budget", args.budget, BUDGETS)
+    names = [field.name for field in dataclasses.fields(PruneSpec)]
+    values = {name: getattr(args, name, None) for name in names}
+    given = {name: value for name, value in values.items() if value is not None}
+    if "structures" in given:
+        given["structures"] = tuple(
+            parse_choice("structure", name, Structure) for name in given["structures"]
+        )
+    for name, enum in (("method", Method), ("target", Target), ("intercept", Intercept)):
+        if name in given:
+            given[name] = parse_choice(name, given[name], enum)
+    return given
+
+
+def _read_plan(path: Path) -> Plan:
+    if path.is_dir():
+        from osscar_core.models.store import PLAN_FILE
+
+        return _read_plan(path / PLAN_FILE)
+    try:
+        return from_json(Plan, path.read_bytes())
+    except OSError as error:
+        raise SpecError(
+            f"cannot read the plan {path} ({error.strerror})",
+            "Name the plan's file or the directory of a pruned model",
+        ) from error
+
+
+def _check_data(text: str) -> None:
+    """Refuse data that cannot be there, before a model is loaded for seconds or minutes."""
+    from osscar_core.datasets.spec import existing_path, parse_data_spec
+
+    spec = parse_data_spec(text)
+    if spec.kind in {"text", "images"}:
+        existing_path(spec)
+
+
+def _load(args: argparse.Namespace, name: str) -> LoadedModel:
+    from osscar_core.models import load_model
+
+    return load_model(
+        name,
+        weights=args.weights,
+        device=args.device or "auto",
+        dtype=args.dtype or "auto",
+        image_size=args.image_size,
+        trust_remote_code=bool(args.trust_remote_code),
+    )
+
+
+def _check_counts(args: argparse.Namespace, **lowest: int) -> None:
+    for name, low in lowest.items():
+        value = getattr(args, name)
+        if value is not None:
+            check_range(name, value, low)
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    if count is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

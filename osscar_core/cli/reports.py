@@ -1,0 +1,132 @@
+"""Reports as text for a terminal.
+
+The decision hidden here: which numbers a person sees first. The complete report is
+what ``--json`` prints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osscar_core.cli.console import change, scaled, table
+from osscar_core.records import (
+    BeforeAfter,
+    EvaluationReport,
+    Latency,
+    MeasureReport,
+    PruneReport,
+    SpeedComparison,
+)
+
+if TYPE_CHECKING:
+    from osscar_core.sweep import SweepReport
+
+
+def prune_text(report: PruneReport) -> str:
+    """Return the units' errors and the sizes before and after."""
+    units = table(
+        ("unit", "kept/groups", "error", "magnitude", "swaps"),
+        [
+            (
+                f"{unit.name} ({unit.structure})",
+                f"{unit.kept}/{unit.groups}",
+                f"{unit.relative_error:.4f}",
+                f"{unit.magnitude_error:.4f}",
+                str(unit.swaps),
+            )
+            for unit in report.units
+        ],
+    )
+    sizes = table(
+        ("", "before", "after", "change"),
+        [
+            _size_row("parameters", report.parameters, ""),
+            _size_row("file", report.bytes, "B"),
+            _size_row("FLOPs", report.flops, ""),
+        ],
+    )
+    lines = [units, "", sizes, "", f"FLOPs of {report.flops_input}."]
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    memory = scaled(report.peak_memory_bytes, "B")
+    lines.append(f"{report.out}: {report.seconds:.1f} s, peak memory {memory}")
+    return "\n".join(lines)
+
+
+def _size_row(name: str, both: BeforeAfter, unit: str) -> tuple[str, str, str, str]:
+    return (
+        name,
+        scaled(both.dense, unit),
+        scaled(both.pruned, unit),
+        change(both.dense, both.pruned),
+    )
+
+
+def _quality(report: EvaluationReport) -> tuple[str, str]:
+    low, high = report.interval
+    if report.metric == "top1":
+        return f"{report.value:.2%}", f"{low:.2%} to {high:.2%}"
+    return f"{report.value:.2f}", f"{low:.2f} to {high:.2f}"
+
+
+def evaluation_text(report: EvaluationReport) -> str:
+    """Return the metric with its interval and protocol."""
+    value, interval = _quality(report)
+    top5 = "" if report.top5 is None else f", top5 {report.top5:.2%}"
+    lines = [
+        f"{report.metric} {value} (95% interval {interval}){top5}, loss {report.loss:.4f}",
+        f"{report.protocol}; n = {report.count:,}; {report.seconds:.1f} s",
+    ]
+    lines += [f"note: {note}" for note in (*report.data.notes, *report.data.warnings)]
+    return "\n".join(lines)
+
+
+def measure_text(report: MeasureReport) -> str:
+    """Return the timings with the conditions they hold for."""
+
+    def line(name: str, latency: Latency) -> str:
+        return (
+            f"{name} {latency.median:.2f} ms (median of {latency.repeats}, "
+            f"p95 {latency.p95:.2f}, minimum {latency.minimum:.2f})"
+        )
+
+    lines = [report.model, line("  forward pass", report.latency_ms)]
+    if report.decode_ms is not None:
+        lines.append(line("  next token", report.decode_ms))
+    lines.append(f"  throughput {scaled(report.throughput)} {report.throughput_unit}")
+    lines.append("  " + ", ".join(f"{key} {value}" for key, value in report.conditions.items()))
+    return "\n".join(lines)
+
+
+def comparison_text(result: SpeedComparison) -> str:
+    """Return both models' timings and the speed-up with its interval."""
+    lines = [measure_text(result.pruned), measure_text(result.dense)]
+    low, high = result.interval
+    lines.append(f"speed-up {result.speedup:.2f} (95% interval {low:.2f} to {high:.2f})")
+    if result.decode_speedup is not None and result.decode_interval is not None:
+        low, high = result.decode_interval
+        lines.append(
+            f"speed-up of the next token {result.decode_speedup:.2f} "
+            f"(95% interval {low:.2f} to {high:.2f})"
+        )
+    return "\n".join(lines)
+
+
+def sweep_text(report: SweepReport) -> str:
+    """Return one row a point, the dense model first."""
+    dense = report.dense.evaluation
+    header = ("method", "sparsity", "seed", "parameters", "FLOPs", dense.metric, "95% interval")
+    rows = [("dense", "0", "", "", "", *_quality(dense), "")]
+    for point in report.points:
+        pruned = point.prune
+        rows.append(
+            (
+                point.method.value,
+                f"{point.sparsity:g}",
+                str(point.seed),
+                change(pruned.parameters.dense, pruned.parameters.pruned),
+                change(pruned.flops.dense, pruned.flops.pruned),
+                *_quality(point.evaluation),
+                "" if point.speed is None else f"{point.speed.speedup:.2f}x",
+            )
+        )
+    return table((*header, "speed"), rows)
