@@ -92,6 +92,7 @@ class BlockRunner:
         self._with_dense = with_dense
         self._batch_done = batch_done or (lambda: None)
         self.batches: list[MicroBatch] = []
+        self._inputs = tuple(inputs)
         for one in inputs:
             self.batches.append(self._enter(one))
 
@@ -119,6 +120,50 @@ class BlockRunner:
             current.advance()
         finally:
             block.to("cpu")
+
+    @torch.no_grad()
+    def head(self, path: str) -> Statistics:
+        """Sum the statistics of a layer behind the blocks, after the last one was carried.
+
+        Args:
+            path: Module path of an ``nn.Linear`` that reads one row per item.
+
+        Returns:
+            Statistics in float64 on the computing device, with the dense model's outputs
+            as the target.
+        """
+        layer = self._model.get_submodule(path)
+        total = _Sums.zeros(layer.get_parameter("weight").shape[1], layer, True, self._device)
+        for inputs, batch in zip(self._inputs, self.batches, strict=True):
+            rows, _ = self._leave(inputs, batch.pruned, layer)
+            _, answer = self._leave(inputs, _present(batch.dense), layer)
+            total.add(rows.to(self._device), answer.to(self._device))
+            self._batch_done()
+        return total.finish(layer)
+
+    def _leave(
+        self, inputs: dict[str, Any], hidden: Tensor, layer: nn.Module
+    ) -> tuple[Tensor, Tensor]:
+        """Run what follows the blocks on a hidden state; return a layer's rows in and out."""
+        seen: list[tuple[Tensor, Tensor]] = []
+        state = hidden.cpu()
+
+        def read(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+            bias = getattr(module, "bias", None)
+            seen.append((args[0], output if bias is None else output - bias))
+            raise _Stop
+
+        def stub(_: Tensor, **__: Any) -> Tensor:
+            return state
+
+        with contextlib.ExitStack() as stack:
+            for block in self._blocks:
+                place = self._model.get_submodule(block)
+                stack.enter_context(_replaced_forward(place, stub))
+            stack.callback(layer.register_forward_hook(read).remove)
+            stack.enter_context(contextlib.suppress(_Stop))
+            self._model(**inputs)
+        return seen[0]
 
     @torch.no_grad()
     def _enter(self, inputs: dict[str, Any]) -> MicroBatch:

@@ -52,6 +52,8 @@ from osscar_core.records import (
 from osscar_core.solver import (
     LayerProblem,
     default_target,
+    refit,
+    refits,
     solve,
     solve_given,
     wants_intercept,
@@ -62,6 +64,7 @@ from osscar_core.surgery import (
     intercept_place,
     shrink_,
     write_consumer_,
+    write_layer_,
 )
 
 DEFAULT_WINDOWS = 64
@@ -187,6 +190,7 @@ def prune_(
         peak_memory_bytes=memory.peak_bytes,
         plan=plan,
         warnings=(*data.warnings, *run.warnings()),
+        head=run.head,
     )
 
 
@@ -227,11 +231,14 @@ class _Run:
         self._passes_total = 1
         self._at = ""
         self._touched = False
+        self.head: str | None = None
 
     def execute(self, inputs: Sequence[dict[str, Any]], device: torch.device) -> None:
         blocks = self._model.adapter.blocks(self._model.module)
+        head = self._head()
         last = max(blocks.index(unit.block) for unit in self._units)
-        passes = len(self._units) + last + 1
+        end = last + 1 if head is None else len(blocks)
+        passes = len(self._units) + end + (head is not None)
         self._passes_total = passes * len(inputs)
         runner = BlockRunner(
             self._model.module,
@@ -241,11 +248,41 @@ class _Run:
             with_dense=self._target is not Target.LAYER,
             batch_done=self._batch_done,
         )
-        for index in range(last + 1):
+        for index in range(end):
             here = [unit for unit in self._units if unit.block == blocks[index]]
             with runner.block(index) as block:
                 for unit in here:
                     self._prune_unit(unit, block)
+        if head is not None and self._touched:
+            self._at = head
+            self._refit_head(head, runner)
+
+    def _head(self) -> str | None:
+        """Return the classifier to re-fit, if this run does that."""
+        wanted = self._spec.refit_head and refits(self._spec.method)
+        if not wanted or self._target is Target.LAYER:
+            return None
+        return self._model.adapter.head(self._model.module)
+
+    def _refit_head(self, path: str, runner: BlockRunner) -> None:
+        """Make the classifier give the dense outputs from the features that are left.
+
+        It sees one row per item, often fewer rows than features, so its ridge grows with
+        the features per row.
+        """
+        layer = self._model.module.get_submodule(path)
+        statistics = runner.head(path)
+        features = statistics.gram.shape[0]
+        problem = LayerProblem.build(
+            statistics,
+            consumer_matrix(layer),
+            features,
+            damping=self._spec.damping + features / statistics.count,
+            intercept=self._spec.intercept is not Intercept.OFF,
+        )
+        weights, bias_change = refit(problem, torch.arange(features, device=problem.H.device))
+        write_layer_(layer, weights, bias_change)
+        self.head = path
 
     def warnings(self) -> Iterator[str]:
         """Say where the calibration data was too small to determine the re-fit."""
@@ -282,7 +319,7 @@ class _Run:
             unit.groups,
             damping=spec.damping,
             intercept=intercept,
-            output_weights=scale if spec.method is Method.OSSCAR else None,
+            output_weights=scale,
         )
         if unit.name in self._given:
             support = torch.tensor(self._given[unit.name], device=problem.H.device)

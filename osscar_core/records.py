@@ -135,6 +135,9 @@ class PruneSpec:
         intercept: Whether the re-fit may change the bias.
         swaps: Upper bound of swap rounds per unit; ``None`` for the method's default.
         round_to: Kept widths are rounded up to a multiple of this many groups.
+        refit_head: Whether a classifier is re-fitted at the end, so that the small model
+            gives the dense model's outputs; not with the target ``layer``, and only by
+            methods that re-fit.
         image_size: Side in pixels of the network's input, for torchvision models with
             weights of one's own; ``None`` for the family's customary size.
         trust_remote_code: Allow a repository's own modelling code to run.
@@ -157,6 +160,7 @@ class PruneSpec:
     intercept: Intercept = Intercept.AUTO
     swaps: int | None = None
     round_to: int = 1
+    refit_head: bool = True
     image_size: int | None = None
     trust_remote_code: bool = False
 
@@ -350,7 +354,7 @@ class UnitReport:
         groups: Groups before.
         kept: Number of groups after.
         relative_error: Mean squared output error over mean squared target, undamped,
-            on the calibration data.
+            on the calibration data; measured behind the batch norm where one follows.
         magnitude_error: The same for magnitude selection with re-fit on the same
             statistics; the baseline shown beside it.
         swaps: Accepted swaps of the local search.
@@ -393,6 +397,7 @@ class PruneReport:
             torch on a GPU.
         plan: The plan, as stored beside the weights.
         warnings: What a careful reader should know.
+        head: Path of the classifier that was re-fitted at the end, if one was.
     """
 
     out: str | None
@@ -405,6 +410,7 @@ class PruneReport:
     peak_memory_bytes: int
     plan: Plan
     warnings: tuple[str, ...] = ()
+    head: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

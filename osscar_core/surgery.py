@@ -97,21 +97,31 @@ def write_consumer_(
             into a new bias parameter.
     """
     consumer = model.get_submodule(unit.consumer)
-    weight = consumer.get_parameter("weight")
+    place = intercept_place(model, unit)
+    if bias_change is not None and place is InterceptPlace.NORM:
+        norm = model.get_submodule(unit.norm or "")
+        mean = norm.get_buffer("running_mean")
+        # y + b enters as (y - (mean - b)): exact at inference, costs nothing.
+        mean.sub_(bias_change.to(mean))
+        bias_change = None
+    elif bias_change is not None and place is InterceptPlace.NEW_BIAS:
+        add_bias_(consumer)
+    write_layer_(consumer, weights, bias_change)
+
+
+def write_layer_(layer: nn.Module, weights: Tensor, bias_change: Tensor | None) -> None:
+    """Overwrite a layer's weights and add to its bias, in place.
+
+    Args:
+        layer: ``nn.Linear`` or ``nn.Conv2d``.
+        weights: (p, m), input features first.
+        bias_change: (m,) to add to the bias that the layer has, or ``None``.
+    """
+    weight = layer.get_parameter("weight")
     with torch.no_grad():
         weight.copy_(weights.t().reshape(weight.shape))
-        if bias_change is None:
-            return
-        match intercept_place(model, unit):
-            case InterceptPlace.BIAS:
-                consumer.get_parameter("bias").add_(bias_change.to(weight))
-            case InterceptPlace.NORM:
-                norm = model.get_submodule(unit.norm or "")
-                # y + b enters as (y - (mean - b)): exact at inference, costs nothing.
-                norm.get_buffer("running_mean").sub_(bias_change.to(weight))
-            case InterceptPlace.NEW_BIAS:
-                add_bias_(consumer)
-                consumer.get_parameter("bias").copy_(bias_change)
+        if bias_change is not None:
+            layer.get_parameter("bias").add_(bias_change.to(weight))
 
 
 def add_bias_(consumer: nn.Module) -> None:

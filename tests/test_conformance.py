@@ -169,6 +169,31 @@ def test_statistics_are_those_of_the_full_model(family: families.Family, target:
     assert statistics.count == len(X)
 
 
+def test_the_head_reads_one_row_per_item(family: families.Family) -> None:
+    """Its statistics, with nothing pruned yet, are those of the full model."""
+    adapter = find_adapter(family.model)
+    path = adapter.head(family.model)
+    if path is None:
+        assert adapter.task == "text"
+        return
+    layer = family.model.get_submodule(path)
+    rows: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _m, args, _o: rows.append(args[0].double()))
+    logits(family.model, family.inputs)
+    handle.remove()
+    blocks = adapter.blocks(family.model)
+    runner = BlockRunner(family.model, blocks, [family.calibration], device=CPU, with_dense=True)
+    for index in range(len(blocks)):
+        with runner.block(index):
+            pass
+    statistics = runner.head(path)
+    (X,) = rows
+    Y = X @ consumer_matrix(layer)
+    assert statistics.count == len(X) == len(family.calibration["x"])
+    torch.testing.assert_close(statistics.gram, X.t() @ X / len(X), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(statistics.cross, X.t() @ Y / len(X), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("method", [Method.OSSCAR, Method.FLAP])
 def test_saved_model_gives_the_same_logits(
     family: families.Family, method: Method, tmp_path: Path

@@ -143,6 +143,20 @@ def test_the_residual_target_repairs_what_earlier_layers_lost(resnet: PruneSpec)
     assert distance(Target.RESIDUAL) < distance(Target.LAYER)
 
 
+def test_the_classifier_is_refitted_unless_told_otherwise(
+    resnet: PruneSpec, tmp_path: Path
+) -> None:
+    dense = load_model(resnet.model, weights=resnet.weights).module.state_dict()
+    on = prune(resnet, out=tmp_path / "on")
+    off = prune(dataclasses.replace(resnet, refit_head=False), out=tmp_path / "off")
+    layer = prune(dataclasses.replace(resnet, target=Target.LAYER), out=tmp_path / "layer")
+    blind = prune(dataclasses.replace(resnet, method=Method.RANDOM, target=Target.DENSE))
+    assert (on.head, off.head, layer.head, blind.head) == ("linear", None, None, None)
+    assert not torch.equal(state(tmp_path / "on")["linear.weight"], dense["linear.weight"])
+    for folder in ("off", "layer"):
+        assert torch.equal(state(tmp_path / folder)["linear.weight"], dense["linear.weight"])
+
+
 def test_too_little_calibration_is_said_with_numbers(opt: PruneSpec) -> None:
     report = prune(dataclasses.replace(opt, samples=1))
     assert any("fewer calibration rows" in warning for warning in report.warnings)

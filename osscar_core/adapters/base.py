@@ -120,6 +120,16 @@ class Adapter(ABC):
     def units(model: nn.Module) -> tuple[Unit, ...]:
         """Return all prunable units, in forward order."""
 
+    @staticmethod
+    def head(model: nn.Module) -> str | None:  # noqa: ARG004 - most families have none
+        """Return the path of a classifier that may be re-fitted, or ``None``.
+
+        It is an ``nn.Linear`` after the last block that reads one row per item. Output
+        layers of language models do not count: they are as large as the vocabulary and
+        often shared with the embedding.
+        """
+        return None
+
 
 def derives_from(model: nn.Module, *names: str) -> bool:
     """Return whether the model's class, or one it inherits from, has one of ``names``.

@@ -39,6 +39,11 @@ class CifarResNetAdapter(Adapter):
         """Return the second convolution of each block."""
         return tuple(_unit(model, path) for path in CifarResNetAdapter.blocks(model))
 
+    @staticmethod
+    def head(model: nn.Module) -> str:  # noqa: ARG004 - the same for all
+        """Return the classifier."""
+        return "linear"
+
 
 def _unit(model: nn.Module, path: str) -> Unit:
     block: Any = model.get_submodule(path)

@@ -50,6 +50,11 @@ class ResNetAdapter(Adapter):
             unit for path in ResNetAdapter.blocks(model) for unit in _block_units(model, path)
         )
 
+    @staticmethod
+    def head(model: nn.Module) -> str:  # noqa: ARG004 - the same for all
+        """Return the classifier."""
+        return "fc"
+
 
 def _block_units(model: nn.Module, path: str) -> tuple[Unit, ...]:
     block: Any = model.get_submodule(path)

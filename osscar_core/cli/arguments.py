@@ -159,6 +159,13 @@ def _add_prune_options(parser: Parser) -> None:
     group.add_argument("--damping", type=_number, help="relative ridge (default: 0.01)")
     group.add_argument("--swaps", type=_whole, help="most swap rounds a unit")
     group.add_argument("--round-to", type=_whole, help="keep widths in multiples of this")
+    group.add_argument(
+        "--no-refit-head",
+        dest="refit_head",
+        action="store_const",
+        const=False,
+        help="leave an image model's classifier as it is",
+    )
     group.add_argument("--budget", default="uniform", help="uniform: the same share everywhere")
 
 

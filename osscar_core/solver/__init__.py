@@ -9,6 +9,8 @@ Models with Combinatorial Optimization", ICML 2024 (arXiv 2403.12983).
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,7 @@ __all__ = [
     "eliminate",
     "objective",
     "refit",
+    "refits",
     "relative_error",
     "solve",
     "solve_given",
@@ -48,6 +51,8 @@ __all__ = [
 # a sixth of the elimination's time; with wider groups fewer than ten are used.
 SWAP_ROUNDS = 64
 PAPER_SWAP_ROUNDS = 10
+# As published, these search as if all outputs mattered alike.
+_BLIND_TO_OUTPUT_WEIGHTS = frozenset({Method.PAPER, Method.ZIPLM})
 _REFITTING = frozenset({Method.OSSCAR, Method.PAPER, Method.ZIPLM, Method.MAGNITUDE_REFIT})
 
 
@@ -68,6 +73,11 @@ def wants_intercept(method: Method) -> bool | None:
     return None if method in (Method.OSSCAR, Method.MAGNITUDE_REFIT) else False
 
 
+def refits(method: Method) -> bool:
+    """Return whether a method changes the weights that stay."""
+    return method in _REFITTING
+
+
 def solve(
     problem: LayerProblem,
     keep: int,
@@ -80,7 +90,8 @@ def solve(
 
     Methods that re-fit (``osscar``, ``paper``, ``ziplm``, ``magnitude-refit``) change the
     bias if and only if the problem has an intercept; ``flap`` always does; the others
-    leave weights and bias as they are.
+    leave weights and bias as they are. Output weights guide the search of ``osscar``
+    alone, and weigh the reported objective and error of every method.
 
     Args:
         problem: The layer's problem.
@@ -119,7 +130,7 @@ def solve_given(problem: LayerProblem, support: Tensor, method: Method) -> Solut
 
 def _solution(problem: LayerProblem, support: Tensor, method: Method, swaps: int) -> Solution:
     bias_change: Tensor | None = None
-    if method in _REFITTING:
+    if refits(method):
         W, bias_change = refit(problem, support)
     else:
         W = problem.W0[problem.feature_index(support)]
@@ -140,6 +151,8 @@ def _select(
 ) -> tuple[Tensor, int]:
     if keep == problem.groups:
         return torch.arange(problem.groups, device=problem.H.device), 0
+    if method in _BLIND_TO_OUTPUT_WEIGHTS:
+        problem = dataclasses.replace(problem, output_weights=None)
     match method:
         case Method.OSSCAR:
             support = eliminate(problem, keep).support(keep)

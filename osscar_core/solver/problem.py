@@ -275,10 +275,10 @@ def quadratic(problem: LayerProblem, support: Tensor, W: Tensor) -> float:
 def relative_error(
     problem: LayerProblem, support: Tensor, W: Tensor, bias_change: Tensor | None
 ) -> float:
-    """Return ``E|Y - X_S W - b|^2 / E|Y|^2`` on the raw, undamped statistics.
+    """Return ``E|s (Y - X_S W - b)|^2 / E|s Y|^2`` on the raw, undamped statistics.
 
-    Output weights play no part. A target that is zero everywhere gives 0 when it is
-    met and infinity when it is not.
+    With output weights s this is the error behind the norm that they stand for. A target
+    that is zero everywhere gives 0 when it is met and infinity when it is not.
 
     Args:
         problem: The layer's problem.
@@ -288,13 +288,14 @@ def relative_error(
     """
     index = _support_features(problem, support)
     raw = problem.statistics
-    power = float(raw.power_y.sum())
-    quadratic_term = (W * (raw.gram[index[:, None], index] @ W)).sum()
-    error = quadratic_term - 2 * (W * raw.cross[index]).sum()
+    error = (W * (raw.gram[index[:, None], index] @ W - 2 * raw.cross[index])).sum(0)  # (m,)
     if bias_change is not None:
         predicted_mean = raw.mean_x[index] @ W
-        error = error + (bias_change * (bias_change + 2 * (predicted_mean - raw.mean_y))).sum()
-    excess = max(0.0, power + float(error))
+        error = error + bias_change * (bias_change + 2 * (predicted_mean - raw.mean_y))
+    scale = problem.output_weights
+    importance = torch.ones_like(error) if scale is None else scale.square()
+    power = float(importance @ raw.power_y)
+    excess = max(0.0, power + float(importance @ error))
     if excess == 0.0:
         return 0.0
     return excess / power if power > 0 else math.inf

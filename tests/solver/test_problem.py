@@ -87,7 +87,8 @@ def test_relative_error_is_the_error_of_the_outputs(make_case, intercept):
     output = case.X[:, case.problem.feature_index(EVERY_OTHER)] @ W
     if bias_change is not None:
         output = output + bias_change
-    expected = (case.Y - output).square().sum() / case.Y.square().sum()
+    scale = case.problem.output_weights
+    expected = ((case.Y - output) * scale).square().sum() / (case.Y * scale).square().sum()
     actual = relative_error(case.problem, EVERY_OTHER, W, bias_change)
     assert actual == pytest.approx(float(expected), rel=1e-10)
 
