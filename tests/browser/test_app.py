@@ -1,0 +1,214 @@
+"""The real app in a real browser: a run from the form to the figure, links, refresh, cancel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+class Visit:
+    """A page of the app, with what the browser complained about."""
+
+    def __init__(self, page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.faults: list[str] = []
+        page.set_default_timeout(30_000)
+        page.on("console", self._console)
+        page.on("request", self._request)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+
+    def open(self, path: str = "") -> None:
+        self.page.goto(f"{self.address}/{path}")
+        self.settle()
+
+    def settle(self) -> None:
+        self.page.wait_for_selector(QUIET)
+
+    def _console(self, message) -> None:
+        # On a deep link Streamlit first asks below the page's own path; it then finds its way.
+        known = message.location.get("url", "").endswith(("/_stcore/health", "/host-config"))
+        if message.type == "error" and not known:
+            self.faults.append(f"{message.text} {message.location}")
+
+    def _request(self, request) -> None:
+        local = (self.address, self.address.replace("http", "ws", 1), "data:", "blob:")
+        if not request.url.startswith(local):
+            self.faults.append(f"external request to {request.url}")
+
+
+def start_server(home: Path) -> tuple[subprocess.Popen, str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"],
+        cwd=ROOT,
+        env={**os.environ, "OSSCAR_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):  # noqa: S310
+                return server, address
+        except OSError:
+            if time.monotonic() > deadline:
+                server.kill()
+                raise
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, tmp_path: Path) -> Iterator[Visit]:
+    server, address = start_server(tmp_path / "workspace")
+    context = chromium.new_context(viewport={"width": 1366, "height": 768})
+    try:
+        yield Visit(context.new_page(), address)
+    finally:
+        context.close()
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    rng = np.random.default_rng(0)
+    for label in range(10):
+        (folder / f"class{label}").mkdir(parents=True)
+        for index in range(4):
+            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"class{label}" / f"{index}.png")
+    return folder
+
+
+def fill_and_start(visit: Visit, images: Path) -> None:
+    page = visit.page
+    visit.open("?m=cifar/resnet20")
+    for label, text in (
+        ("Weights file", "random"),
+        ("Calibration data", f"images:{images}"),
+        ("Test data", f"images:{images}"),
+    ):
+        field = page.get_by_label(label, exact=True)
+        field.fill(text)
+        field.press("Enter")
+        visit.settle()
+    page.get_by_role("button", name="Prune and measure").dblclick()
+
+
+def folders(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "workspace" / "runs").iterdir())
+
+
+def test_a_run_from_the_form_to_the_figure(visit: Visit, images: Path, tmp_path: Path) -> None:
+    page = visit.page
+    fill_and_start(visit, images)
+    strip = page.locator(".st-key-jobstrip")
+    sync_api.expect(strip).to_contain_text("cifar/resnet20")
+    page.reload()
+    visit.settle()
+    sync_api.expect(strip).to_contain_text("cifar/resnet20")
+    sync_api.expect(strip).to_contain_text("Step ", timeout=30_000)
+    sync_api.expect(page.locator(".st-key-verdict")).to_contain_text(
+        "At 50% removed", timeout=150_000
+    )
+    sync_api.expect(page.locator(".st-key-jobstrip")).to_have_count(0)
+    assert len(folders(tmp_path)) == 1
+    sync_api.expect(page.get_by_test_id("stMetric")).to_have_count(3)
+    sync_api.expect(page.locator(".scatterlayer .point")).to_have_count(2)
+    sync_api.expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    page.get_by_test_id("stButtonGroup").get_by_text("Size", exact=True).click()
+    sync_api.expect(page.get_by_text("Size, MB (left is better)")).to_be_visible()
+    assert "x=size" in page.url
+    page.get_by_role("link", name="Explain").click()
+    sync_api.expect(page.locator(".st-key-verdict")).to_contain_text("convolution channels")
+    assert f"run={folders(tmp_path)[0].name}" in page.url
+    sync_api.expect(page.locator(".barlayer .point")).to_have_count(36)
+    page.get_by_role("link", name="Runs").click()
+    sync_api.expect(page.get_by_text("1 runs in this workspace")).to_be_visible()
+    page.get_by_role("button", name="Actions").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Plan (JSON)").click()
+    assert '"kept"' in Path(download.value.path()).read_text()
+    assert visit.faults == []
+
+
+def test_cancel_lands_within_three_seconds(visit: Visit, images: Path, tmp_path: Path) -> None:
+    page = visit.page
+    fill_and_start(visit, images)
+    strip = page.locator(".st-key-jobstrip")
+    sync_api.expect(strip).to_contain_text("Step ", timeout=30_000)
+    began = time.monotonic()
+    strip.get_by_role("button", name="Cancel").click()
+    sync_api.expect(page.get_by_text("This run was cancelled")).to_be_visible()
+    assert time.monotonic() - began < 3.5
+    sync_api.expect(strip).to_have_count(0)
+    (folder,) = folders(tmp_path)
+    assert '"cancelled"' in (folder / "status.json").read_text()
+    assert not (folder / "model").exists()
+    assert visit.faults == []
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("", "What does a smaller model cost?"),
+        ("explain", "What was removed, and is it safe?"),
+        ("runs?run=nothing", "Runs"),
+    ],
+)
+def test_every_page_opens_by_its_link_on_a_fresh_server(
+    visit: Visit, path: str, title: str
+) -> None:
+    visit.open(path)
+    page = visit.page
+    sync_api.expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    sync_api.expect(page.get_by_role("link", name="Explore")).to_be_visible()
+    assert page.get_by_test_id("stSidebarNav").count() == 0
+    if "nothing" in path:
+        sync_api.expect(page.get_by_text("This run does not exist here")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+    assert visit.faults == []

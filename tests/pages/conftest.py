@@ -1,0 +1,53 @@
+"""Fixtures for the tests of the pages."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def samples() -> ModuleType:
+    name = "osscar_test_samples"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "tests/studio/samples.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "workspace"
+    monkeypatch.setenv("OSSCAR_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def finished_run(home: Path, samples: ModuleType) -> str:
+    asked = samples.image_request(0.5)
+    samples.write_run(home, "20260101-000000-000000", asked, samples.result(asked))
+    return "20260101-000000-000000"
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    def opened(page: str = "", **query: str) -> AppTest:
+        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+        for key, value in query.items():
+            at.query_params[key] = value
+        at.run()
+        if page:
+            at.switch_page(f"pages/{page}.py").run()
+        return at
+
+    return opened
