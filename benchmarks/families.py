@@ -1,6 +1,6 @@
 """Does half a model really load, weigh and run like half a model? One row per family.
 
-    python benchmarks/families.py [--device cuda] [--families opt-125m,resnet50] [--json]
+    python benchmarks/families.py [--device cuda] [--batch-size 32] [--families opt-125m] [--json]
 
 Real shapes with random weights: neither file size nor latency depends on the values, so
 nothing is calibrated; half of every unit's groups is cut off, the result is written as
@@ -106,7 +106,9 @@ def halve(dense: LoadedModel) -> LoadedModel:
     return dataclasses.replace(dense, module=module, plan=plan)
 
 
-def row(name: str, device: torch.device, seqlen: int, repeats: int | None) -> dict[str, Any]:
+def row(
+    name: str, device: torch.device, seqlen: int, batch_size: int | None, repeats: int | None
+) -> dict[str, Any]:
     dense = FAMILIES[name]()
     pruned = halve(dense)
     assert pruned.plan is not None
@@ -118,11 +120,17 @@ def row(name: str, device: torch.device, seqlen: int, repeats: int | None) -> di
     dense.module.to(device)
     pruned.module.to(device)
     is_text = dense.task == "text"
-    speed = compare(dense, pruned, seqlen=seqlen if is_text else None, repeats=repeats)
+    speed = compare(
+        dense,
+        pruned,
+        batch_size=batch_size,
+        seqlen=seqlen if is_text else None,
+        repeats=repeats,
+    )
     return {
         "family": name,
         "parameters": [count_parameters(dense.module), count_parameters(pruned.module)],
-        "file_bytes": [state_bytes(dense.module), size],
+        "file_bytes": [state_bytes(dense.module, dense.dtype), size],
         "flops": list(flops),
         "latency_ms": [speed.dense.latency_ms.median, speed.pruned.latency_ms.median],
         "speedup": speed.speedup,
@@ -141,6 +149,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--seqlen", type=int, default=256)
+    parser.add_argument("--batch-size", type=int)
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -149,7 +158,7 @@ def main() -> None:
     heading = f"{'family':22} {'parameters':>17} {'file MB':>15} {'FLOPs':>6} {'latency ms':>17}"
     print(f"{heading} {'speed-up (95% interval)':>24} {'decode':>7}", file=sys.stderr)
     for name in args.families.split(","):
-        one = row(name, device, args.seqlen, args.repeats)
+        one = row(name, device, args.seqlen, args.batch_size, args.repeats)
         rows.append(one)
         (p0, p1), (b0, b1), (l0, l1) = one["parameters"], one["file_bytes"], one["latency_ms"]
         low, high = one["interval"]
@@ -160,10 +169,9 @@ def main() -> None:
             f"{one['speedup']:9.2f}x ({low:.2f} to {high:.2f}) {decode:>7}",
             file=sys.stderr,
         )
+    print(f"\nconditions of the last row: {rows[-1]['conditions']}", file=sys.stderr)
     if args.json:
         print(json.dumps({"rows": rows}))
-    else:
-        print(f"\nconditions of the last row: {rows[-1]['conditions']}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import families
 from command import Main, runner
+from osscar_core.networks import cifar_resnet
 from osscar_core.records import PruneReport, from_dict
 
 FILE = "model.safetensors"
@@ -167,6 +175,23 @@ def _eleven_classes(arguments: dict[str, str], folder: Path) -> None:
     arguments["--calibration"] = f"images:{folder / 'images'}"
 
 
+def _unlabelled(arguments: dict[str, str], folder: Path) -> None:
+    source = Path(arguments["--calibration"].removeprefix("images:"))
+    encoded = [file.read_bytes() for file in sorted(source.rglob("*.png"))]
+    labels = [index % 10 for index in range(len(encoded) - 1)]
+    table = pa.table({"image": encoded, "label": pa.array([*labels, None], pa.int64())})
+    pq.write_table(table, folder / "a.parquet")
+    arguments["--calibration"] = f"images:{folder / 'a.parquet'}"
+    arguments["--samples"] = str(len(encoded))
+
+
+def _not_a_number(arguments: dict[str, str], folder: Path) -> None:
+    weights = cifar_resnet(20, 10).state_dict()
+    weights["layer2.1.conv1.weight"][3, 0] = torch.nan
+    save_file(weights, folder / "w.safetensors")
+    arguments["--weights"] = str(folder / "w.safetensors")
+
+
 def _bare_folder(arguments: dict[str, str], folder: Path) -> None:
     (folder / "bare").mkdir()
     arguments["--calibration"] = f"images:{folder / 'bare'}"
@@ -193,6 +218,12 @@ IMAGE_MISTAKES: dict[str, tuple[Mistake, str]] = {
         "w.safetensors",
     ),
     "unknown ending": (_file("--weights", "w.bin", b"weights"), "w.bin"),
+    "weights that are not numbers": (_not_a_number, "layer2.1.conv1.weight"),
+    "fewer labels than images": (_unlabelled, "has no label"),
+    "sparsity of one": (_setting("--sparsity", "1.0"), "[0, 1)"),
+    "negative sparsity": (_setting("--sparsity", "-1"), "[0, 1)"),
+    "unknown structure": (_setting("--structures", "chanels"), "Did you mean 'channels'"),
+    "more samples than images": (_setting("--samples", "999"), "20 images, 999 were asked for"),
     "missing data": (_setting("--calibration", "images:FOLDER/none.parquet"), "none.parquet"),
     "data of noise": (
         _file("--calibration", "a.parquet", b"PAR1 not really PAR1", "images:"),
@@ -263,3 +294,42 @@ def test_no_sense_in_evaluating_what_is_not_there(main: Main, images: Path) -> N
     result = main("evaluate", "nowhere/at/all", "--data", f"images:{images}")
     assert result.code == 2
     assert "nowhere/at/all" in result.reason
+
+
+def test_a_full_disk_leaves_nothing_half_written(main: Main, images: Path, tmp_path: Path) -> None:
+    """On a real volume of 256 KiB, where the result needs twice that."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(volume)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small volume needs the right to mount one")
+    try:
+        result = main(*words(image_run(images)), "--out", volume / "out", "--json")
+        assert result.code == 2, result.err
+        assert "No space left on device" in result.reason
+        assert list(volume.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(volume)], check=True)
+
+
+def test_interrupting_from_the_keyboard_leaves_nothing(images: Path, tmp_path: Path) -> None:
+    """A real process, interrupted once the work has begun."""
+    command = [sys.executable, "-m", "osscar_core", *words(image_run(images))]
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [*command, "--out", str(out), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("prune"):
+            process.send_signal(signal.SIGINT)
+            break
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    assert list(tmp_path.iterdir()) == []

@@ -27,6 +27,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from osscar_core.errors import NumericalError
 from osscar_core.solver.blocks import add_symmetric_, diagonal_blocks, half_trace_ratio
 from osscar_core.solver.problem import LayerProblem, cholesky, objective
 
@@ -83,7 +84,12 @@ def swap_search(
     if not swaps:
         return support, 0
     improved = tableau.support()
-    if not objective(problem, improved) < tableau.start:
+    try:
+        falls = objective(problem, improved) < tableau.start
+    except NumericalError:
+        # Without damping a swap may price well and yet be singular to working precision.
+        falls = False
+    if not falls:
         return support, 0
     return improved, swaps
 
