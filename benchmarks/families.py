@@ -1,6 +1,6 @@
 """Does half a model really load, weigh and run like half a model? One row per family.
 
-    python benchmarks/families.py [--device cuda] [--batch-size 32] [--families opt-125m] [--json]
+    python -m benchmarks.families [--device cuda] [--batch-size 32] [--families opt-125m] [--json]
 
 Real shapes with random weights: neither file size nor latency depends on the values, so
 nothing is calibrated; half of every unit's groups is cut off, the result is written as

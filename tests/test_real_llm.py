@@ -30,10 +30,10 @@ def smollm2() -> LoadedModel:
     return load_model(str(gguf))
 
 
-# Measured on two cores. Calibrated on so few tokens the two are close; on eight times as
-# many, as in benchmarks/README.md, osscar is clearly ahead.
-EXPECTED = {Method.OSSCAR: 0.0, Method.PAPER: 0.0}
-DENSE = 0.0
+# Measured on two cores. On so few tokens the target `residual` fits noise and loses to the
+# published recipe; on sixteen times as many, as in benchmarks/README.md, it wins clearly.
+DENSE = 29.307
+EXPECTED = {Method.OSSCAR: 62.68, Method.PAPER: 57.91}
 
 
 def test_perplexity_is_what_was_measured_before(smollm2: LoadedModel, shared_data: Path) -> None:
@@ -47,7 +47,7 @@ def test_perplexity_is_what_was_measured_before(smollm2: LoadedModel, shared_dat
             sparsity=0.4,
             structures=(Structure.NEURONS,),
             method=method,
-            samples=16,
+            samples=8,
             seqlen=SEQLEN,
             device="cpu",
         )
@@ -58,5 +58,5 @@ def test_perplexity_is_what_was_measured_before(smollm2: LoadedModel, shared_dat
 
 
 def perplexity(model: LoadedModel, text: Path) -> float:
-    report = evaluate(model, f"text:{text / 'test.norm.txt'}", seqlen=SEQLEN, limit=6)
+    report = evaluate(model, f"text:{text / 'test.norm.txt'}", seqlen=SEQLEN, limit=4)
     return report.value
