@@ -73,6 +73,10 @@ DEFAULT_SEQLEN = 1024
 _TOKENS_PER_BATCH = 4096
 _PIXELS_PER_BATCH = 2**19
 _IMAGES_PER_BATCH = 256
+# Below this many calibration rows per input feature, what earlier layers lost is fitted
+# mostly as noise: on a 135M language model 5 rows made `residual` lose to `layer`, 43 made
+# it win (benchmarks/README.md).
+_ROWS_PER_FEATURE = 16
 # Units draw different random groups; no model has as many units as this.
 _SEEDS_APART = 100_003
 
@@ -220,7 +224,7 @@ class _Run:
     ) -> None:
         self.plans: list[UnitPlan] = []
         self.reports: list[UnitReport] = []
-        self._short_of_rows: list[tuple[str, int, int]] = []
+        self._rows: list[tuple[str, int, int]] = []
         self._model = model
         self._spec = spec
         self._target = spec.target or default_target(spec.method)
@@ -285,13 +289,26 @@ class _Run:
         self.head = path
 
     def warnings(self) -> Iterator[str]:
-        """Say where the calibration data was too small to determine the re-fit."""
-        if self._short_of_rows:
-            name, rows, features = max(self._short_of_rows, key=lambda item: item[2] / item[1])
+        """Say where the calibration data was too small for what was asked of it."""
+        if not self._rows:
+            return
+        count = len(self._rows)
+        name, rows, features = min(self._rows, key=lambda item: item[1] / item[2])
+        worst = f"worst: {name}, {rows} rows for {features} features"
+        short = sum(rows < features for _, rows, features in self._rows)
+        if short:
             yield (
-                f"{len(self._short_of_rows)} of {len(self._units)} units have fewer calibration "
-                f"rows than input features (worst: {name}, {rows} rows for {features} features); "
-                f"there the ridge decides what the data cannot. Use more --samples."
+                f"{short} of {count} units have fewer calibration rows than input features "
+                f"({worst}); there the ridge decides what the data cannot. Use more --samples."
+            )
+            return
+        doubtful = self._target is not Target.LAYER and refits(self._spec.method)
+        few = sum(rows < _ROWS_PER_FEATURE * features for _, rows, features in self._rows)
+        if doubtful and few:
+            yield (
+                f"{few} of {count} units have fewer than {_ROWS_PER_FEATURE} calibration rows per "
+                f"input feature ({worst}): the target {self._target} may fit noise there. "
+                f"Use more --samples, or --target layer."
             )
 
     def _batch_done(self) -> None:
@@ -332,8 +349,7 @@ class _Run:
         shrink_(module, unit, solution.support.cpu())
         change = solution.bias_change if intercept else None
         write_consumer_(module, unit, solution.W, change)
-        if statistics.count < problem.features:
-            self._short_of_rows.append((unit.name, statistics.count, problem.features))
+        self._rows.append((unit.name, statistics.count, problem.features))
         kept = tuple(solution.support.tolist())
         adds_bias = change is not None and place is InterceptPlace.NEW_BIAS
         fit = _Fit(solution.relative_error, baseline.relative_error, solution.swaps, seconds)

@@ -158,9 +158,14 @@ def test_the_classifier_is_refitted_unless_told_otherwise(
 
 
 def test_too_little_calibration_is_said_with_numbers(opt: PruneSpec) -> None:
-    report = prune(dataclasses.replace(opt, samples=1))
-    assert any("fewer calibration rows" in warning for warning in report.warnings)
-    assert not any("fewer calibration rows" in warning for warning in prune(opt).warnings)
+    (one,) = prune(dataclasses.replace(opt, samples=1)).warnings
+    assert "4 of 4 units have fewer calibration rows than input features" in one
+    assert "24 rows for 48 features" in one
+    (eight,) = prune(opt).warnings
+    assert "fewer than 16 calibration rows per input feature" in eight
+    assert "192 rows for 48 features" in eight
+    assert prune(dataclasses.replace(opt, target=Target.LAYER)).warnings == ()
+    assert prune(dataclasses.replace(opt, seqlen=12, samples=80)).warnings == ()
 
 
 def test_more_samples_than_there_are_is_an_error_only_if_asked_for(opt: PruneSpec) -> None:

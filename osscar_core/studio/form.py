@@ -84,6 +84,7 @@ def example() -> JobRequest | None:
         calibration=DEFAULT_DATA["text"],
         sparsity=EXAMPLE_SPARSITY,
         structures=(Structure.NEURONS,),
+        target=Target.LAYER,  # so few tokens would fit noise with any other
         samples=16,
         seqlen=256,
     )
