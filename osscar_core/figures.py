@@ -7,6 +7,7 @@ no torch; plotly is imported when a figure is made.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,7 +82,9 @@ def tradeoff(
 
     ink = "#ECEAE6" if dark else "#1B1F24"
     figure = go.Figure()
-    for series in dict.fromkeys(point.series for point in points):
+    # Methods at the same share of removal lie close together: their labels go to other sides.
+    sides = itertools.cycle(("top right", "top right", "bottom right", "bottom left", "top left"))
+    for series, side in zip(dict.fromkeys(point.series for point in points), sides, strict=False):
         mine = [point for point in points if point.series == series]
         colour, symbol = MARKS[series]
         is_dense = series == "dense"
@@ -93,7 +96,7 @@ def tradeoff(
             mode="markers+text",
             name=names(series),
             text=[point.label for point in mine],
-            textposition="top right",
+            textposition=side,
             textfont={"color": ink, "size": 12},
             marker={
                 "symbol": "cross" if is_dense else symbol,
