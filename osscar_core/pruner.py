@@ -433,6 +433,8 @@ def _chosen_units(model: LoadedModel, spec: PruneSpec, repeat: Plan | None) -> t
                 f"the plan's unit {given.name} with {given.groups} groups is not in {spec.model}",
                 f"Use the plan with the model it was made for ({repeat.source.model})",
             )
+    if not repeat.units:
+        raise SpecError("the plan names no units", "Use a plan written by a pruning run")
     named = {given.name for given in repeat.units}
     return tuple(unit for unit in units if unit.name in named)
 

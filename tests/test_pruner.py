@@ -86,6 +86,12 @@ def test_a_plan_of_another_model_is_refused(opt: PruneSpec, tmp_path: Path) -> N
         prune(spec_for(families.FAMILIES["llama"](), other), repeat=plan)
 
 
+def test_an_empty_plan_is_refused(opt: PruneSpec) -> None:
+    plan = dataclasses.replace(prune(opt).plan, units=())
+    with pytest.raises(SpecError, match="names no units"):
+        prune(opt, repeat=plan)
+
+
 def test_every_default_is_resolved_in_the_plan(opt: PruneSpec) -> None:
     spec = prune(dataclasses.replace(opt, samples=None, seqlen=None)).plan.spec
     assert spec.structures == (Structure.HEADS, Structure.NEURONS)
