@@ -211,7 +211,7 @@ class BlockPass:
         self._dense = dense
         self._prefix = prefix
         self._index = index
-        self.batches = batches
+        self._batches = batches
         self._device = device
         self._batch_done = batch_done
         self._dense_next: list[Tensor] = []
@@ -239,7 +239,7 @@ class BlockPass:
         divisor = None if scale is None else _safe_scale(scale)
         with_dense = target is not Target.LAYER
         keep_output = with_dense and not self._dense_next
-        for batch in self.batches:
+        for batch in self._batches:
             pruned = self._run(self._block, batch.pruned, batch, unit, stream, whole=False)
             rows = _feature_rows(consumer, pruned.consumer_input)
             answer = None
@@ -268,7 +268,7 @@ class BlockPass:
     @torch.no_grad()
     def advance(self) -> None:
         """Carry both streams through the block as it is now."""
-        for position, batch in enumerate(self.batches):
+        for position, batch in enumerate(self._batches):
             batch.pruned = self._forward(self._block, batch.pruned, batch)
             if self._dense is not None and batch.dense is not None:
                 if self._dense_next:

@@ -345,7 +345,8 @@ class _Run:
             seed = spec.seed * _SEEDS_APART + len(self.plans)
             solution = solve(problem, keep, spec.method, seed=seed, swaps=spec.swaps)
         seconds = time.perf_counter() - began
-        baseline = solve(problem, keep, Method.MAGNITUDE_REFIT)
+        is_baseline = spec.method is Method.MAGNITUDE_REFIT and unit.name not in self._given
+        baseline = solution if is_baseline else solve(problem, keep, Method.MAGNITUDE_REFIT)
         shrink_(module, unit, solution.support.cpu())
         change = solution.bias_change if intercept else None
         write_consumer_(module, unit, solution.W, change)

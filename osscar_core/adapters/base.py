@@ -131,6 +131,13 @@ class Adapter(ABC):
         return None
 
 
+def children(model: nn.Module, *paths: str) -> tuple[str, ...]:
+    """Return the module paths of the direct children of ``paths``, in order."""
+    return tuple(
+        f"{path}.{name}" for path in paths for name, _ in model.get_submodule(path).named_children()
+    )
+
+
 def derives_from(model: nn.Module, *names: str) -> bool:
     """Return whether the model's class, or one it inherits from, has one of ``names``.
 

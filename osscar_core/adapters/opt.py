@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from osscar_core.adapters.base import Adapter, Counter, Producer, Tap, Unit, derives_from
+from osscar_core.adapters.base import Adapter, Counter, Producer, Tap, Unit, children, derives_from
 from osscar_core.records import Structure
 
 _CLASS = "transformers.models.opt.modeling_opt.OPTForCausalLM"
@@ -32,8 +32,7 @@ class OptAdapter(Adapter):
     @staticmethod
     def blocks(model: nn.Module) -> tuple[str, ...]:
         """Return the decoder layers."""
-        layers: Any = model.get_submodule(_LAYERS)
-        return tuple(f"{_LAYERS}.{index}" for index in range(len(layers)))
+        return children(model, _LAYERS)
 
     @staticmethod
     def units(model: nn.Module) -> tuple[Unit, ...]:

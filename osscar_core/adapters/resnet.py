@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from osscar_core.adapters.base import Adapter, Producer, Tap, Unit, derives_from
+from osscar_core.adapters.base import Adapter, Producer, Tap, Unit, children, derives_from
 from osscar_core.errors import UnknownModelError
 from osscar_core.records import Structure
 
@@ -33,11 +33,7 @@ class ResNetAdapter(Adapter):
     @staticmethod
     def blocks(model: nn.Module) -> tuple[str, ...]:
         """Return the residual blocks of the four stages."""
-        return tuple(
-            f"{stage}.{name}"
-            for stage in _STAGES
-            for name, _ in model.get_submodule(stage).named_children()
-        )
+        return children(model, *_STAGES)
 
     @staticmethod
     def units(model: nn.Module) -> tuple[Unit, ...]:
