@@ -54,6 +54,7 @@ from osscar_core.solver import (
     default_target,
     refit,
     refits,
+    round_width,
     solve,
     solve_given,
     wants_intercept,
@@ -379,9 +380,7 @@ class _Run:
         if unit.name in self._given:
             return len(self._given[unit.name])
         removed = math.floor(self._spec.sparsity * unit.groups + 0.5)
-        keep = max(1, unit.groups - removed)
-        step = self._spec.round_to
-        return min(unit.groups, -(-keep // step) * step)
+        return round_width(max(1, unit.groups - removed), unit.groups, self._spec.round_to)
 
     def _wants_intercept(self, place: InterceptPlace) -> bool:
         match self._spec.intercept:

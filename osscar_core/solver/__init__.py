@@ -17,8 +17,10 @@ from torch import Tensor
 from osscar_core.errors import SpecError
 from osscar_core.records import Method, Target
 from osscar_core.solver import baselines
-from osscar_core.solver.elimination import Path, check_keep, eliminate
-from osscar_core.solver.local_search import swap_search
+from osscar_core.solver.constraints import Constraints, round_width
+from osscar_core.solver.elimination import check_keep, eliminate
+from osscar_core.solver.local_search import SwapBudget, swap_search
+from osscar_core.solver.path import Path
 from osscar_core.solver.problem import (
     LayerProblem,
     Solution,
@@ -31,16 +33,20 @@ from osscar_core.solver.problem import (
 )
 
 __all__ = [
+    "SWAP_ROUNDS",
+    "Constraints",
     "LayerProblem",
     "Path",
     "Solution",
     "Statistics",
+    "SwapBudget",
     "default_target",
     "eliminate",
     "objective",
     "refit",
     "refits",
     "relative_error",
+    "round_width",
     "solve",
     "solve_given",
     "swap_search",
@@ -85,6 +91,11 @@ def solve(
     *,
     seed: int = 0,
     swaps: int | None = None,
+    seconds: float | None = None,
+    constraints: Constraints | None = None,
+    path: Path | None = None,
+    start: Tensor | None = None,
+    device: torch.device | None = None,
 ) -> Solution:
     """Choose ``keep`` groups and the weights on them.
 
@@ -100,16 +111,57 @@ def solve(
         seed: Seeds the ``random`` method.
         swaps: Upper bound of swap rounds of ``osscar`` and ``paper``; ``None`` for the
             method's default.
+        seconds: Upper bound of the time they take; ``None`` for none.
+        constraints: Protected and forced groups, which every method respects.
+        path: A path of this problem under these constraints, which spares ``osscar`` its
+            elimination.
+        start: Support from which ``osscar`` searches instead, ascending.
+        device: Where ``osscar`` computes; ``None`` for the problem's device.
 
     Raises:
-        SpecError: ``keep`` or ``swaps`` is out of range.
+        SpecError: An argument is out of range, contradicts another, or belongs to
+            another problem.
         NumericalError: The hessian is not positive definite to working precision.
     """
     check_keep(problem, keep)
-    if swaps is not None and swaps < 0:
-        raise SpecError(f"swaps is {swaps}", "It must be at least 0")
-    support, swapped = _select(problem, keep, method, seed, swaps)
+    rounds = PAPER_SWAP_ROUNDS if method is Method.PAPER else SWAP_ROUNDS
+    budget = SwapBudget(rounds if swaps is None else swaps, seconds)
+    limits = constraints or Constraints()
+    limits.check(problem.groups, keep)
+    if keep == problem.groups:
+        everything = torch.arange(problem.groups, device=problem.H.device)
+        return _solution(problem, everything, method, 0)
+    if method is Method.OSSCAR:
+        support = _greedy(problem, keep, limits, path, start, device)
+        support, swapped = swap_search(problem, support, budget, constraints=limits, device=device)
+    else:
+        support, swapped = _select(problem, keep, method, seed, budget, limits)
     return _solution(problem, support, method, swapped)
+
+
+def _greedy(
+    problem: LayerProblem,
+    keep: int,
+    limits: Constraints,
+    path: Path | None,
+    start: Tensor | None,
+    device: torch.device | None,
+) -> Tensor:
+    if start is not None:
+        check_support(problem, start)
+        if start.numel() != keep:
+            raise SpecError(
+                f"the start keeps {start.numel()} groups, not {keep}", "Give as many as are kept"
+            )
+        limits.check_support(start)
+        return start.to(problem.H.device)
+    if path is None:
+        path = eliminate(problem, keep, constraints=limits, device=device)
+    else:
+        path.check_problem(problem)
+    support = path.support(keep).to(problem.H.device)
+    limits.check_support(support)
+    return support
 
 
 def solve_given(problem: LayerProblem, support: Tensor, method: Method) -> Solution:
@@ -147,31 +199,32 @@ def _solution(problem: LayerProblem, support: Tensor, method: Method, swaps: int
 
 
 def _select(
-    problem: LayerProblem, keep: int, method: Method, seed: int, swaps: int | None
+    problem: LayerProblem,
+    keep: int,
+    method: Method,
+    seed: int,
+    budget: SwapBudget,
+    limits: Constraints,
 ) -> tuple[Tensor, int]:
-    if keep == problem.groups:
-        return torch.arange(problem.groups, device=problem.H.device), 0
+    """Return the support of a method to compare with, and its swaps."""
     if method in _BLIND_TO_OUTPUT_WEIGHTS:
         problem = dataclasses.replace(problem, output_weights=None)
+        batch = baselines.paper_batch(problem.groups) if method is Method.PAPER else 1
+        order, _ = baselines.eliminate_naively(problem, keep, at_once=batch, constraints=limits)
+        support = _remaining(problem, order)
+        if method is Method.PAPER:
+            return swap_search(problem, support, budget, constraints=limits)
+        return support, 0
     match method:
-        case Method.OSSCAR:
-            support = eliminate(problem, keep).support(keep)
-            return swap_search(problem, support, SWAP_ROUNDS if swaps is None else swaps)
-        case Method.PAPER:
-            batch = baselines.paper_batch(problem.groups)
-            order, _ = baselines.eliminate_naively(problem, keep, at_once=batch)
-            support = _remaining(problem, order)
-            return swap_search(problem, support, PAPER_SWAP_ROUNDS if swaps is None else swaps)
-        case Method.ZIPLM:
-            return _remaining(problem, baselines.eliminate_naively(problem, keep)[0]), 0
         case Method.FLAP:
-            return baselines.highest(baselines.flap_scores(problem), keep), 0
+            scores = baselines.flap_scores(problem)
         case Method.WANDA:
-            return baselines.highest(baselines.wanda_scores(problem), keep), 0
-        case Method.MAGNITUDE | Method.MAGNITUDE_REFIT:
-            return baselines.highest(baselines.magnitude_scores(problem), keep), 0
+            scores = baselines.wanda_scores(problem)
         case Method.RANDOM:
-            return baselines.random_support(problem, keep, seed), 0
+            scores = baselines.random_scores(problem, seed)
+        case _:
+            scores = baselines.magnitude_scores(problem)
+    return baselines.highest(scores, keep, limits), 0
 
 
 def _remaining(problem: LayerProblem, order: Tensor) -> Tensor:

@@ -13,17 +13,22 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from osscar_core.solver.constraints import Constraints
 from osscar_core.solver.problem import LayerProblem, cholesky, not_positive_definite
 
 
-def random_support(problem: LayerProblem, keep: int, seed: int) -> Tensor:
-    """Return ``keep`` groups drawn at random, the same ones on every device."""
+def random_scores(problem: LayerProblem, seed: int) -> Tensor:
+    """Return a score by chance for each group, (groups,), the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(problem.groups, generator=generator)
-    return order[:keep].sort().values.to(problem.H.device)
+    scores = torch.empty(problem.groups, dtype=torch.float64)
+    scores[order] = torch.arange(problem.groups, 0, -1, dtype=torch.float64)
+    return scores.to(problem.H.device)
 
 
 def magnitude_scores(problem: LayerProblem) -> Tensor:
@@ -52,13 +57,25 @@ def flap_bias_change(problem: LayerProblem, support: Tensor) -> Tensor:
     return problem.statistics.mean_x[index] @ problem.W0[index]
 
 
-def highest(scores: Tensor, keep: int) -> Tensor:
-    """Return the ascending indices of the ``keep`` highest scores, ties to the lowest."""
+def highest(scores: Tensor, keep: int, constraints: Constraints | None = None) -> Tensor:
+    """Return the ascending indices of the ``keep`` highest scores, ties to the lowest.
+
+    Protected groups count as highest of all, forced ones as lowest.
+    """
+    if constraints:
+        groups, device = scores.numel(), scores.device
+        stay = constraints.mask(constraints.protected, groups).to(device)
+        go = constraints.mask(constraints.forced, groups).to(device)
+        scores = scores.masked_fill(stay, math.inf).masked_fill(go, -math.inf)
     return scores.sort(descending=True, stable=True).indices[:keep].sort().values
 
 
 def eliminate_naively(
-    problem: LayerProblem, keep: int, *, at_once: int = 1
+    problem: LayerProblem,
+    keep: int,
+    *,
+    at_once: int = 1,
+    constraints: Constraints | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Eliminate with dense updates of the inverse hessian and the weights at every step.
 
@@ -70,6 +87,7 @@ def eliminate_naively(
         problem: The layer's problem.
         keep: Groups that stay.
         at_once: Groups removed per step; the last step may remove fewer.
+        constraints: Forced groups go first, protected ones never.
 
     Returns:
         The order of removal, (groups - keep,) int64, and the rise of f in each step,
@@ -78,36 +96,46 @@ def eliminate_naively(
     Raises:
         NumericalError: The hessian is not positive definite to working precision.
     """
-    g = problem.width
+    limits = constraints or Constraints()
+    device = problem.H.device
     P = torch.cholesky_inverse(cholesky(problem.H, problem.damping))
     W = P @ problem.weighted(problem.G)
-    alive = torch.ones(problem.groups, dtype=torch.bool, device=P.device)
-    left = problem.groups
-    order, rises = [], []
-    while left > keep:
-        prices = _prices(P, W, g)
-        if not bool((prices[alive].isfinite() & (prices[alive] >= 0)).all()):
-            raise not_positive_definite(problem.damping)
-        count = min(at_once, left - keep)
-        chosen = torch.where(alive, prices, torch.inf).sort(stable=True).indices[:count]
-        gone = problem.feature_index(chosen)
-        columns = P[:, gone]
-        block = columns[gone]
-        rises.append(0.5 * (W[gone] * torch.linalg.solve(block, W[gone])).sum())
-        lift = torch.linalg.solve(block, columns.T).T  # P[:, J] P_JJ^-1
-        W.addmm_(lift, W[gone], alpha=-1)
-        P.addmm_(lift, columns.T, alpha=-1)
-        # What is gone stays in place, decoupled from the rest.
-        P[gone] = 0
-        P[:, gone] = 0
-        P[gone, gone] = 1
-        W[gone] = 0
-        alive[chosen] = False
-        order.append(chosen)
-        left -= count
+    forced = limits.mask(limits.forced, problem.groups).to(device)
+    free = limits.movable(problem.groups).to(device)
+    first = int(forced.sum())
+    order: list[Tensor] = []
+    rises: list[Tensor] = []
+    for allowed, removals in ((forced, first), (free, problem.groups - keep - first)):
+        left = removals
+        while left:
+            prices = _prices(P, W, problem.width)
+            if not bool((prices[allowed].isfinite() & (prices[allowed] >= 0)).all()):
+                raise not_positive_definite(problem.damping)
+            count = min(at_once, left)
+            chosen = torch.where(allowed, prices, torch.inf).sort(stable=True).indices[:count]
+            rises.append(_remove_(P, W, problem.feature_index(chosen)))
+            allowed[chosen] = False
+            order.append(chosen)
+            left -= count
     if not order:
-        return torch.empty(0, dtype=torch.int64, device=P.device), P.new_empty(0)
+        return torch.empty(0, dtype=torch.int64, device=device), P.new_empty(0)
     return torch.cat(order), torch.stack(rises)
+
+
+def _remove_(P: Tensor, W: Tensor, gone: Tensor) -> Tensor:
+    """Take features out of P and W in place; return the rise of f, ()."""
+    columns = P[:, gone]
+    block = columns[gone]
+    rise: Tensor = 0.5 * (W[gone] * torch.linalg.solve(block, W[gone])).sum()
+    lift = torch.linalg.solve(block, columns.T).T  # P[:, J] P_JJ^-1
+    W.addmm_(lift, W[gone], alpha=-1)
+    P.addmm_(lift, columns.T, alpha=-1)
+    # What is gone stays in place, decoupled from the rest.
+    P[gone] = 0
+    P[:, gone] = 0
+    P[gone, gone] = 1
+    W[gone] = 0
+    return rise
 
 
 def paper_batch(groups: int) -> int:
@@ -119,7 +147,8 @@ def _prices(P: Tensor, W: Tensor, g: int) -> Tensor:
     """Return ``1/2 tr(W_j^T P_jj^-1 W_j)`` of each group; at least 0 in a sound state."""
     if g == 1:
         return 0.5 * W.square().sum(1) / P.diagonal()
-    blocks = torch.stack([P[j : j + g, j : j + g] for j in range(0, P.shape[0], g)])
+    groups = P.shape[0] // g
+    blocks = P.view(groups, g, groups, g).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
     rows = W.view(-1, g, W.shape[1])
     prices: Tensor = 0.5 * (rows * torch.linalg.solve(blocks, rows)).sum((1, 2))
     return prices

@@ -14,6 +14,9 @@ from torch import Tensor
 
 _TILES = 6
 _SMALLEST_TILE = 256
+# A GPU needs large products more than it needs to save a few of them.
+_SMALLEST_DEVICE_TILE = 2048
+_TILE_MULTIPLE = 128
 
 
 def diagonal_blocks(matrix: Tensor, width: int) -> Tensor:
@@ -48,17 +51,36 @@ def half_trace_ratio(divisor: Tensor, dividend: Tensor) -> tuple[Tensor, Tensor]
     return (0.5 * (inverse * dividend).sum((-2, -1))).clamp(min=0.0), info == 0
 
 
-def add_symmetric_(target: Tensor, products: list[tuple[Tensor, Tensor]], *, sign: float) -> None:
-    """Add ``sign * sum(left^T right)``, symmetric as a whole, to ``target`` in place.
+def add_lower_(
+    target: Tensor, left: Tensor, right: Tensor, *, sign: float, fresh: bool = False
+) -> None:
+    """Add ``sign * left^T right``, which must be symmetric, to a lower triangle in place.
 
-    Only tiles on and below the diagonal are computed, the rest is mirrored: nearly half
-    the work of the full product.
+    Only tiles on and below the diagonal are computed: nearly half the work of the full
+    product. What stands above the diagonal tiles is left alone.
+
+    Args:
+        target: (n, n).
+        left: (k, n).
+        right: (k, n).
+        sign: Factor of the product.
+        fresh: Overwrite what was there, which may be anything.
     """
     size = target.shape[0]
-    tile = max(_SMALLEST_TILE, -(-size // _TILES))
+    smallest = _SMALLEST_TILE if target.device.type == "cpu" else _SMALLEST_DEVICE_TILE
+    tile = max(smallest, -(-size // (_TILES * _TILE_MULTIPLE)) * _TILE_MULTIPLE)
     for start in range(0, size, tile):
         stop = min(start + tile, size)
         rows = target[start:stop, :stop]
-        for left, right in products:
-            rows.addmm_(left[:, start:stop].T, right[:, :stop], alpha=sign)
-        target[:start, start:stop] = target[start:stop, :start].T
+        rows.addmm_(left[:, start:stop].T, right[:, :stop], beta=1 - fresh, alpha=sign)
+
+
+def mirror_lower_(matrix: Tensor) -> Tensor:
+    """Copy the lower triangle of a square matrix to its upper one; return the matrix."""
+    size = matrix.shape[0]
+    for start in range(0, size, _SMALLEST_TILE):
+        stop = min(start + _SMALLEST_TILE, size)
+        corner = matrix[start:stop, start:stop].tril()
+        matrix[start:stop, start:stop] = corner + corner.tril(-1).T
+        matrix[start:stop, stop:] = matrix[stop:, start:stop].T
+    return matrix

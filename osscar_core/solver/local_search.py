@@ -24,15 +24,45 @@ Reference: the neighbourhood is that of X. Meng et al., "OSSCAR", ICML 2024
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from osscar_core.errors import NumericalError
-from osscar_core.solver.blocks import add_symmetric_, diagonal_blocks, half_trace_ratio
+from osscar_core.records import check_range
+from osscar_core.solver.blocks import (
+    add_lower_,
+    diagonal_blocks,
+    half_trace_ratio,
+    mirror_lower_,
+)
+from osscar_core.solver.constraints import Constraints
 from osscar_core.solver.problem import LayerProblem, cholesky, objective
 
 TOLERANCE = 1e-9
 _PAIR_ELEMENTS = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class SwapBudget:
+    """How long a swap search may go on.
+
+    Attributes:
+        rounds: Most swaps accepted.
+        seconds: Most time, checked before each round; ``None`` for no limit. A search
+            that this ends is not repeatable to the letter.
+    """
+
+    rounds: int
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_range("swaps", self.rounds, 0)
+        if self.seconds is not None:
+            check_range("seconds", self.seconds, 0)
 
 
 def default_candidates(width: int) -> int:
@@ -45,53 +75,71 @@ def default_candidates(width: int) -> int:
 def swap_search(
     problem: LayerProblem,
     support: Tensor,
-    rounds: int,
+    budget: SwapBudget | int,
     *,
+    constraints: Constraints | None = None,
     candidates: int | None = None,
+    device: torch.device | None = None,
 ) -> tuple[Tensor, int]:
     """Improve a support by the best single swap per round.
 
     Candidates are the kept groups that are cheapest to lose and the removed ones that
-    gain most, ranked once at the start. A swap is accepted only if f falls by more than
-    a relative 1e-9. The result is checked against a fresh factorisation and dropped if
-    it does not hold, so f never rises.
+    gain most; when no swap among them helps any more, they are ranked anew, until even a
+    fresh ranking has none. A swap is accepted only if f falls by more than a relative
+    1e-9. Every ranking rests on a fresh factorisation, and so does the result: swaps that
+    it does not confirm are dropped, so f never rises. The support may come from anywhere:
+    an elimination, magnitudes, chance.
 
     Args:
         problem: The layer's problem.
         support: Ascending group indices to start from, (k,) int64.
-        rounds: Upper bound of accepted swaps.
+        budget: When to stop at the latest; a number means rounds.
+        constraints: Groups that may not move; the support must respect them already.
         candidates: Groups tried on each side; ``None`` for a default by group width.
+        device: Where to compute; ``None`` for the problem's device.
 
     Returns:
-        The support, (k,) ascending int64, and the number of swaps in it.
+        The support, (k,) ascending int64 on the problem's device, and the number of swaps
+        in it.
 
     Raises:
         NumericalError: The hessian on the support is not positive definite.
     """
-    if rounds < 1 or support.numel() == problem.groups:
+    limits = SwapBudget(budget) if isinstance(budget, int) else budget
+    if limits.rounds < 1 or support.numel() == problem.groups:
         return support, 0
+    deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     limit = default_candidates(problem.width) if candidates is None else candidates
-    tableau = Tableau(problem, support, limit)
-    tolerance = TOLERANCE * abs(tableau.start)
-    swaps = 0
-    while swaps < rounds:
-        changes = tableau.changes()
-        best, position = changes.reshape(-1).min(0)
-        if not float(best) < -tolerance:
-            break
-        tableau.swap(*divmod(int(position), changes.shape[1]))
-        swaps += 1
-    if not swaps:
-        return support, 0
-    improved = tableau.support()
-    try:
-        falls = objective(problem, improved) < tableau.start
-    except NumericalError:
-        # Without damping a swap may price well and yet be singular to working precision.
-        falls = False
-    if not falls:
-        return support, 0
-    return improved, swaps
+    movable = (constraints or Constraints()).movable(problem.groups)
+    home = problem.H.device
+    place = home if device is None else device
+    best, swaps = support, 0
+    tableau = Tableau(problem, support, limit, movable=movable, device=place)
+    while True:
+        made = tableau.improve(limits.rounds - swaps, deadline)
+        if not made:
+            return best, swaps
+        improved = tableau.support().to(home)
+        value = tableau.start
+        is_done = swaps + made >= limits.rounds or _is_past(deadline)
+        try:
+            if is_done:
+                after = objective(problem, improved, device=place)
+            else:
+                tableau = Tableau(problem, improved, limit, movable=movable, device=place)
+                after = tableau.start
+        except NumericalError:
+            # Without damping a swap may price well and yet be singular to working precision.
+            return best, swaps
+        if not after < value:
+            return best, swaps
+        best, swaps = improved, swaps + made
+        if is_done:
+            return best, swaps
+
+
+def _is_past(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
 
 
 class Tableau:
@@ -103,41 +151,74 @@ class Tableau:
         outside: Candidate groups that are not, (b,) int64.
     """
 
-    def __init__(self, problem: LayerProblem, support: Tensor, limit: int) -> None:
+    def __init__(
+        self,
+        problem: LayerProblem,
+        support: Tensor,
+        limit: int,
+        *,
+        movable: Tensor | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        home = problem.H.device
+        place = home if device is None else device
         g = problem.width
         self._width = g
-        kept = torch.zeros(problem.groups, dtype=torch.bool, device=problem.H.device)
+        kept = torch.zeros(problem.groups, dtype=torch.bool, device=home)
         kept[support] = True
-        self._kept = kept
         removed = (~kept).nonzero().view(-1)
         S, R = problem.feature_index(support), problem.feature_index(removed)
-        G = problem.weighted(problem.G)
+        G_S, G_R = problem.target(S).to(place), problem.target(R).to(place)
 
-        L = cholesky(problem.H[S[:, None], S], problem.damping)
+        L = cholesky(problem.hessian(S, S).to(place), problem.damping)
         whitened = torch.linalg.solve_triangular(
-            L, problem.H[S[:, None], R], upper=False
+            L, problem.hessian(S, R).to(place), upper=False
         )  # (kg, rg)
-        Y = torch.linalg.solve_triangular(L, G[S], upper=False)  # (kg, m)
+        Y = torch.linalg.solve_triangular(L, G_S, upper=False)  # (kg, m)
         self.start = -0.5 * float(Y.square().sum())
         W = torch.linalg.solve_triangular(L.T, Y, upper=True)
-        residual = torch.addmm(G[R], whitened.T, Y, alpha=-1)  # (rg, m)
+        residual = torch.addmm(G_R, whitened.T, Y, alpha=-1)  # (rg, m)
         P = torch.cholesky_inverse(L)
 
+        self._kept = kept.to(place)
+        support, removed = support.to(place), removed.to(place)
+        may_move = torch.ones_like(self._kept) if movable is None else movable.to(place)
         losses, _ = half_trace_ratio(diagonal_blocks(P, g), _row_blocks(W, g))
-        shrunk = _diagonal_schur(problem.H, R, whitened, g)
-        gains, _ = half_trace_ratio(shrunk, _row_blocks(residual, g))
-        leave = _first(losses, limit)
-        enter = _first(-gains, limit)
+        own = problem.hessian_blocks(removed.to(home)).to(place)
+        gains, _ = half_trace_ratio(_diagonal_schur(own, whitened, g), _row_blocks(residual, g))
+        leave = _first(losses, may_move[support], limit)
+        enter = _first(-gains, may_move[removed], limit)
         self.inside, self.outside = support[leave], removed[enter]
         i, j = problem.feature_index(leave), problem.feature_index(enter)
 
         B = torch.linalg.solve_triangular(L.T, whitened[:, j], upper=True)[i]
-        D = torch.addmm(problem.H[R[j][:, None], R[j]], whitened[:, j].T, whitened[:, j], alpha=-1)
+        outer = R[j.to(home)]
+        D = problem.hessian(outer, outer).to(place)
+        D = torch.addmm(D, whitened[:, j].T, whitened[:, j], alpha=-1)
         upper = torch.cat((P[i[:, None], i], -B), 1)
         self._T = torch.cat((upper, torch.cat((B.T, D), 1)))
         V = torch.cat((W[i], residual[j]))
-        self._N = torch.zeros_like(self._T)
-        add_symmetric_(self._N, [(V.T, V.T)], sign=1.0)
+        self._N = torch.empty_like(self._T)
+        add_lower_(self._N, V.T, V.T, sign=1.0, fresh=True)
+        mirror_lower_(self._N)
+
+    def improve(self, rounds: int, deadline: float | None = None) -> int:
+        """Make the best swap again and again while it helps; return how many were made.
+
+        Args:
+            rounds: Most swaps.
+            deadline: Reading of `time.monotonic` at which to stop; ``None`` for never.
+        """
+        tolerance = TOLERANCE * abs(self.start)
+        for made in range(rounds):
+            if not self.inside.numel() or not self.outside.numel() or _is_past(deadline):
+                return made
+            changes = self.changes()
+            best, position = changes.reshape(-1).min(0)
+            if not float(best) < -tolerance:
+                return made
+            self.swap(*divmod(int(position), changes.shape[1]))
+        return rounds
 
     def support(self) -> Tensor:
         """Return the current support, ascending int64."""
@@ -241,15 +322,19 @@ def _row_blocks(V: Tensor, width: int) -> Tensor:
     return grouped @ grouped.mT
 
 
-def _diagonal_schur(H: Tensor, R: Tensor, whitened: Tensor, width: int) -> Tensor:
-    """Return the diagonal blocks of ``H_RR - Z^T whitened``, (n, g, g)."""
+def _diagonal_schur(own: Tensor, whitened: Tensor, width: int) -> Tensor:
+    """Return ``own`` (n, g, g) less the diagonal blocks of ``whitened^T whitened``."""
     if width == 1:
-        return (H.diagonal()[R] - whitened.square().sum(0)).view(-1, 1, 1)
-    members = R.view(-1, width)
+        return own - whitened.square().sum(0).view(-1, 1, 1)
     grouped = whitened.T.reshape(-1, width, whitened.shape[0])
-    return H[members[:, :, None], members[:, None, :]] - grouped @ grouped.mT
+    return own - grouped @ grouped.mT
 
 
-def _first(values: Tensor, limit: int) -> Tensor:
-    """Return the ascending positions of the ``limit`` smallest values, ties to the lowest."""
-    return values.sort(stable=True).indices[:limit].sort().values
+def _first(values: Tensor, allowed: Tensor, limit: int) -> Tensor:
+    """Return the ascending positions of the ``limit`` smallest allowed values.
+
+    Ties go to the lowest position.
+    """
+    order = torch.where(allowed, values, torch.inf).sort(stable=True).indices
+    count = min(limit, int(allowed.sum()))
+    return order[:count].sort().values

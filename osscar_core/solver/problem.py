@@ -20,6 +20,7 @@ Models with Combinatorial Optimization", ICML 2024 (arXiv 2403.12983).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -154,6 +155,36 @@ class LayerProblem:
         offsets = torch.arange(self.width, device=support.device)
         return (support[:, None] * self.width + offsets).reshape(-1)
 
+    def hessian(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return the part of H at these features, (rows, columns)."""
+        return self.H[rows[:, None], columns]
+
+    def hessian_blocks(self, groups: Tensor) -> Tensor:
+        """Return the diagonal blocks of H of these groups, (n, g, g)."""
+        members = self.feature_index(groups).view(-1, self.width)
+        return self.H[members[:, :, None], members[:, None, :]]
+
+    def target(self, rows: Tensor) -> Tensor:
+        """Return the rows of G at these features, each output scaled by its importance."""
+        return self.weighted(self.G[rows])
+
+    def digest(self) -> str:
+        """Return a fingerprint of what decides a search, the same on every device.
+
+        Over the diagonal of the gram, the means, one row of the targets and the settings,
+        so that it costs nothing; it tells problems apart, it is no proof against forgery.
+        """
+        raw = self.statistics
+        state = hashlib.sha256()
+        settings = (self.groups, self.features, self.intercept, self.damping, raw.count)
+        state.update(repr(settings).encode())
+        parts = [raw.gram.diagonal(), raw.mean_x, raw.cross[-1], raw.mean_y, self.W0[-1]]
+        if self.output_weights is not None:
+            parts.append(self.output_weights)
+        for part in parts:
+            state.update(part.detach().cpu().contiguous().numpy().tobytes())
+        return state.hexdigest()
+
     def weighted(self, values: Tensor) -> Tensor:
         """Return ``values`` (n, m) with each output scaled by its importance."""
         return values if self.output_weights is None else values * self.output_weights
@@ -197,13 +228,21 @@ def cholesky(matrix: Tensor, damping: float) -> Tensor:
         NumericalError: The matrix is not positive definite to working precision.
     """
     factor, info = torch.linalg.cholesky_ex(matrix)
-    diagonal = matrix.diagonal()
-    noise = 8 * matrix.shape[0] * torch.finfo(matrix.dtype).eps
-    sound = (factor.diagonal().square() > noise * diagonal.abs()).all() & (info == 0)
-    if not bool(sound):
+    if not bool(sound_pivots(factor.diagonal(), matrix.diagonal()) & (info == 0)):
         raise not_positive_definite(damping)
     lower: Tensor = factor
     return lower
+
+
+def sound_pivots(pivots: Tensor, diagonal: Tensor) -> Tensor:
+    """Return whether no pivot of a Cholesky factor is rounding error, () bool.
+
+    Args:
+        pivots: Diagonal of the factor, (n,).
+        diagonal: Diagonal of the matrix, (n,).
+    """
+    noise = 8 * pivots.numel() * torch.finfo(pivots.dtype).eps
+    return (pivots.square() > noise * diagonal.abs()).all()
 
 
 def not_positive_definite(damping: float) -> NumericalError:
@@ -215,46 +254,53 @@ def not_positive_definite(damping: float) -> NumericalError:
     )
 
 
-def refit(problem: LayerProblem, support: Tensor) -> tuple[Tensor, Tensor | None]:
+def refit(
+    problem: LayerProblem, support: Tensor, *, device: torch.device | None = None
+) -> tuple[Tensor, Tensor | None]:
     """Solve for the best weights on a support: ``H_SS W = G_S``.
 
     Args:
         problem: The layer's problem.
         support: Ascending group indices, (k,) int64.
+        device: Where to compute; ``None`` for the problem's device.
 
     Returns:
         The weights, (k g, m) float64, and with an intercept the change of the bias,
-        ``mean(Y) - mean(X_S) W``, (m,) float64, else ``None``.
+        ``mean(Y) - mean(X_S) W``, (m,) float64, else ``None``; on the problem's device.
 
     Raises:
         SpecError: The support is not a non-empty ascending set of groups.
         NumericalError: The hessian on the support is not positive definite.
     """
     index = _support_features(problem, support)
-    factor = cholesky(problem.H[index[:, None], index], problem.damping)
-    W = torch.cholesky_solve(problem.G[index], factor)
+    home = problem.H.device
+    place = home if device is None else device
+    factor = cholesky(problem.hessian(index, index).to(place), problem.damping)
+    W = torch.cholesky_solve(problem.G[index].to(place), factor).to(home)
     if not problem.intercept:
         return W, None
     raw = problem.statistics
     return W, raw.mean_y - raw.mean_x[index] @ W
 
 
-def objective(problem: LayerProblem, support: Tensor) -> float:
+def objective(
+    problem: LayerProblem, support: Tensor, *, device: torch.device | None = None
+) -> float:
     """Return ``f(S) = -1/2 tr(s G_S^T H_SS^-1 G_S s)`` from a fresh factorisation.
 
     Args:
         problem: The layer's problem.
         support: Ascending group indices, (k,) int64.
+        device: Where to compute; ``None`` for the problem's device.
 
     Raises:
         SpecError: The support is not a non-empty ascending set of groups.
         NumericalError: The hessian on the support is not positive definite.
     """
     index = _support_features(problem, support)
-    factor = cholesky(problem.H[index[:, None], index], problem.damping)
-    whitened = torch.linalg.solve_triangular(
-        factor, problem.weighted(problem.G[index]), upper=False
-    )
+    place = problem.H.device if device is None else device
+    factor = cholesky(problem.hessian(index, index).to(place), problem.damping)
+    whitened = torch.linalg.solve_triangular(factor, problem.target(index).to(place), upper=False)
     return -0.5 * float(whitened.square().sum())
 
 

@@ -8,21 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osscar_core.errors import NumericalError, SpecError
-from osscar_core.solver import LayerProblem, eliminate, objective
+from osscar_core.solver import Constraints, LayerProblem, eliminate, objective
 from osscar_core.solver.baselines import eliminate_naively
-from osscar_core.solver.elimination import _State
+from osscar_core.solver.elimination import PlainSteps, State
 
 SHAPES = [(24, 1), (11, 3), (7, 9)]
-# (panel, compact_below): flush at every step, often, never; always compact, never, default.
-SCHEDULES = [(1, 1.1), (1, 0.0), (7, 0.9), (10, 0.7), (128, 0.9)]
+# Features gathered before a flush: flush at every step, often, never.
+PANELS = [1, 7, 10, 18, 128]
 
 
 @pytest.mark.parametrize(("groups", "width"), SHAPES)
-@pytest.mark.parametrize(("panel", "compact_below"), SCHEDULES)
+@pytest.mark.parametrize("panel", PANELS)
 @pytest.mark.parametrize("intercept", [False, True])
-def test_it_is_the_naive_elimination(make_case, groups, width, panel, compact_below, intercept):
+def test_it_is_the_naive_elimination(make_case, groups, width, panel, intercept):
     problem = make_case(groups, width, weighted=True, intercept=intercept, seed=groups).problem
-    path = eliminate(problem, 1, panel=panel, compact_below=compact_below)
+    path = eliminate(problem, 1, panel=panel)
     order, rises = eliminate_naively(problem, 1)
     assert path.order.tolist() == order.tolist()
     torch.testing.assert_close(path.costs, path.initial + rises.cumsum(0), rtol=1e-10, atol=1e-12)
@@ -38,9 +38,9 @@ def test_costs_are_the_objective_at_every_width(make_case, groups, width):
         assert path.cost(keep) == pytest.approx(objective(problem, support), rel=1e-9)
 
 
-def test_many_flushes_and_compactions_at_full_panels(make_case):
+def test_many_flushes_of_full_panels(make_case):
     problem = make_case(300, outputs=4).problem
-    path = eliminate(problem, 10, panel=16, compact_below=0.95)
+    path = eliminate(problem, 10, panel=16)
     order, _ = eliminate_naively(problem, 10)
     assert path.order.equal(order)
     assert path.cost(10) == pytest.approx(objective(problem, path.support(10)), rel=1e-10)
@@ -113,19 +113,59 @@ def test_a_singular_hessian_is_refused(make_case, width):
 
 @pytest.mark.parametrize("width", [1, 2])
 def test_a_block_that_stops_being_positive_is_reported(make_case, width):
-    state = _State(make_case(8, width).problem, 128, 0.9)
-    state.remove_cheapest()
-    state.check()
-    state._blocks_P[5].neg_()
-    state.remove_cheapest()
+    state = State(make_case(8, width).problem, 128, torch.device("cpu"))
+    steps = PlainSteps(state)
+    steps.run(1)
+    place = int(state.alive.nonzero()[-1])
+    state.blocks[0, place].neg_()
     with pytest.raises(NumericalError, match="Raise the damping"):
-        state.check()
+        steps.run(7)
+
+
+@pytest.mark.parametrize(("groups", "width"), SHAPES)
+@pytest.mark.parametrize("panel", PANELS)
+def test_the_state_is_that_of_the_groups_left(make_case, groups, width, panel):
+    """After a flush P and M are those of a fresh start with the survivors alone."""
+    problem = make_case(groups, width, weighted=True).problem
+    state = State(problem, panel, torch.device("cpu"))
+    PlainSteps(state).run(groups // 2)
+    state.flush()
+    left = state.ids[: state.active]
+    assert sorted(left.tolist()) == sorted(
+        set(range(groups)) - set(state.order[: state.done].tolist())
+    )
+    S = problem.feature_index(left)
+    P = torch.linalg.inv(problem.H[S[:, None], S])
+    W = P @ problem.weighted(problem.G[S])
+    n = S.numel()
+    torch.testing.assert_close(state.P[:n, :n].tril(), P.tril(), rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(state.M[:n, :n].tril(), (W @ W.T).tril(), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("groups", "width"), SHAPES)
+def test_forced_groups_go_first_and_protected_ones_never(make_case, groups, width):
+    problem = make_case(groups, width, seed=3).problem
+    free = eliminate(problem, 1).order.tolist()
+    first_to_go, last = free[0], free[-2:]
+    limits = Constraints(protected=(first_to_go,), forced=tuple(last))
+    path = eliminate(problem, 1, constraints=limits, panel=3 * width)
+    order = path.order.tolist()
+    assert set(order[:2]) == set(last)
+    assert path.support(1).tolist() == [first_to_go]
+    assert path.forced == 2
+    assert path.most == groups - 2
+    naive, rises = eliminate_naively(problem, 1, constraints=limits)
+    assert order == naive.tolist()
+    torch.testing.assert_close(path.costs, path.initial + rises.cumsum(0), rtol=1e-10, atol=1e-12)
+    with pytest.raises(SpecError, match=f"1 to {groups - 2} groups"):
+        path.support(groups - 1)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("groups", "width"), SHAPES)
-def test_the_gpu_agrees(make_case, groups, width):
+@pytest.mark.parametrize("fused", [False, None])
+def test_the_gpu_agrees(make_case, groups, width, fused):
     case = make_case(groups, width)
     raw = case.problem.statistics
     moved = dataclasses.replace(
@@ -137,6 +177,26 @@ def test_the_gpu_agrees(make_case, groups, width):
         },
     )
     problem = LayerProblem.build(moved, case.W0, groups, damping=1e-2, intercept=False)
-    path, expected = eliminate(problem, 1, panel=4), eliminate(case.problem, 1)
+    path, expected = eliminate(problem, 1, panel=4, fused=fused), eliminate(case.problem, 1)
     assert path.order.tolist() == expected.order.tolist()
     torch.testing.assert_close(path.costs.cpu(), expected.costs, rtol=1e-9, atol=1e-11)
+    from_host = eliminate(case.problem, 1, device=torch.device("cuda"), fused=fused)
+    assert from_host.order.device.type == "cpu"
+    assert from_host.order.equal(expected.order)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("groups", "width"), [(1500, 1), (700, 9), (300, 25)])
+def test_graphs_of_full_panels_agree_with_plain_steps(make_case, groups, width):
+    """Long enough for captured panels, a partly used last one, and a second search."""
+    problem = make_case(groups, width, rows=groups * width // 2, outputs=16, weighted=True).problem
+    cuda = torch.device("cuda")
+    keep = groups - max(256, groups // 2) - 3
+    fused = eliminate(problem, keep, device=cuda)
+    plain = eliminate(problem, keep, device=cuda, fused=False)
+    assert fused.order.equal(plain.order)
+    torch.testing.assert_close(fused.costs, plain.costs, rtol=1e-9, atol=1e-11)
+    again = eliminate(problem, keep, device=cuda)
+    assert again.order.equal(fused.order)
+    assert again.costs.equal(fused.costs)

@@ -1,0 +1,248 @@
+"""The search against what it replaces: time, memory, objective, error and gap.
+
+The decision hidden here: what is timed. Each contender starts from the same problem in
+memory and ends with re-fitted weights; statistics and damping are formed before. A first
+run on a small problem warms the device up, kernels included; times are the best of the
+repeats, after the device has finished.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from osscar_core.bench.problems import SyntheticProblem
+from osscar_core.bench.recipe import (
+    PUBLISHED_ROUNDS,
+    PUBLISHED_STEP,
+    published_elimination,
+    published_refit,
+    published_swaps,
+)
+from osscar_core.errors import SpecError
+from osscar_core.progress import Progress, report
+from osscar_core.records import check_range
+from osscar_core.solver import (
+    SWAP_ROUNDS,
+    LayerProblem,
+    eliminate,
+    objective,
+    refit,
+    relative_error,
+    swap_search,
+)
+
+_WARM_UP_FEATURES = 1024
+_T = TypeVar("_T")
+
+
+class Contender(StrEnum):
+    """What is compared."""
+
+    OURS = "ours"
+    OURS_SWAPS = "ours+swaps"
+    RECIPE = "recipe"
+    RECIPE_SWAPS = "recipe+swaps"
+    NAIVE = "naive"
+
+
+@dataclass(frozen=True, slots=True)
+class SolverRow:
+    """One contender's result.
+
+    Attributes:
+        contender: Which.
+        seconds: Best wall time of the repeats.
+        peak_bytes: Memory beyond the problem's own, on a GPU; ``None`` on a CPU.
+        objective: f of the support found, from a fresh factorisation; lower is better.
+        relative_error: Undamped squared output error over the target's power.
+        gap: Share of the cost of removal that may be avoidable, at most, in [0, 1].
+        swaps: Groups exchanged after the elimination.
+        speedup: Time of the published elimination over this one, where both ran.
+    """
+
+    contender: Contender
+    seconds: float
+    peak_bytes: int | None
+    objective: float
+    relative_error: float
+    gap: float | None
+    swaps: int
+    speedup: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SolverBench:
+    """A comparison on one problem.
+
+    Attributes:
+        problem: What was solved, in words.
+        features: p.
+        outputs: m.
+        group_size: g.
+        keep: Groups kept.
+        device: Name of the device.
+        threads: CPU threads.
+        torch: Version.
+        bound: Valid lower bound of f over all supports of that width, if asked for.
+        bound_seconds: Time that took.
+        rows: One a contender.
+    """
+
+    problem: str
+    features: int
+    outputs: int
+    group_size: int
+    keep: int
+    device: str
+    threads: int
+    torch: str
+    bound: float | None
+    bound_seconds: float | None
+    rows: tuple[SolverRow, ...]
+
+
+def bench_solver(
+    problem: LayerProblem | SyntheticProblem,
+    *,
+    remove: float,
+    device: torch.device,
+    device_name: str,
+    contenders: tuple[Contender, ...] = tuple(Contender),
+    repeats: int = 1,
+    with_bound: bool = True,
+    name: str = "",
+    progress: Progress | None = None,
+) -> SolverBench:
+    """Compare the contenders on one problem.
+
+    Args:
+        problem: The problem, or the recipe of one.
+        remove: Share of the groups to remove, in (0, 1).
+        device: Where to compute.
+        device_name: Its name, for the record.
+        contenders: Which to run.
+        repeats: Runs of each; the best time counts.
+        with_bound: Whether to bound the optimum, which gives the gaps.
+        name: What the problem is, in words.
+        progress: Callback.
+
+    Raises:
+        SpecError: ``remove`` leaves nothing to do.
+    """
+    check_range("repeats", repeats, 1)
+    if isinstance(problem, SyntheticProblem):
+        name = name or f"generated, seed {problem.seed}"
+        problem_of = problem.build(device)
+    else:
+        problem_of = problem
+    _warm_up(problem_of.width, device, contenders)
+    keep = problem_of.groups - round(remove * problem_of.groups)
+    if not 1 <= keep < problem_of.groups:
+        raise SpecError(
+            f"removing {remove} of {problem_of.groups} groups leaves {keep}",
+            "Remove at least one group and keep at least one",
+        )
+    bound = bound_seconds = None
+    full = objective(problem_of, torch.arange(problem_of.groups, device=device))
+    rows = []
+    for done, contender in enumerate(contenders, start=1):
+        report(progress, "bench", done, len(contenders) + 1, contender)
+        row = _run(contender, problem_of, keep, device, repeats)
+        if bound is not None and row.objective > full:
+            gap = min(1.0, max(0.0, (row.objective - bound) / (row.objective - full)))
+            row = dataclasses.replace(row, gap=gap)
+        rows.append(row)
+    recipe = next((row.seconds for row in rows if row.contender is Contender.RECIPE), None)
+    if recipe is not None:
+        rows = [dataclasses.replace(row, speedup=recipe / row.seconds) for row in rows]
+    return SolverBench(
+        problem=name,
+        features=problem_of.features,
+        outputs=problem_of.G.shape[1],
+        group_size=problem_of.width,
+        keep=keep,
+        device=device_name,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        bound=bound,
+        bound_seconds=bound_seconds,
+        rows=tuple(rows),
+    )
+
+
+def _run(
+    contender: Contender,
+    problem: LayerProblem,
+    keep: int,
+    device: torch.device,
+    repeats: int,
+) -> SolverRow:
+    attempts = [_timed(lambda: _solve(contender, problem, keep), device) for _ in range(repeats)]
+    seconds = min(seconds for _, seconds, _ in attempts)
+    (support, W, bias, swaps), _, peak = attempts[-1]
+    return SolverRow(
+        contender=contender,
+        seconds=seconds,
+        peak_bytes=peak,
+        objective=objective(problem, support),
+        relative_error=relative_error(problem, support, W, bias),
+        gap=None,
+        swaps=swaps,
+    )
+
+
+def _solve(
+    contender: Contender, problem: LayerProblem, keep: int
+) -> tuple[Tensor, Tensor, Tensor | None, int]:
+    """Return support, weights, bias change and swaps of one contender."""
+    at_once = min(PUBLISHED_STEP, max(1, problem.groups // 64))
+    swaps = 0
+    match contender:
+        case Contender.OURS | Contender.OURS_SWAPS:
+            support = eliminate(problem, keep).support(keep)
+            if contender is Contender.OURS_SWAPS:
+                support, swaps = swap_search(problem, support, SWAP_ROUNDS)
+            return support, *refit(problem, support), swaps
+        case Contender.RECIPE | Contender.RECIPE_SWAPS:
+            support = published_elimination(problem, keep, at_once)
+            if contender is Contender.RECIPE_SWAPS:
+                support, rounds = published_swaps(
+                    problem, support, at_once=at_once, rounds=PUBLISHED_ROUNDS
+                )
+                swaps = rounds * at_once
+        case Contender.NAIVE:
+            support = published_elimination(problem, keep, 1)
+    return support, *published_refit(problem, support), swaps
+
+
+def _timed(work: Callable[[], _T], device: torch.device) -> tuple[_T, float, int | None]:
+    """Return the result of some work, its wall time, and its peak memory on a GPU."""
+    gc.collect()
+    if device.type != "cuda":
+        started = time.perf_counter()
+        return work(), time.perf_counter() - started, None
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    started = time.perf_counter()
+    result = work()
+    torch.cuda.synchronize(device)
+    seconds = time.perf_counter() - started
+    return result, seconds, torch.cuda.max_memory_allocated(device) - before
+
+
+def _warm_up(width: int, device: torch.device, contenders: tuple[Contender, ...]) -> None:
+    """Run everything once, so that libraries and kernels are loaded before the clock runs."""
+    groups = max(2, _WARM_UP_FEATURES // width)
+    small = SyntheticProblem(groups * width, 64, width).build(device)
+    for contender in contenders:
+        _solve(contender, small, groups // 2)
