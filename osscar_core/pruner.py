@@ -12,7 +12,7 @@ import datetime
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,9 @@ _IMAGES_PER_BATCH = 256
 # mostly as noise: on a 135M language model 5 rows made `residual` lose to `layer`, 43 made
 # it win (benchmarks/README.md).
 _ROWS_PER_FEATURE = 16
+Observer = Callable[[str, LayerProblem], None]
+"""Called with each unit's name and problem before it is solved; must change nothing."""
+
 # Units draw different random groups; no model has as many units as this.
 _SEEDS_APART = 100_003
 
@@ -139,6 +142,7 @@ def prune_(
     *,
     repeat: Plan | None = None,
     progress: Progress | None = None,
+    observe: Observer | None = None,
 ) -> PruneReport:
     """Prune a loaded model in place.
 
@@ -148,6 +152,7 @@ def prune_(
         spec: The request; its ``model`` and ``weights`` are only recorded.
         repeat: A stored plan whose kept groups are used instead of a search.
         progress: Callback; see `prune`.
+        observe: Called with every unit's problem, to keep or to study.
 
     Returns:
         The report, with ``out=None``.
@@ -172,7 +177,7 @@ def prune_(
         dense_bytes = state_bytes(model.module, model.dtype)
         inputs, data = _calibration_inputs(model, spec, exactly=exactly)
         spec = dataclasses.replace(spec, samples=data.count)
-        run = _Run(model, spec, units, repeat, progress)
+        run = _Run(model, spec, units, repeat, progress, observe)
         run.execute(inputs, device)
         plan = Plan(
             source=model.source,
@@ -222,6 +227,7 @@ class _Run:
         units: Sequence[Unit],
         repeat: Plan | None,
         progress: Progress | None,
+        observe: Observer | None,
     ) -> None:
         self.plans: list[UnitPlan] = []
         self.reports: list[UnitReport] = []
@@ -232,6 +238,7 @@ class _Run:
         self._units = units
         self._given = {unit.name: unit.kept for unit in repeat.units} if repeat else {}
         self._progress = progress
+        self._observe = observe
         self._passes_done = 0
         self._passes_total = 1
         self._at = ""
@@ -339,6 +346,8 @@ class _Run:
             intercept=intercept,
             output_weights=scale,
         )
+        if self._observe is not None:
+            self._observe(unit.name, problem)
         if unit.name in self._given:
             support = torch.tensor(self._given[unit.name], device=problem.H.device)
             solution = solve_given(problem, support, spec.method)

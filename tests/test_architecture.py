@@ -50,10 +50,11 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"datasets", "models", "networks", *BASE},
     "pruner": (LIBRARY - {"pruner"}) | BASE,
     "sweep": {"pruner", "evaluation", "models", *BASE},
+    "bench": {"pruner", "models", "solver", *BASE},
     "doctor": {"catalogue", *BASE},
     "figures": BASE,
     "studio": LIBRARY | {"figures", "sweep", "doctor"} | BASE,
-    "cli": LIBRARY | {"sweep", "doctor"} | BASE,
+    "cli": LIBRARY | {"sweep", "doctor", "bench"} | BASE,
     "__main__": {"cli"},
 }
 HEAVY = {"torch", "torchvision", "transformers", "accelerate", "datasets", "gguf"}

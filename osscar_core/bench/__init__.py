@@ -6,7 +6,7 @@ problem, in the same process and on the same device, and the table says what was
 
 from __future__ import annotations
 
-from osscar_core.bench.problems import SyntheticProblem, load_problem, save_problem
+from osscar_core.bench.problems import SyntheticProblem, capture, load_problem, save_problem
 from osscar_core.bench.solver import Contender, SolverBench, SolverRow, bench_solver
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SolverRow",
     "SyntheticProblem",
     "bench_solver",
+    "capture",
     "load_problem",
     "save_problem",
 ]

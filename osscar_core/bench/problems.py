@@ -9,7 +9,7 @@ that differs from the dense output as it does in a model that is already partly 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from osscar_core.errors import DataError
-from osscar_core.records import check_range
+from osscar_core.progress import Progress
+from osscar_core.records import PruneSpec, check_range
 from osscar_core.solver import LayerProblem, Statistics
 
 _OUTLIER_SCALE = 30.0
@@ -177,6 +178,42 @@ def load_problem(file: Path, device: torch.device) -> tuple[str, LayerProblem]:
     return str(about["name"]), problem
 
 
-def describe(problem: SyntheticProblem) -> dict[str, object]:
-    """Return the recipe as plain values."""
-    return asdict(problem)
+def capture(spec: PruneSpec, folder: Path, *, progress: Progress | None = None) -> tuple[Path, ...]:
+    """Prune a model and keep the problem of every unit on the way.
+
+    Args:
+        spec: The run whose problems are wanted.
+        folder: Directory to write to; made if missing.
+        progress: Callback.
+
+    Returns:
+        The files, one a unit, in forward order.
+
+    Raises:
+        OsscarError: The run fails, or a file cannot be written.
+    """
+    from osscar_core.models import load_model, resolve_device
+    from osscar_core.pruner import prune_
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make {folder} ({error})", "Choose another place") from error
+    files: list[Path] = []
+
+    def keep(name: str, problem: LayerProblem) -> None:
+        file = folder / f"{len(files):03d}-{name}.safetensors"
+        save_problem(problem, file, name=f"{spec.model} {name}")
+        files.append(file)
+
+    model = load_model(
+        spec.model,
+        weights=spec.weights,
+        device="cpu",
+        dtype=spec.dtype,
+        compute_device=resolve_device(spec.device),
+        image_size=spec.image_size,
+        trust_remote_code=spec.trust_remote_code,
+    )
+    prune_(model, spec, progress=progress, observe=keep)
+    return tuple(files)

@@ -48,6 +48,7 @@ def build_parser() -> Parser:
     _add_measure(commands)
     _add_sweep(commands)
     _add_doctor(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -143,6 +144,37 @@ def _add_doctor(commands: Any) -> None:
     parser.add_argument(
         "--workspace", metavar="DIR", help="directory for runs to check (default: workspace)"
     )
+
+
+def _add_bench(commands: Any) -> None:
+    summary = "Compare the library with what it replaces, in one run."
+    parser: Parser = commands.add_parser("bench", help=summary, description=summary)
+    kinds = parser.add_subparsers(dest="bench", required=True, metavar="WHAT")
+    solver = _command(kinds, "solver", "Time the search against the published recipe.")
+    solver.add_argument("--features", type=_whole, help="input features p (default: 1536)")
+    solver.add_argument("--outputs", type=_whole, help="outputs m (default: a quarter of p)")
+    solver.add_argument("--group-size", type=_whole, help="features per group (default: 1)")
+    solver.add_argument("--seed", type=_whole, help="seed of the generated problem (default: 0)")
+    solver.add_argument(
+        "--problem", metavar="FILE", nargs="+", help="stored problems instead of a generated one"
+    )
+    solver.add_argument("--remove", type=_number, help="share of groups removed (default: 0.5)")
+    solver.add_argument(
+        "--methods",
+        type=_names,
+        metavar="LIST",
+        help="of ours, ours+swaps, published, recipe, recipe+swaps, naive (default: all)",
+    )
+    solver.add_argument("--repeats", type=_whole, help="runs of each; the best counts (default: 1)")
+    solver.add_argument("--no-bound", action="store_true", help="skip the bound of the optimum")
+    solver.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
+    capture = _command(kinds, "capture", "Store the problems of a model's units, for bench solver.")
+    capture.add_argument("model", metavar="MODEL", help="as for prune")
+    capture.add_argument("--sparsity", type=_number, help="share removed on the way (default: 0.5)")
+    _add_prune_options(capture)
+    _add_model_options(capture)
+    _add_batch_options(capture)
+    capture.add_argument("--out", metavar="DIR", required=True, help="directory for the files")
 
 
 def _add_prune_options(parser: Parser) -> None:

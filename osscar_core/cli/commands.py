@@ -20,6 +20,7 @@ from osscar_core.cli.reports import (
     evaluation_text,
     measure_text,
     prune_text,
+    solver_bench_text,
     sweep_text,
 )
 from osscar_core.errors import SpecError, unknown_name
@@ -79,6 +80,10 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _sweep(args, progress)
         case "doctor":
             return _doctor(args.workspace)
+        case "bench" if args.bench == "solver":
+            return _bench_solver(args, progress)
+        case "bench":
+            return _bench_capture(args, progress)
         case _:
             raise SpecError(f"no command is called '{args.command}'", "See --help")
 
@@ -172,6 +177,46 @@ def _doctor(workspace: str | None) -> Outcome:
             lines.append(f"      {check.remedy}")
     payload = {**to_dict(diagnosis), "fit": diagnosis.is_fit}
     return Outcome(payload, "\n".join(lines), exit_code=0 if diagnosis.is_fit else 1)
+
+
+def _bench_solver(args: argparse.Namespace, progress: Progress) -> Outcome:
+    from osscar_core.bench import Contender, SyntheticProblem, bench_solver, load_problem
+    from osscar_core.evaluation.speed import device_name
+    from osscar_core.models import resolve_device
+
+    device = resolve_device(args.device or "auto")
+    names = tuple(Contender) if args.methods is None else args.methods
+    settings: dict[str, Any] = {
+        "remove": 0.5 if args.remove is None else args.remove,
+        "device": device,
+        "device_name": device_name(device),
+        "contenders": tuple(parse_choice("method", name, Contender) for name in names),
+        "repeats": args.repeats or 1,
+        "with_bound": not args.no_bound,
+        "progress": progress,
+    }
+    if args.problem is None:
+        features = 1536 if args.features is None else args.features
+        outputs = max(1, features // 4) if args.outputs is None else args.outputs
+        recipe = SyntheticProblem(features, outputs, args.group_size or 1, seed=args.seed or 0)
+        result = bench_solver(recipe, **settings)
+        return Outcome(to_dict(result), solver_bench_text(result))
+    results = []
+    for file in args.problem:
+        name, problem = load_problem(Path(file), device)
+        results.append(bench_solver(problem, name=name, **settings))
+    text = "\n\n".join(solver_bench_text(result) for result in results)
+    return Outcome({"problems": [to_dict(result) for result in results]}, text)
+
+
+def _bench_capture(args: argparse.Namespace, progress: Progress) -> Outcome:
+    from osscar_core.bench import capture
+
+    spec = PruneSpec(**{"calibration": "", "sparsity": 0.5, **_settings(args)})
+    _check_data(spec.calibration)
+    files = capture(spec, Path(args.out), progress=progress)
+    names = [str(file) for file in files]
+    return Outcome({"files": names}, "\n".join(names))
 
 
 def _prune_spec(args: argparse.Namespace, repeat: Plan | None) -> PruneSpec:

@@ -19,6 +19,7 @@ from osscar_core.records import (
 )
 
 if TYPE_CHECKING:
+    from osscar_core.bench import SolverBench
     from osscar_core.sweep import SweepReport
 
 
@@ -130,3 +131,41 @@ def sweep_text(report: SweepReport) -> str:
             )
         )
     return table((*header, "speed"), rows)
+
+
+def solver_bench_text(result: SolverBench) -> str:
+    """Return one row a contender, and what was solved where."""
+    header = (
+        "",
+        "seconds",
+        "vs published",
+        "vs recipe",
+        "memory",
+        "objective",
+        "error",
+        "gap",
+        "swaps",
+    )
+    rows = [
+        (
+            row.contender.value,
+            f"{row.seconds:.3f}",
+            "" if row.speedup is None else f"{row.speedup:.2f}x",
+            "" if row.speedup_over_recipe is None else f"{row.speedup_over_recipe:.2f}x",
+            "" if row.peak_bytes is None else scaled(row.peak_bytes, "B"),
+            f"{row.objective:.10g}",
+            f"{row.relative_error:.6f}",
+            "" if row.gap is None else f"{row.gap:.1%}",
+            str(row.swaps),
+        )
+        for row in result.rows
+    ]
+    where = f"{result.device}, {result.threads} threads, torch {result.torch}"
+    lines = [
+        f"{result.problem}: p = {result.features:,}, m = {result.outputs:,}, groups of "
+        f"{result.group_size}, {result.keep:,} kept; {where}",
+        table(header, rows),
+    ]
+    if result.bound is not None and result.bound_seconds is not None:
+        lines.append(f"no support is below {result.bound:.10g} ({result.bound_seconds:.3f} s)")
+    return "\n".join(lines)

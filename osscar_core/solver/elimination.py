@@ -192,12 +192,13 @@ class State:
         self.filled = 0
 
     def _close_gaps(self) -> None:
-        """Move the last groups to the positions of removed ones; both lists have one length."""
+        """Move the last survivors to the positions of removed groups."""
         g = self.width
-        survivors = self.active - self.filled // g
+        gone = self.filled // g
+        survivors = self.active - gone
         alive = self.alive[: self.active]
-        holes = (~alive[:survivors]).nonzero().view(-1)
-        movers = alive[survivors:].nonzero().view(-1) + survivors
+        holes = _places(~alive[:survivors], gone, survivors)
+        movers = _places(alive[survivors:], gone, 0) + survivors
         self.active = survivors
         if not holes.numel():
             return
@@ -213,9 +214,28 @@ class State:
         # A mover stands behind every other survivor, so its row is all there is of it.
         rows = self.pair[:, origin]
         rows[:, :, to] = _from_lower(rows[:, :, origin])
-        kept = rows[:, :, : survivors * g]
-        self.pair[:, to, : survivors * g] = kept
-        self.pair[:, : survivors * g, to] = kept.mT
+        n = survivors * g
+        self.pair[:, to, :n] = rows[:, :, :n]
+        if self.pair.is_cuda:
+            self.pair[:, :n, to] = rows[:, :, :n].mT
+            return
+        # Writing down columns one by one is several times faster on a CPU.
+        for row, column in enumerate(to.tolist()):
+            self.pair[:, column:n, column] = rows[:, row, column:n]
+
+
+def _places(mask: Tensor, most: int, fill: int) -> Tensor:
+    """Return the ascending positions at which ``mask`` is true, int64.
+
+    On a GPU their number would have to be waited for. There the result has ``most``
+    entries, the last ones ``fill``: moving the first position behind the survivors to
+    itself does no harm.
+    """
+    if not mask.is_cuda:
+        return mask.nonzero().view(-1)
+    rank = torch.where(mask, mask.cumsum(0) - 1, most)
+    places = torch.full((most + 1,), fill, dtype=torch.int64, device=mask.device)
+    return places.scatter_(0, rank, torch.arange(mask.numel(), device=mask.device))[:most]
 
 
 class PlainSteps:
@@ -224,7 +244,7 @@ class PlainSteps:
     def __init__(self, state: State) -> None:
         self._state = state
         g, p = state.width, state.panels.shape[1]
-        self._columns = state.pair.new_empty(2 * g, p)
+        self._columns = state.pair.new_empty(2, g, p)
         self._eye = torch.eye(g, dtype=torch.float64, device=state.pair.device)
 
     def run(self, count: int) -> None:
@@ -234,65 +254,72 @@ class PlainSteps:
             NumericalError: A block is not positive definite any more.
         """
         state = self._state
+        order, prices = [], []
         for _ in range(count):
             if state.filled == state.capacity:
                 state.flush()
-            self._remove(*self._cheapest())
+            place, price = self._cheapest()
+            order.append(int(state.ids[place]))
+            prices.append(price)
+            self._remove(place)
+        done = slice(state.done, state.done + count)
+        state.order[done] = torch.tensor(order, dtype=torch.int64, device=state.order.device)
+        state.prices[done] = torch.tensor(prices, dtype=torch.float64, device=state.order.device)
+        state.done += count
 
-    def _cheapest(self) -> tuple[int, Tensor]:
-        """Return the position of the cheapest group, and its price, ()."""
+    def _cheapest(self) -> tuple[int, float]:
+        """Return the position and the price of the cheapest group."""
         state = self._state
         n = state.active
         prices, sound = half_trace_ratio(*state.blocks[:, :n])
-        if state.width > 1 and not bool(sound.all()):
-            raise not_positive_definite(state.damping)
+        # A single feature that is not sound has price 0 or NaN, and is noticed when chosen.
+        is_sound = state.width == 1 or bool(sound.all())
         prices += state.barred[:n]
-        price = prices.min()
+        price = float(prices.min())
         places = (prices == price).nonzero().view(-1)
         if places.numel() > 1:
             places = places[state.ids[places].argmin()].view(1)
-        if not places.numel() or not bool(sound[places]):
+        if not is_sound or not places.numel() or not bool(sound[places]):
             raise not_positive_definite(state.damping)
         return int(places), price
 
-    def _remove(self, place: int, price: Tensor) -> None:
+    def _remove(self, place: int) -> None:
         state = self._state
-        g, n = state.width, state.active * state.width
-        start, filled = place * g, state.filled
+        g, n, filled = state.width, state.active * state.width, state.filled
+        start = place * g
         stop = start + g
-        both = self._columns[:, :n]
-        C, R = both[:g], both[g:]
-        _columns_of(state.P, start, stop, out=C)
-        _columns_of(state.M, start, stop, out=R)
+        columns = self._columns[:, :, :n]
+        columns[:, :, :start] = state.pair[:, start:stop, :start]
+        columns[:, :, stop:] = state.pair[:, stop:n, start:stop].mT
+        C, R = columns
         if filled:
             U, V = state.U[:filled, :n], state.V[:filled, :n]
             u_at, v_at = U[:, start:stop].T, V[:, start:stop].T
+            both = self._columns.view(2 * g, -1)[:, :n]
             both.addmm_(torch.cat((u_at, v_at)), U, alpha=-1)
             R.addmm_(u_at, V, alpha=-1)
-        pivot, block_M = state.blocks[:, place].clone()
-        C[:, start:stop], R[:, start:stop] = pivot, block_M
+        own = state.blocks[:, place]
+        columns[:, :, start:stop] = own
         new_u, new_v = state.U[filled : filled + g, :n], state.V[filled : filled + g, :n]
         if g == 1:
-            scale = pivot.rsqrt()
+            pivot, square = own.view(2).tolist()
+            scale = pivot**-0.5
             torch.mul(C, scale, out=new_u)
             torch.mul(R, scale, out=new_v)
-            new_v.addcmul_(new_u, block_M * scale * scale, value=-0.5)
+            new_v.add_(new_u, alpha=-0.5 * square / pivot)
         else:
-            L, _ = torch.linalg.cholesky_ex(pivot)
+            L, _ = torch.linalg.cholesky_ex(own[0])
             new_u.copy_(torch.linalg.solve_triangular(L, C, upper=False))
-            half = torch.linalg.solve_triangular(L, block_M, upper=False)  # L^-1 M_jj
+            half = torch.linalg.solve_triangular(L, own[1], upper=False)  # L^-1 M_jj
             inner = torch.linalg.solve_triangular(L, half.T, upper=False)
             new_v.copy_(torch.linalg.solve_triangular(L, R, upper=False))
             new_v.addmm_(inner, new_u, alpha=-0.5)
         self._update_blocks(new_u, new_v)
         # A removed block is singular; the unit matrix keeps its factorisation harmless.
-        state.blocks[0, place] = self._eye
+        own[0] = self._eye
         state.barred[place] = math.inf
         state.alive[place] = False
-        state.order[state.done] = state.ids[place]
-        state.prices[state.done] = price
         state.filled += g
-        state.done += 1
 
     def _update_blocks(self, new_u: Tensor, new_v: Tensor) -> None:
         state = self._state
@@ -308,16 +335,6 @@ class PlainSteps:
         mixed = U @ V.mT
         blocks_P.baddbmm_(U, U.mT, alpha=-1)
         blocks_M.sub_(mixed).sub_(mixed.mT)
-
-
-def _columns_of(matrix: Tensor, start: int, stop: int, *, out: Tensor) -> None:
-    """Write columns [start, stop) of a matrix known by its lower triangle as rows of ``out``.
-
-    The part inside the diagonal block is not symmetric here; the caller has it elsewhere.
-    """
-    size = out.shape[1]
-    out[:, :stop] = matrix[start:stop, :stop]
-    out[:, stop:] = matrix[stop:size, start:stop].T
 
 
 def _from_lower(matrices: Tensor) -> Tensor:

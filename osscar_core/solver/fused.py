@@ -102,7 +102,9 @@ class FusedSteps:
                 state.flush()
             steps = min(left, (state.capacity - state.filled) // g)
             before = state.done - state.filled // g
-            self._control.copy_(torch.tensor([state.active, before, state.done + steps]))
+            # Filled, not copied: a copy would wait for the kernels before it.
+            for place, value in enumerate((state.active, before, state.done + steps)):
+                self._control[place].fill_(value)
             if use_graph and not state.filled:
                 self._replay()
             else:

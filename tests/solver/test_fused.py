@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import json, sys
-sys.path.insert(0, "tests/solver")
-from conftest import case_of
+sys.path.insert(0, "tests")
+from layers import case_of
 from osscar_core.errors import NumericalError
 from osscar_core.solver import Constraints, eliminate
 
