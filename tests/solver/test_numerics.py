@@ -61,7 +61,7 @@ def test_objectives_survive_ill_conditioning(condition):
 
 @pytest.mark.parametrize("width", [1, 4])
 @pytest.mark.parametrize(
-    ("condition", "tolerance"), [(3, 1e-12), (6, 1e-11), (9, 1e-9), (12, 1e-5)]
+    ("condition", "tolerance"), [(3, 1e-12), (6, 1e-11), (9, 1e-8), (12, 1e-5)]
 )
 def test_costs_and_choices_survive_ill_conditioning(width, condition, tolerance):
     """Errors grow with the condition, to no more than a share of 1e-5 of f at 1e12."""
