@@ -62,7 +62,7 @@ _STRIDE = 3.0
 # Power of the step on z; 1 is the plain alternation, up to 2 converges faster.
 _HASTE = 1.8
 _POWER_STEPS = 12
-_MAX_RETREATS = 200
+_MAX_RETREATS = 10
 _MAX_HALVINGS = 30
 _EPS = torch.finfo(torch.float64).eps
 
@@ -72,7 +72,8 @@ class Relaxed:
     """What a relaxation found.
 
     Attributes:
-        bound: Lower bound on f of every support of that size.
+        bound: Lower bound on f of every support of that size; ``-inf`` if H is not positive
+            definite to working precision.
         rho: What each group is worth in the bound, (n,) float64.
         z: The fractional support, (n,) float64.
         d: The diagonal D, (n g,) float64, proven to be at most H.
@@ -179,22 +180,26 @@ def relax(
     n = H.shape[0] // width
     if z is None:
         z = torch.full((n,), keep / n, dtype=H.dtype, device=H.device)
-    d, factor = _proven(H, d)
+    best = Relaxed(-math.inf, torch.zeros_like(z), z, d)
+    proven = _proven(H, d)
+    if proven is None:
+        return best
+    d, factor = proven
     stride, mu = _STRIDE, 0.0
-    best: Relaxed | None = None
     for step in range(1, rounds + 1):
         bound, rho, U = _evaluate(H, G, width, keep, d, z)
-        if best is None or bound > best.bound:
+        if not math.isfinite(bound):
+            break
+        if bound > best.bound:
             best = Relaxed(bound, rho, z, d)
         if step == rounds or bound >= target or time.perf_counter() > deadline:
             break
         q = 0.5 * U.square().sum(1) * (1 / z - 1).repeat_interleave(width)
         mu = _SHRINK * mu if mu else _FIRST_MU * float(q @ d) / d.numel()
-        if mu <= 0.0:
+        if not mu > 0.0:
             break
         d, factor, stride = _raised(H, factor, d, q / mu, stride)
         z = water_level(z * rho.pow(_HASTE / 2), keep)
-    assert best is not None
     return best
 
 
@@ -218,16 +223,17 @@ def water_level(weights: Tensor, total: float) -> Tensor:
     return (weights * level).clamp(_Z_MIN, 1.0)
 
 
-def _proven(H: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+def _proven(H: Tensor, d: Tensor) -> tuple[Tensor, Tensor] | None:
     """Shrink ``d`` until ``H - diag(d)`` has a Cholesky factor; return both."""
+    shrink = 1.0
     for _ in range(_MAX_RETREATS):
         rest = H.clone()
-        rest.diagonal().sub_(d)
+        rest.diagonal().sub_(shrink * d)
         factor, info = torch.linalg.cholesky_ex(rest)
         if int(info) == 0:
-            return d, factor
-        d = 0.8 * d
-    raise AssertionError
+            return shrink * d, factor
+        shrink *= min(0.8, shrink)
+    return None
 
 
 def _evaluate(
