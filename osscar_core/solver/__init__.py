@@ -17,6 +17,7 @@ from torch import Tensor
 from osscar_core.errors import SpecError
 from osscar_core.records import Method, Target
 from osscar_core.solver import baselines
+from osscar_core.solver.certificate import Certificate, Proof, branch_and_bound, certify
 from osscar_core.solver.elimination import Path, check_keep, eliminate
 from osscar_core.solver.local_search import swap_search
 from osscar_core.solver.problem import (
@@ -31,10 +32,14 @@ from osscar_core.solver.problem import (
 )
 
 __all__ = [
+    "Certificate",
     "LayerProblem",
     "Path",
+    "Proof",
     "Solution",
     "Statistics",
+    "branch_and_bound",
+    "certify",
     "default_target",
     "eliminate",
     "objective",

@@ -31,7 +31,7 @@ from osscar_core.solver.elimination import check_keep
 from osscar_core.solver.problem import LayerProblem, check_support, objective
 from osscar_core.solver.relaxation import first_diagonal, relax
 
-DEFAULT_ROUNDS = 8
+DEFAULT_ROUNDS = 4
 
 
 class Proof(StrEnum):
@@ -97,10 +97,11 @@ def certify(
 ) -> Certificate:
     """Bound how much better than ``support`` any support of its size can be.
 
-    The relaxation costs about ``2 p^3 + 4 p^2 m`` flops to set up and ``5/3 p^3 + 6 p^2 m``
-    a round for p features and m outputs, and holds six p x p matrices beside the problem.
-    Fewer rounds are cheaper and looser: with 8 the bound reaches about 95% of where it
-    ends, with 4 about 90%, with 2 about 75%.
+    For p features and m outputs it takes about ``4/3 p^3 + 2 p^2 m`` flops to set up and
+    ``5/3 p^3 + 6 p^2 m`` a round, and holds four p x p matrices beside the problem. Of what
+    many rounds reach above ``full``, 8 give 90 to 99% on real layers, 4 mostly 85 to 95% and
+    2 mostly 75 to 90%; where thousands of features nearly repeat one another it was 91, 58
+    and 42%.
 
     Args:
         problem: The layer's problem, on any device.

@@ -163,8 +163,9 @@ def relax(
 
     A round proves D (a Cholesky factorisation), solves for U (one more and products of
     ``6 p^2 c`` flops) and, unless it is the last, improves D (an inverse and a third
-    Cholesky): ``5/3 p^3 + 6 p^2 c`` flops, and ``2/3 p^3 + 6 p^2 c`` for the last. It
-    holds up to four p x p matrices beside H and three of the shape of G.
+    Cholesky): ``5/3 p^3 + 6 p^2 c`` flops, and ``2/3 p^3 + 6 p^2 c`` for the last. A step
+    on D that turns out too long costs ``1/3 p^3`` more. It holds up to three p x p
+    matrices beside H and four of the shape of G.
 
     Args:
         H: Positive definite, (n g, n g) float64.
@@ -267,6 +268,7 @@ def _raised(
     X.diagonal().add_(d.square().reciprocal())
     newton, _ = torch.linalg.cholesky_ex(X)
     direction = torch.cholesky_solve(gradient[:, None], newton)[:, 0]
+    del X, newton  # two of the largest tensors there are
     decrement = math.sqrt(max(0.0, float(gradient @ direction)))
     for _ in range(_MAX_HALVINGS):
         moved = d + min(1.0, stride / (1 + decrement)) * direction
