@@ -51,7 +51,7 @@ _START_SWAPS = 64
 # so little that launching it costs more.
 _ENUMERATE_FACTOR = 4.0
 _ENUMERATE_FLOPS = 2e8
-_ENUMERATE_MOST = 20_000
+_ENUMERATE_MOST = 300
 _BATCH_ELEMENTS = 2**22
 
 
