@@ -11,7 +11,7 @@ by less than that, or by a relative 1e-9 of f, count as equally good.
 
 How tight the relaxation is depends on how much the groups share. As a share of the cost
 ``f(S) - f(all)`` with half the groups kept, on real layers: 0.55 to 0.8 for convolution
-channels, 0.6 to 0.75 for attention heads, 0.25 to 0.4 for feed-forward neurons, whose
+channels, 0.45 to 0.75 for attention heads, 0.25 to 0.4 for feed-forward neurons, whose
 many groups replace one another. The gap of a wide layer is thus mostly the bound's.
 
 Reference: X. Meng et al., "OSSCAR", ICML 2024 (arXiv 2403.12983) for the problem.
