@@ -17,6 +17,7 @@ from torch import Tensor
 from osscar_core.errors import SpecError
 from osscar_core.records import Method, Target
 from osscar_core.solver import baselines
+from osscar_core.solver.certificate import Certificate, Proof, branch_and_bound, certify
 from osscar_core.solver.constraints import Constraints, round_width
 from osscar_core.solver.elimination import check_keep, eliminate
 from osscar_core.solver.local_search import SwapBudget, swap_search
@@ -34,12 +35,16 @@ from osscar_core.solver.problem import (
 
 __all__ = [
     "SWAP_ROUNDS",
+    "Certificate",
     "Constraints",
     "LayerProblem",
     "Path",
+    "Proof",
     "Solution",
     "Statistics",
     "SwapBudget",
+    "branch_and_bound",
+    "certify",
     "default_target",
     "eliminate",
     "objective",
