@@ -51,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "pruner": (LIBRARY - {"pruner"}) | BASE,
     "sweep": {"pruner", "evaluation", "models", *BASE},
     "doctor": {"catalogue", *BASE},
+    "demo": {"datasets", "evaluation", "models", "catalogue", *BASE},
     "figures": BASE,
     "studio": LIBRARY | {"figures", "sweep", "doctor"} | BASE,
     "cli": LIBRARY | {"sweep", "doctor"} | BASE,

@@ -16,7 +16,7 @@ from osscar_core.errors import SpecError
 
 PROGRAM = "python -m osscar_core"
 
-_DATA_HELP = "text:PATH, images:PATH or hf:NAME"
+_DATA_HELP = "text:PATH, images:PATH, hf:NAME or demo:NAME"
 
 
 class Parser(argparse.ArgumentParser):

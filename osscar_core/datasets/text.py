@@ -152,7 +152,7 @@ def _open_corpus(spec: DataSpec, split: Split, seed: int) -> Corpus:
     if spec.kind == "images":
         raise SpecError(
             f"'{spec}' is images, and the model reads text",
-            "Use text:PATH, hf:NAME or demo:python-docs",
+            "Use text:PATH, hf:NAME, demo:plant-log or demo:python-docs",
         )
     if spec.kind == "text":
         return read_corpus(spec)
