@@ -8,6 +8,7 @@ data shift.
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from osscar_core.datasets.corpus import Corpus
@@ -19,20 +20,38 @@ from osscar_core.records import Task
 if TYPE_CHECKING:
     from osscar_core.datasets.factory import FactoryPictures
 
+_MOST_WINDOWS = 256  # of a text that goes on for longer than anyone wants to wait
 
-def demo_corpus(location: str, split: Split) -> Corpus:
+
+def demo_corpus(location: str, split: Split, seed: int = 0) -> Corpus:
     """Return a demo text.
 
     Args:
-        location: ``python-docs``: the topics behind Python's ``help()``.
+        location: ``python-docs``: the topics behind Python's ``help()``; ``plant-log`` for the
+            reports of plants 1 and 2, or ``plant-log/plant-1`` and so on.
         split: Which of two parts that have nothing in common.
+        seed: Reports come in their own order for 0, otherwise in a random one.
 
     Raises:
         SpecError: There is no such text.
     """
-    _check_task(location, "text")
+    name, part = _check_task(location, "text")
+    if name == "plant-log":
+        return _plant_log(part, split, seed)
     note = f"{split} part of Python {platform.python_version()}'s help topics; versions differ"
     return Corpus(python_docs(split), is_whole=True, notes=(note,))
+
+
+def _plant_log(part: str | None, split: Split, seed: int) -> Corpus:
+    from osscar_core.datasets.plant_log import PLANT_NAMES, TRAINED_PLANTS, documents
+
+    plants = tuple(plant for plant in PLANT_NAMES if plant == part) or TRAINED_PLANTS
+
+    def reports() -> Iterator[str]:
+        yield from documents(split, plants, order=seed)
+
+    note = f"{split} part of {' and '.join(plants)}"
+    return Corpus(reports(), is_whole=False, window_cap=_MOST_WINDOWS, notes=(note,))
 
 
 def demo_pictures(location: str, split: Split) -> FactoryPictures:

@@ -157,7 +157,7 @@ def _open_corpus(spec: DataSpec, split: Split, seed: int) -> Corpus:
     if spec.kind == "text":
         return read_corpus(spec)
     if spec.kind == "demo":
-        return demo_corpus(spec.location, split)
+        return demo_corpus(spec.location, split, seed)
     return hub_corpus(spec.location, split, seed)
 
 
