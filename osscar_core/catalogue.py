@@ -14,7 +14,7 @@ from typing import Literal
 
 from osscar_core.records import Structure, Task
 
-State = Literal["ready", "needs download", "needs weights file"]
+State = Literal["ready", "weights missing", "needs download", "needs weights file"]
 
 OTHER_SOURCES = (
     "any Hugging Face id or local directory of the families opt and llama "
@@ -33,6 +33,13 @@ _TORCHVISION = {
     "wide_resnet50_2": (68_883_240, "wide_resnet50_2-9ba9bcbe.pth"),
     "wide_resnet101_2": (126_886_696, "wide_resnet101_2-d733dc28.pth"),
 }
+
+ASSETS_VARIABLE = "OSSCAR_ASSETS"
+"""Environment variable that names another folder than the project's ``assets``."""
+
+# What pruning takes besides the weights: the libraries, the data, one block's statistics.
+_BASE_MEMORY = 1.0e9
+_BYTES_A_PARAMETER = 5  # float32, and a block of it twice
 
 _HUB_WEIGHTS = (
     "model.safetensors",
@@ -90,6 +97,48 @@ OPT_SHAPES = {
 
 
 @dataclass(frozen=True, slots=True)
+class DemoModel:
+    """A model whose weights come with the project.
+
+    Attributes:
+        family: Adapter family.
+        task: ``text`` or ``image``.
+        structures: What can be removed.
+        parameters: Number of parameters, shared ones once.
+        data: Data that it was trained for; its parts serve calibration and evaluation.
+        training: Command that makes its weights.
+    """
+
+    family: str
+    task: Task
+    structures: tuple[Structure, ...]
+    parameters: int
+    data: str
+    training: str
+
+
+DEMO_MODELS = {
+    "demo/resnet50": DemoModel(
+        "resnet",
+        "image",
+        (Structure.CHANNELS,),
+        23_524_424,
+        "demo:factory",
+        "python -m osscar_core.demo.train_resnet50",
+    ),
+    "demo/opt": DemoModel(
+        "opt",
+        "text",
+        (Structure.HEADS, Structure.NEURONS),
+        17_465_856,
+        "demo:plant-log",
+        "python -m osscar_core.demo.train_opt --data FOLDER",
+    ),
+}
+"""The models that work with nothing but a clone of the project."""
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogueEntry:
     """A model that can be named.
 
@@ -102,6 +151,7 @@ class CatalogueEntry:
         weights: Where its weights come from, in words.
         state: Whether they are at hand.
         hint: What to do about it; empty when ready.
+        data: Data that comes with it, used where none is named; ``None`` for most.
     """
 
     name: str
@@ -112,6 +162,12 @@ class CatalogueEntry:
     weights: str
     state: State
     hint: str = ""
+    data: str | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that pruning it on a CPU takes, as a rule of thumb."""
+        return int(_BASE_MEMORY + _BYTES_A_PARAMETER * self.parameters)
 
 
 def catalogue() -> tuple[CatalogueEntry, ...]:
@@ -120,10 +176,36 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     Besides these, `OTHER_SOURCES` are accepted.
     """
     return (
+        *(_demo(name) for name in DEMO_MODELS),
         *(_cifar(depth) for depth in _CIFAR_PARAMETERS),
         *(_torchvision(name) for name in _TORCHVISION),
         *(_hub(name, "opt", shape.parameters) for name, shape in OPT_SHAPES.items()),
         _hub("HuggingFaceTB/SmolLM2-135M", "llama", 134_515_008),
+    )
+
+
+def own_data(model: str) -> str | None:
+    """Return the data that comes with a model; ``None`` for models that bring none."""
+    demo = DEMO_MODELS.get(model)
+    return None if demo is None else demo.data
+
+
+def demo_folder(name: str) -> Path:
+    """Return the folder that holds, or should hold, the weights of a demo model.
+
+    Args:
+        name: A key of `DEMO_MODELS`.
+    """
+    assets = os.environ.get(ASSETS_VARIABLE) or Path(__file__).resolve().parent.parent / "assets"
+    return Path(assets).expanduser() / "models" / name.rpartition("/")[2]
+
+
+def demo_remedy(name: str) -> str:
+    """Return how to come by the weights of a demo model."""
+    folder = demo_folder(name)
+    return (
+        f"they come with a full copy of the project, in assets/models/{folder.name}; or train "
+        f"them on a GPU: {DEMO_MODELS[name].training} --out {folder}"
     )
 
 
@@ -144,6 +226,22 @@ def hub_cache_folder() -> Path:
 
 def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def _demo(name: str) -> CatalogueEntry:
+    demo, folder = DEMO_MODELS[name], demo_folder(name)
+    ready = missing_weights(folder) == ()
+    return CatalogueEntry(
+        name=name,
+        family=demo.family,
+        task=demo.task,
+        structures=demo.structures,
+        parameters=demo.parameters,
+        weights=f"comes with the project, trained on {demo.data} and more",
+        state="ready" if ready else "weights missing",
+        hint="" if ready else demo_remedy(name),
+        data=demo.data,
+    )
 
 
 def _cifar(depth: int) -> CatalogueEntry:

@@ -34,7 +34,6 @@ from osscar_core.demo.training import (
     hardware,
     say,
     set_rate_,
-    stored_state,
     versions,
     worker_pool,
     write_record,
@@ -240,10 +239,9 @@ def write_samples(module: Any, tokenizer: Any, device: torch.device) -> tuple[st
 
 def save(module: Any, tokenizer: Any, folder: Path, shard_mb: float) -> None:
     """Write model and tokenizer in half precision and the layout of Hugging Face."""
-    state = stored_state(module)
     module.half()
     module.config.dtype = torch.float16
-    module.save_pretrained(folder, state_dict=state, max_shard_size=int(shard_mb * 1e6))
+    module.save_pretrained(folder, max_shard_size=int(shard_mb * 1e6))
     tokenizer.model_max_length = WINDOW
     tokenizer.save_pretrained(folder)
     module.float()

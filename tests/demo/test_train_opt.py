@@ -95,7 +95,10 @@ def test_loss_falls(tokenizer: Any, sources: tuple[Source, ...]) -> None:
 def test_saved_model_loads_as_any_other(tmp_path: Path, tokenizer: Any) -> None:
     module = build(TINY, seed=3).eval()
     save(module, tokenizer, tmp_path, shard_mb=0.04)
-    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    shards = list(tmp_path.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    size = sum(shard.stat().st_size for shard in shards)
+    assert size < 2.3 * sum(p.numel() for p in module.parameters())  # the embedding once
     loaded = load_model(str(tmp_path))
     assert loaded.dtype == torch.float16
     assert loaded.max_length == WINDOW
