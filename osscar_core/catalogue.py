@@ -106,6 +106,8 @@ class DemoModel:
         structures: What can be removed.
         parameters: Number of parameters, shared ones once.
         data: Data that it was trained for; its parts serve calibration and evaluation.
+        samples: Calibration items used where nobody said how many: as many as leave the
+            whole run on two cores below a minute or so.
         training: Command that makes its weights.
     """
 
@@ -114,6 +116,7 @@ class DemoModel:
     structures: tuple[Structure, ...]
     parameters: int
     data: str
+    samples: int
     training: str
 
 
@@ -124,6 +127,7 @@ DEMO_MODELS = {
         (Structure.CHANNELS,),
         23_524_424,
         "demo:factory",
+        256,
         "python -m osscar_core.demo.train_resnet50",
     ),
     "demo/opt": DemoModel(
@@ -132,6 +136,7 @@ DEMO_MODELS = {
         (Structure.HEADS, Structure.NEURONS),
         17_465_856,
         "demo:plant-log",
+        48,
         "python -m osscar_core.demo.train_opt --data FOLDER",
     ),
 }
@@ -188,6 +193,12 @@ def own_data(model: str) -> str | None:
     """Return the data that comes with a model; ``None`` for models that bring none."""
     demo = DEMO_MODELS.get(model)
     return None if demo is None else demo.data
+
+
+def own_samples(model: str) -> int | None:
+    """Return how many calibration items suit a model; ``None`` where that is not known."""
+    demo = DEMO_MODELS.get(model)
+    return None if demo is None else demo.samples
 
 
 def demo_folder(name: str) -> Path:

@@ -124,7 +124,8 @@ class PruneSpec:
         structures: What may be removed; ``None`` for all the family has.
         method: Selection method.
         target: What to reconstruct; ``None`` for the method's own default.
-        samples: Calibration windows or images; ``None`` for 64 windows or 512 images.
+        samples: Calibration windows or images; ``None`` for 64 windows or 512 images, and
+            for fewer with the demo models.
         seqlen: Tokens a window; ``None`` for the smaller of 1,024 and the model's limit.
         batch_size: Items a micro-batch; ``None`` to choose.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

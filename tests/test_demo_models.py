@@ -20,6 +20,7 @@ from osscar_core.catalogue import (
     demo_folder,
     missing_weights,
     own_data,
+    own_samples,
 )
 from osscar_core.datasets import load_images
 from osscar_core.datasets.factory import CLASSES, DIFFICULTY, SIDE
@@ -129,15 +130,17 @@ def test_own_data() -> None:
     assert own_data("demo/opt") == "demo:plant-log"
     assert own_data("demo/resnet50") == "demo:factory"
     assert own_data("facebook/opt-125m") is None
+    assert own_samples("facebook/opt-125m") is None
 
 
 def test_the_language_model_needs_no_data_named(assets: Path, main: Main, tmp_path: Path) -> None:
     out = tmp_path / "small"
-    options = ("--samples", 4, "--seqlen", 64, "--device", "cpu")
+    options = ("--seqlen", 64, "--device", "cpu")
     report = main("prune", "demo/opt", "--sparsity", 0.3, "--out", out, *options, "--json").payload
     calibration = report["plan"]["calibration"]
     assert calibration["spec"] == "demo:plant-log"
     assert calibration["tokenizer"] == "demo/opt"
+    assert calibration["count"] == own_samples("demo/opt")
     assert any("calibration part" in note for note in calibration["notes"])
     found = main("evaluate", out, "--limit", 2, "--device", "cpu", "--json").payload
     assert (found["metric"], found["data"]["spec"]) == ("perplexity", "demo:plant-log")
