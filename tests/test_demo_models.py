@@ -221,3 +221,16 @@ def test_demo_entries_agree_with_their_adapters(assets: Path) -> None:
     loaded: Any = load_model("demo/opt")
     assert loaded.adapter.structures == DEMO_MODELS["demo/opt"].structures
     assert loaded.task == DEMO_MODELS["demo/opt"].task
+
+
+def test_widest_layers_agree_with_the_networks() -> None:
+    from osscar_core.adapters import find_adapter
+    from osscar_core.models.images import skeleton
+    from osscar_core.surgery import consumer_matrix
+
+    for entry in catalogue():
+        if entry.name in ARCHITECTURES:
+            module = skeleton(ARCHITECTURES[entry.name], ARCHITECTURES[entry.name].classes)
+            layers = [unit.consumer for unit in find_adapter(module).units(module)]
+            found = max(consumer_matrix(module.get_submodule(name)).shape[0] for name in layers)
+            assert entry.widest == found, entry.name
