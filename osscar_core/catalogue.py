@@ -14,7 +14,7 @@ from typing import Literal
 
 from osscar_core.records import Structure, Task
 
-State = Literal["ready", "needs download", "needs weights file"]
+State = Literal["ready", "weights missing", "needs download", "needs weights file"]
 
 OTHER_SOURCES = (
     "any Hugging Face id or local directory of the families opt and llama "
@@ -33,6 +33,16 @@ _TORCHVISION = {
     "wide_resnet50_2": (68_883_240, "wide_resnet50_2-9ba9bcbe.pth"),
     "wide_resnet101_2": (126_886_696, "wide_resnet101_2-d733dc28.pth"),
 }
+
+ASSETS_VARIABLE = "OSSCAR_ASSETS"
+"""Environment variable that names another folder than the project's ``assets``."""
+
+# What pruning takes: the libraries and the data; float32 weights, of one block twice; and
+# about six square matrices in float64 for the widest layer. Measured: 1.4 GB for demo/opt,
+# 2.1 GB for demo/resnet50.
+_BASE_MEMORY = 1.1e9
+_BYTES_A_PARAMETER = 5
+_BYTES_A_FEATURE_SQUARED = 48
 
 _HUB_WEIGHTS = (
     "model.safetensors",
@@ -90,6 +100,57 @@ OPT_SHAPES = {
 
 
 @dataclass(frozen=True, slots=True)
+class DemoModel:
+    """A model whose weights come with the project.
+
+    Attributes:
+        family: Adapter family.
+        task: ``text`` or ``image``.
+        structures: What can be removed.
+        parameters: Number of parameters, shared ones once.
+        widest: Input features of the widest layer that is pruned.
+        data: Data that it was trained for; its parts serve calibration and evaluation.
+        samples: Calibration items used where nobody said how many: as many as leave the
+            whole run on two cores below a minute or so.
+        training: Command that makes its weights.
+    """
+
+    family: str
+    task: Task
+    structures: tuple[Structure, ...]
+    parameters: int
+    widest: int
+    data: str
+    samples: int
+    training: str
+
+
+DEMO_MODELS = {
+    "demo/resnet50": DemoModel(
+        "resnet",
+        "image",
+        (Structure.CHANNELS,),
+        23_524_424,
+        4608,
+        "demo:factory",
+        256,
+        "python -m osscar_core.demo.train_resnet50",
+    ),
+    "demo/opt": DemoModel(
+        "opt",
+        "text",
+        (Structure.HEADS, Structure.NEURONS),
+        17_465_856,
+        1536,
+        "demo:plant-log",
+        48,
+        "python -m osscar_core.demo.train_opt --data FOLDER",
+    ),
+}
+"""The models that work with nothing but a clone of the project."""
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogueEntry:
     """A model that can be named.
 
@@ -102,6 +163,8 @@ class CatalogueEntry:
         weights: Where its weights come from, in words.
         state: Whether they are at hand.
         hint: What to do about it; empty when ready.
+        widest: Input features of the widest layer that is pruned.
+        data: Data that comes with it, used where none is named; ``None`` for most.
     """
 
     name: str
@@ -112,6 +175,14 @@ class CatalogueEntry:
     weights: str
     state: State
     hint: str = ""
+    widest: int = 0
+    data: str | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that pruning it on a CPU takes, as a rule of thumb."""
+        squares = _BYTES_A_FEATURE_SQUARED * self.widest**2
+        return int(_BASE_MEMORY + _BYTES_A_PARAMETER * self.parameters + squares)
 
 
 def catalogue() -> tuple[CatalogueEntry, ...]:
@@ -120,10 +191,42 @@ def catalogue() -> tuple[CatalogueEntry, ...]:
     Besides these, `OTHER_SOURCES` are accepted.
     """
     return (
+        *(_demo(name) for name in DEMO_MODELS),
         *(_cifar(depth) for depth in _CIFAR_PARAMETERS),
         *(_torchvision(name) for name in _TORCHVISION),
-        *(_hub(name, "opt", shape.parameters) for name, shape in OPT_SHAPES.items()),
-        _hub("HuggingFaceTB/SmolLM2-135M", "llama", 134_515_008),
+        *(_hub(name, "opt", shape.parameters, shape.neurons) for name, shape in OPT_SHAPES.items()),
+        _hub("HuggingFaceTB/SmolLM2-135M", "llama", 134_515_008, 1536),
+    )
+
+
+def own_data(model: str) -> str | None:
+    """Return the data that comes with a model; ``None`` for models that bring none."""
+    demo = DEMO_MODELS.get(model)
+    return None if demo is None else demo.data
+
+
+def own_samples(model: str) -> int | None:
+    """Return how many calibration items suit a model; ``None`` where that is not known."""
+    demo = DEMO_MODELS.get(model)
+    return None if demo is None else demo.samples
+
+
+def demo_folder(name: str) -> Path:
+    """Return the folder that holds, or should hold, the weights of a demo model.
+
+    Args:
+        name: A key of `DEMO_MODELS`.
+    """
+    assets = os.environ.get(ASSETS_VARIABLE) or Path(__file__).resolve().parent.parent / "assets"
+    return Path(assets).expanduser() / "models" / name.rpartition("/")[2]
+
+
+def demo_remedy(name: str) -> str:
+    """Return how to come by the weights of a demo model."""
+    folder = demo_folder(name)
+    return (
+        f"they come with a full copy of the project, in assets/models/{folder.name}; or train "
+        f"them on a GPU: {DEMO_MODELS[name].training} --out {folder}"
     )
 
 
@@ -146,6 +249,23 @@ def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
+def _demo(name: str) -> CatalogueEntry:
+    demo, folder = DEMO_MODELS[name], demo_folder(name)
+    ready = missing_weights(folder) == ()
+    return CatalogueEntry(
+        name=name,
+        family=demo.family,
+        task=demo.task,
+        structures=demo.structures,
+        parameters=demo.parameters,
+        weights=f"comes with the project, trained on {demo.data} and more",
+        state="ready" if ready else "weights missing",
+        hint="" if ready else demo_remedy(name),
+        widest=demo.widest,
+        data=demo.data,
+    )
+
+
 def _cifar(depth: int) -> CatalogueEntry:
     return CatalogueEntry(
         name=f"cifar/resnet{depth}",
@@ -156,6 +276,7 @@ def _cifar(depth: int) -> CatalogueEntry:
         weights="a file of yours (.safetensors or .pth)",
         state="needs weights file",
         hint="add --weights FILE, or --weights random to look at speed alone",
+        widest=576,
     )
 
 
@@ -171,10 +292,11 @@ def _torchvision(name: str) -> CatalogueEntry:
         weights=f"torchvision, trained on ImageNet ({file})",
         state="ready" if ready else "needs download",
         hint="" if ready else f"downloaded on first use, or put {file} in {torch_hub_folder()}",
+        widest=9216 if name.startswith("wide") else 4608,
     )
 
 
-def _hub(name: str, family: str, parameters: int) -> CatalogueEntry:
+def _hub(name: str, family: str, parameters: int, widest: int) -> CatalogueEntry:
     ready = _is_cached(name)
     return CatalogueEntry(
         name=name,
@@ -185,6 +307,7 @@ def _hub(name: str, family: str, parameters: int) -> CatalogueEntry:
         weights="Hugging Face Hub",
         state="ready" if ready else "needs download",
         hint="" if ready else f"downloaded on first use, or run: hf download {name}",
+        widest=widest,
     )
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from osscar_core import __version__
 from osscar_core.adapters.base import Unit
 from osscar_core.calibration import BlockPass, BlockRunner, norm_scale
+from osscar_core.catalogue import own_samples
 from osscar_core.datasets import load_images, load_windows
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.memory import PeakMemory
@@ -414,11 +415,12 @@ def _resolve(model: LoadedModel, spec: PruneSpec) -> PruneSpec:
                 f"seqlen is {seqlen}, more than the {limit} positions of {spec.model}",
                 f"Use --seqlen {limit} or less",
             )
+    usual = DEFAULT_WINDOWS if is_text else DEFAULT_IMAGES
     return dataclasses.replace(
         spec,
         structures=spec.structures or model.adapter.structures,
         target=spec.target or default_target(spec.method),
-        samples=spec.samples or (DEFAULT_WINDOWS if is_text else DEFAULT_IMAGES),
+        samples=spec.samples or own_samples(spec.model) or usual,
         seqlen=seqlen if is_text else None,
     )
 

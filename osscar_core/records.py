@@ -124,7 +124,8 @@ class PruneSpec:
         structures: What may be removed; ``None`` for all the family has.
         method: Selection method.
         target: What to reconstruct; ``None`` for the method's own default.
-        samples: Calibration windows or images; ``None`` for 64 windows or 512 images.
+        samples: Calibration windows or images; ``None`` for 64 windows or 512 images, and
+            for fewer with the demo models.
         seqlen: Tokens a window; ``None`` for the smaller of 1,024 and the model's limit.
         batch_size: Items a micro-batch; ``None`` to choose.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -171,7 +172,7 @@ class PruneSpec:
         if not self.calibration:
             raise SpecError(
                 "no calibration data was given",
-                "Add --calibration text:PATH, images:PATH or hf:NAME",
+                "Add --calibration text:PATH, images:PATH, hf:NAME or demo:NAME",
             )
         check_range("sparsity", self.sparsity, 0.0, 1.0, high_open=True)
         check_range("damping", self.damping, 0.0)
@@ -228,10 +229,11 @@ class SourceInfo:
         task: ``text`` or ``image``.
         weights: Path or hub name of the weights; ``random`` if they were never trained.
         revision: Hub commit, where there is one.
-        sha256: Digest of the weights file, where it is one local file.
+        sha256: Digest of the weights, where they are local files.
         tokenizer: Name of the tokenizer, for text.
         preprocess: Image preprocessing, for images.
         classes: Number of classes, for images.
+        class_names: What the class ids mean, where that is known.
     """
 
     model: str
@@ -243,6 +245,7 @@ class SourceInfo:
     tokenizer: str | None = None
     preprocess: ImagePreprocess | None = None
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

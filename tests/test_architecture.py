@@ -52,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweep": {"pruner", "evaluation", "models", *BASE},
     "bench": {"pruner", "models", "solver", *BASE},
     "doctor": {"catalogue", *BASE},
+    "demo": {"datasets", "evaluation", "models", "catalogue", *BASE},
     "figures": BASE,
     "studio": LIBRARY | {"figures", "sweep", "doctor"} | BASE,
     "cli": LIBRARY | {"sweep", "doctor", "bench"} | BASE,

@@ -379,6 +379,9 @@ def test_models_lists_the_catalogue(main: Main) -> None:
     models = main("models", "--json").payload["models"]
     names = [entry["name"] for entry in models]
     assert {"cifar/resnet20", "torchvision/resnet50", "facebook/opt-125m"} <= set(names)
+    assert names[:2] == ["demo/resnet50", "demo/opt"]
+    assert models[0]["data"] == "demo:factory"
+    assert 2e9 < models[0]["memory_bytes"] < 2.5e9
     text = main("models").out
     assert all(name in text for name in names)
 
@@ -536,7 +539,7 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away() -> None:
         ("prune m --sparsity 0.5 --calibration text:/no/such --out o", "does not exist"),
         ("prune m --sparsity 0.5 --calibration TEXT --out o --bugdet x", "--bugdet"),
         ("prune m --sparsity 0.5 --calib TEXT --out o", "--calib"),
-        ("evaluate m", "required: --data"),
+        ("evaluate m", "no data was given to evaluate m on. Add --data text:PATH"),
         ("evaluate m --data TEXT --limit 0", "limit is 0"),
         ("evaluate m --data nowhere", "does not say what it is"),
         ("measure m --repeats 0", "repeats is 0"),

@@ -16,7 +16,9 @@ from osscar_core.errors import SpecError
 
 PROGRAM = "python -m osscar_core"
 
-_DATA_HELP = "text:PATH, images:PATH or hf:NAME"
+_DATA_HELP = "text:PATH, images:PATH, hf:NAME or demo:NAME"
+
+_OWN_DATA = "(demo models: their own)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -89,7 +91,7 @@ def _add_prune(commands: Any) -> None:
 def _add_evaluate(commands: Any) -> None:
     parser = _command(commands, "evaluate", "Measure a model's quality.")
     parser.add_argument("model", metavar="MODEL_OR_DIR", help="as for prune, or its result")
-    parser.add_argument("--data", required=True, metavar="SPEC", help=_DATA_HELP)
+    parser.add_argument("--data", metavar="SPEC", help=f"{_DATA_HELP} {_OWN_DATA}")
     parser.add_argument("--limit", type=_whole, help="use only the first so many items")
     parser.add_argument("--stride", type=_whole, help="tokens between two windows' starts")
     _add_model_options(parser)
@@ -126,9 +128,7 @@ def _add_sweep(commands: Any) -> None:
         help="such as osscar,paper,magnitude",
     )
     parser.add_argument("--seeds", type=_wholes, default=(0,), metavar="LIST", help="such as 0,1,2")
-    parser.add_argument(
-        "--data", required=True, metavar="SPEC", help=f"to evaluate on; {_DATA_HELP}"
-    )
+    parser.add_argument("--data", metavar="SPEC", help=f"to evaluate on; {_DATA_HELP} {_OWN_DATA}")
     parser.add_argument("--limit", type=_whole, help="evaluate on the first so many items only")
     parser.add_argument("--no-latency", action="store_true", help="skip the timing")
     _add_prune_options(parser)
@@ -179,7 +179,7 @@ def _add_bench(commands: Any) -> None:
 
 def _add_prune_options(parser: Parser) -> None:
     group = parser.add_argument_group("pruning")
-    group.add_argument("--calibration", metavar="SPEC", help=_DATA_HELP)
+    group.add_argument("--calibration", metavar="SPEC", help=f"{_DATA_HELP} {_OWN_DATA}")
     group.add_argument(
         "--samples", type=_whole, help="calibration items (default: 64 windows or 512 images)"
     )

@@ -93,12 +93,23 @@ def _models() -> Outcome:
 
     entries = catalogue()
     rows = [
-        (entry.name, entry.family, entry.task, scaled(entry.parameters), entry.state, entry.hint)
+        (
+            entry.name,
+            entry.family,
+            entry.task,
+            scaled(entry.parameters),
+            scaled(entry.memory_bytes, "B"),
+            entry.state,
+            entry.hint,
+        )
         for entry in entries
     ]
-    listing = list_table(("model", "family", "task", "parameters", "weights", ""), rows)
-    payload = {"models": [to_dict(entry) for entry in entries]}
-    return Outcome(payload, f"{listing}\n\nAlso: {OTHER_SOURCES}.")
+    header = ("model", "family", "task", "parameters", "memory", "weights", "")
+    listing = list_table(header, rows)
+    models = [{**to_dict(entry), "memory_bytes": entry.memory_bytes} for entry in entries]
+    payload = {"models": models}
+    memory = "Memory: about what pruning takes on a CPU."
+    return Outcome(payload, f"{listing}\n\n{memory}\nAlso: {OTHER_SOURCES}.")
 
 
 def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -113,12 +124,13 @@ def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
 
 def _evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:
     _check_counts(args, limit=1, seqlen=2, stride=1, batch_size=1)
-    _check_data(args.data)
+    data = args.data or _own_data(args.model)
+    _check_data(data)
     from osscar_core.evaluation import evaluate
 
     report = evaluate(
         _load(args, args.model),
-        args.data,
+        data,
         limit=args.limit,
         seqlen=args.seqlen,
         stride=args.stride,
@@ -152,10 +164,10 @@ def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
     from osscar_core.sweep import SweepSpec, sweep
 
     spec = SweepSpec(
-        base=PruneSpec(**{"calibration": "", "sparsity": 0.0, **_settings(args)}),
+        base=PruneSpec(**{"sparsity": 0.0, **_with_calibration(_settings(args))}),
         sparsities=args.sparsities,
         methods=tuple(parse_choice("method", name, Method) for name in args.methods),
-        data=args.data,
+        data=args.data or _own_data(args.model),
         seeds=args.seeds,
         limit=args.limit,
         latency=not args.no_latency,
@@ -230,7 +242,33 @@ def _prune_spec(args: argparse.Namespace, repeat: Plan | None) -> PruneSpec:
         return dataclasses.replace(repeat.spec, **settings)
     if "sparsity" not in settings:
         raise SpecError("no sparsity was given", "Add --sparsity, such as --sparsity 0.5")
-    return PruneSpec(**{"calibration": "", **settings})
+    return PruneSpec(**_with_calibration(settings))
+
+
+def _with_calibration(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with the model's own data, where it has some and none was named."""
+    from osscar_core.catalogue import own_data
+
+    return {"calibration": own_data(settings["model"]) or "", **settings}
+
+
+def _own_data(model: str) -> str:
+    """Return the data that comes with a model, or with the one that it was made from.
+
+    Raises:
+        SpecError: It brings none.
+    """
+    from osscar_core.catalogue import own_data
+
+    data = own_data(model)
+    if data is None and _is_pruned(Path(model)):
+        data = own_data(_read_plan(Path(model)).source.model)
+    if data is None:
+        raise SpecError(
+            f"no data was given to evaluate {model} on",
+            "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
+        )
+    return data
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -248,6 +286,14 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         if name in given:
             given[name] = parse_choice(name, given[name], enum)
     return given
+
+
+def _is_pruned(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    from osscar_core.models.store import PLAN_FILE
+
+    return (path / PLAN_FILE).is_file()
 
 
 def _read_plan(path: Path) -> Plan:

@@ -20,6 +20,7 @@ from typing import Any
 
 from PIL import Image
 
+from osscar_core.datasets.demo import demo_pictures
 from osscar_core.datasets.hub import hub_images
 from osscar_core.datasets.spec import (
     PART_NAMES,
@@ -51,6 +52,8 @@ class ImageSource:
         read: Returns the stored bytes of an image; safe to call from several threads.
         name: Returns what to call an image in a message.
         class_folders: Number of class folders, if labels come from folder names.
+        class_names: What the class ids mean, where the data says so.
+        attributes: Returns what else is known of an image, by name, where anything is.
         open: Turns stored bytes into an image.
         notes: What a reader of a result should know.
     """
@@ -59,6 +62,8 @@ class ImageSource:
     read: Callable[[int], bytes]
     name: Callable[[int], str]
     class_folders: int | None = None
+    class_names: tuple[str, ...] | None = None
+    attributes: Callable[[int], dict[str, str | float]] | None = None
     open: Callable[[bytes], Image.Image] = open_encoded
     notes: tuple[str, ...] = ()
 
@@ -67,8 +72,9 @@ def open_images(spec: DataSpec, split: Split) -> ImageSource:
     """Return the images that ``spec`` names.
 
     Args:
-        spec: ``images:PATH`` or ``hf:NAME``. A path's format is recognised: parquet, an
-            unpacked ``cifar-10-batches-py``, or a folder with one subfolder per class.
+        spec: ``images:PATH``, ``hf:NAME`` or ``demo:factory``. A path's format is
+            recognised: parquet, an unpacked ``cifar-10-batches-py``, or a folder with one
+            subfolder per class.
         split: Which part, where the data has parts (``train``, ``test``, ``val``).
 
     Raises:
@@ -77,9 +83,12 @@ def open_images(spec: DataSpec, split: Split) -> ImageSource:
     """
     if spec.kind == "hf":
         return _hub_source(spec.location, split)
+    if spec.kind == "demo":
+        return _factory_source(spec.location, split)
     if spec.kind != "images":
         raise SpecError(
-            f"'{spec}' is text, and the model reads images", "Use images:PATH or hf:cifar10"
+            f"'{spec}' is text, and the model reads images",
+            "Use images:PATH, hf:cifar10 or demo:factory",
         )
     path = existing_path(spec)
     if path.is_file():
@@ -100,6 +109,22 @@ def open_images(spec: DataSpec, split: Split) -> ImageSource:
         note = f"rows of {', '.join(file.name for file in chosen)}"
         return dataclasses.replace(source, notes=(note,))
     return _folder_source(path, split)
+
+
+def _factory_source(location: str, split: Split) -> ImageSource:
+    from osscar_core.datasets.factory import CLASSES, SIDE
+
+    pictures = demo_pictures(location, split)
+    made = f"{split} part of lines {' and '.join(pictures.lines)}"
+    return ImageSource(
+        labels=list(pictures.labels()),
+        read=pictures.raw,
+        name=pictures.name,
+        class_names=CLASSES,
+        attributes=lambda index: pictures.item(index).attributes(),
+        open=partial(Image.frombytes, "RGB", (SIDE, SIDE)),
+        notes=(f"{made}, difficulty {pictures.difficulty:g}, seed {pictures.seed}",),
+    )
 
 
 def _folder_source(path: Path, split: Split) -> ImageSource:

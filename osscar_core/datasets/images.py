@@ -53,6 +53,21 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self._indices)
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the class ids mean; ``None`` where the data does not say."""
+        return self._source.class_names
+
+    def attributes(self) -> tuple[dict[str, str | float], ...]:
+        """Return what is known of each image besides its class, to slice results by.
+
+        Returns:
+            One mapping per image, in the order of `batches`; empty mappings where the data
+            says nothing more.
+        """
+        known = self._source.attributes
+        return tuple({} if known is None else known(index) for index in self._indices)
+
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the images in order, the last batch with what remains.
 
@@ -121,7 +136,7 @@ def load_images(
     """Find labelled images and choose which to use.
 
     Args:
-        spec: ``images:PATH`` or ``hf:NAME``; see `parse_data_spec`.
+        spec: ``images:PATH``, ``hf:NAME`` or ``demo:factory``; see `parse_data_spec`.
         preprocess: How they become the network's input.
         limit: Use at most so many; ``None`` for all.
         seed: 0 for the first ``limit`` images, otherwise a random sample of them without
@@ -158,6 +173,12 @@ def load_images(
             "classes: which folder is which class cannot be told",
             "Add an empty folder for each missing class, so that sorted names line up",
         )
+    names = source.class_names
+    if split == "evaluation" and classes and names and len(names) != classes:
+        raise DataError(
+            f"'{spec}' has {len(names)} classes ({', '.join(names)}), the model knows {classes}",
+            "Use data of the model's own classes, or a model trained on these",
+        )
     indices = tuple(choose(available, limit, seed).tolist())
     labels = [_checked_label(source, index, classes) for index in indices]
     info = DataInfo(
@@ -168,7 +189,9 @@ def load_images(
         available=available,
         preprocess=preprocess.describe(),
         notes=source.notes,
-        warnings=_coverage(labels, classes or source.class_folders),
+        warnings=_coverage(
+            labels, classes or source.class_folders or (len(names) if names else None)
+        ),
     )
     return ImageSet(torch.tensor(labels), info, source, indices, preprocess)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from osscar_core.errors import DataError, MissingDependencyError, SpecError, unknown_name
+from osscar_core.records import Task
 
 Kind = Literal["text", "images", "hf", "demo"]
 Split = Literal["calibration", "evaluation"]
@@ -30,6 +31,27 @@ _PART_NAMES: dict[Split, tuple[str, ...]] = {
     "evaluation": ("test", "validation", "valid", "val"),
 }
 PART_NAMES = frozenset(name for names in _PART_NAMES.values() for name in names)
+_TASKS: dict[Kind, Task] = {"text": "text", "images": "image"}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """Data that needs no file.
+
+    Attributes:
+        task: The kind of model that reads it.
+        parts: What may stand behind the name and a slash.
+    """
+
+    task: Task
+    parts: tuple[str, ...] = ()
+
+
+DEMOS: dict[str, DemoData] = {
+    "factory": DemoData("image", ("line-a", "line-b", "line-c")),
+    "plant-log": DemoData("text", ("plant-1", "plant-2", "plant-3")),
+    "python-docs": DemoData("text"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +80,20 @@ def parse_data_spec(text: str) -> DataSpec:
                         per class, or an unpacked ``cifar-10-batches-py``
     ``hf:NAME``         ``wikitext2``, ``ptb``, ``c4``, ``cifar10``, any other data set name
                         or local data set directory, optionally with ``/train`` and so on
-    ``demo:NAME``       ``python-docs``: text that ships with Python
+    ``demo:NAME``       ``factory`` (images), ``plant-log`` or ``python-docs`` (text): made on
+                        the spot; ``factory/line-a`` and so on for one part
     ==================  ====================================================================
 
     Args:
         text: The specification as a person wrote it.
 
     Raises:
-        SpecError: There is no known prefix, or nothing behind it.
+        SpecError: There is no known prefix, nothing behind it, or no such demo data.
     """
     prefix, colon, location = text.partition(":")
     if prefix in PREFIXES and colon and location:
+        if prefix == "demo":
+            demo_part(location)
         return DataSpec(prefix, location)
     forms = ", ".join(PREFIXES.values())
     if prefix in PREFIXES:
@@ -81,6 +106,38 @@ def parse_data_spec(text: str) -> DataSpec:
         )
     error = unknown_name("data prefix", prefix, tuple(PREFIXES))
     raise SpecError(error.problem, f"{error.remedy} (as in {forms})")
+
+
+def demo_part(location: str) -> tuple[str, str | None]:
+    """Return the name of demo data and which part of it is meant.
+
+    Args:
+        location: What stands behind ``demo:``, such as ``factory`` or ``factory/line-a``.
+
+    Returns:
+        The name, and the part; ``None`` where none was named.
+
+    Raises:
+        SpecError: There is no such data, or no such part of it.
+    """
+    name, slash, part = location.partition("/")
+    if name not in DEMOS:
+        raise unknown_name("demo data", name, tuple(DEMOS))
+    parts = DEMOS[name].parts
+    if not slash:
+        return name, None
+    if not parts:
+        raise SpecError(f"'demo:{name}' has no part '{part}'", f"Write it as demo:{name}")
+    if part not in parts:
+        raise unknown_name(f"part of demo:{name}", part, parts)
+    return name, part
+
+
+def data_task(spec: DataSpec) -> Task | None:
+    """Return the kind of model that reads such data; ``None`` where only the hub knows."""
+    if spec.kind == "demo":
+        return DEMOS[demo_part(spec.location)[0]].task
+    return _TASKS.get(spec.kind)
 
 
 def check_split(split: Split) -> Split:
@@ -152,6 +209,6 @@ def _likely_spelling(text: str) -> str:
         return f"Did you mean 'text:{text}' or 'images:{text}'? "
     if name in {"wikitext2", "ptb", "c4", "cifar10"}:
         return f"Did you mean 'hf:{name}'? "
-    if name == "python-docs":
+    if name.partition("/")[0] in DEMOS:
         return f"Did you mean 'demo:{name}'? "
     return ""

@@ -152,12 +152,12 @@ def _open_corpus(spec: DataSpec, split: Split, seed: int) -> Corpus:
     if spec.kind == "images":
         raise SpecError(
             f"'{spec}' is images, and the model reads text",
-            "Use text:PATH, hf:NAME or demo:python-docs",
+            "Use text:PATH, hf:NAME, demo:plant-log or demo:python-docs",
         )
     if spec.kind == "text":
         return read_corpus(spec)
     if spec.kind == "demo":
-        return demo_corpus(spec.location, split)
+        return demo_corpus(spec.location, split, seed)
     return hub_corpus(spec.location, split, seed)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osscar_core.datasets.spec import parse_data_spec
+from osscar_core.datasets.spec import data_task, parse_data_spec
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.accuracy import evaluate_images
 from osscar_core.evaluation.memory import PeakMemory
@@ -61,12 +61,12 @@ def evaluate(
     """
     if limit is not None:
         check_range("limit", limit, 1)
-    kind = parse_data_spec(data).kind
+    task = data_task(parse_data_spec(data))
     if loaded.task == "text":
-        if kind == "images":
+        if task == "image":
             raise SpecError(
                 f"{loaded.source.model} reads text, and '{data}' is images",
-                "Use text:PATH, hf:wikitext2 or demo:python-docs",
+                "Use text:PATH, hf:wikitext2, demo:plant-log or demo:python-docs",
             )
         return evaluate_text(
             loaded,
@@ -77,10 +77,10 @@ def evaluate(
             batch_size=batch_size,
             progress=progress,
         )
-    if kind in ("text", "demo"):
+    if task == "text":
         raise SpecError(
             f"{loaded.source.model} reads images, and '{data}' is text",
-            "Use images:PATH or hf:cifar10",
+            "Use images:PATH, hf:cifar10 or demo:factory",
         )
     for name, value in (("seqlen", seqlen), ("stride", stride)):
         if value is not None:

@@ -7,12 +7,19 @@ all of them.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import torch
 
-from osscar_core.catalogue import CatalogueEntry, catalogue
+from osscar_core.catalogue import (
+    DEMO_MODELS,
+    CatalogueEntry,
+    catalogue,
+    demo_folder,
+    demo_remedy,
+)
 from osscar_core.errors import SpecError, WeightsError, unknown_name
 from osscar_core.models.images import ARCHITECTURES, load_image_model
 from osscar_core.models.loaded import LoadedModel, resolve_device
@@ -24,6 +31,7 @@ from osscar_core.models.store import (
     state_bytes,
 )
 from osscar_core.models.text import load_text_model
+from osscar_core.models.weights import sha256
 
 __all__ = [
     "CatalogueEntry",
@@ -52,8 +60,8 @@ def load_model(
     """Load a model.
 
     Args:
-        name: A catalogue name such as ``cifar/resnet20`` or ``torchvision/resnet50``; a
-            Hugging Face id; a directory with ``config.json``; a ``.gguf`` file; or a
+        name: A catalogue name such as ``demo/opt`` or ``torchvision/resnet50``; a Hugging
+            Face id; a directory with ``config.json``; a ``.gguf`` file; or a
             directory written by `save_pruned`.
         weights: For networks built from code, a file with their weights; ``random`` for
             a never-trained model (seed 0); ``None`` for the model's own.
@@ -77,17 +85,20 @@ def load_model(
     path = Path(name).expanduser()
     is_file = path.suffix.lower() == ".gguf"
     is_image = name in ARCHITECTURES
+    is_demo_text = name in DEMO_MODELS and not is_image
     if not is_image:
         if image_size is not None:
             raise SpecError(
                 f"image_size is given for {name}", "It is for torchvision models; leave it out"
             )
-        if not is_file and not path.is_dir():
+        if not is_file and not is_demo_text and not path.is_dir():
             _check_hub_id(name, path)
     if is_image:
         loaded = load_image_model(
             name, weights=weights, dtype=dtype, device=compute, image_size=image_size
         )
+    elif is_demo_text:
+        loaded = _load_demo_text(name, weights=weights, dtype=dtype, device=compute)
     elif not is_file and (path / PLAN_FILE).is_file():
         if weights is not None:
             raise SpecError(
@@ -109,6 +120,23 @@ def load_model(
     return loaded
 
 
+def _load_demo_text(
+    name: str, *, weights: str | None, dtype: str, device: torch.device
+) -> LoadedModel:
+    """Load a language model from the project's own files, and call it by its name."""
+    folder = demo_folder(name)
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"the weights of {name} are not in {folder}", demo_remedy(name))
+    loaded = load_text_model(str(folder), weights=weights, dtype=dtype, device=device)
+    if loaded.tokenizer is not None:
+        loaded.tokenizer.name_or_path = name
+    source = dataclasses.replace(loaded.source, model=name, tokenizer=name)
+    if weights is None:
+        source = dataclasses.replace(source, weights=name, sha256=sha256(folder))
+    loaded.source = source
+    return loaded
+
+
 def _check_hub_id(name: str, path: Path) -> None:
     """Refuse what cannot be a hub id, before anything is asked of the hub."""
     if path.is_file():
@@ -118,7 +146,7 @@ def _check_hub_id(name: str, path: Path) -> None:
         )
     known = tuple(entry.name for entry in catalogue())
     if name.partition("/")[0] in {"cifar", "torchvision", "demo"}:
-        raise unknown_name("model", name, tuple(ARCHITECTURES))
+        raise unknown_name("model", name, tuple(dict.fromkeys((*DEMO_MODELS, *ARCHITECTURES))))
     if not _HUB_ID.fullmatch(name):
         raise WeightsError(
             f"there is no model {name}", f"Give a path, or one of {', '.join(known)}"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from osscar_core.adapters import find_adapter
-from osscar_core.catalogue import torch_hub_folder
+from osscar_core.catalogue import DEMO_MODELS, demo_folder, demo_remedy, torch_hub_folder
 from osscar_core.errors import SpecError, WeightsError
 from osscar_core.models.loaded import LoadedModel, Precision
 from osscar_core.models.weights import fill_, read_state, sha256
@@ -28,6 +28,8 @@ RANDOM = "random"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CIFAR = ImagePreprocess(_MEAN, _STD, size=32)
 _IMAGENET = ImagePreprocess(_MEAN, _STD, size=224, resize=256)
+_FACTORY = ImagePreprocess((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), size=64)
+_FACTORY_CLASSES = ("good", "scratch", "pit", "crack", "stain", "dent", "inclusion", "scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Architecture:
         preprocess: How images are prepared.
         published: Name in `torchvision` of weights that can be downloaded.
         any_size: Whether other image sizes make sense.
+        class_names: What the class ids mean, where that is fixed.
     """
 
     build: Callable[[int], nn.Module]
@@ -49,6 +52,7 @@ class Architecture:
     preprocess: ImagePreprocess
     published: str | None = None
     any_size: bool = False
+    class_names: tuple[str, ...] | None = None
 
 
 def _build_torchvision(name: str, classes: int) -> nn.Module:
@@ -70,6 +74,13 @@ def _torchvision(name: str) -> Architecture:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
+    "demo/resnet50": Architecture(
+        build=partial(_build_torchvision, "resnet50"),
+        classes=len(_FACTORY_CLASSES),
+        classifier="fc.weight",
+        preprocess=_FACTORY,
+        class_names=_FACTORY_CLASSES,
+    ),
     **{
         f"cifar/resnet{depth}": Architecture(
             partial(cifar_resnet, depth), 10, "linear.weight", _CIFAR
@@ -117,7 +128,7 @@ def load_image_model(
     preprocess = _preprocess(name, architecture, weights, image_size)
     if weights == RANDOM:
         return _random(name, architecture, dtype, device, preprocess)
-    path = _published_file(name, architecture) if weights is None else Path(weights).expanduser()
+    path = _own_weights(name, architecture) if weights is None else Path(weights).expanduser()
     state = read_state(path)
     head = state.get(architecture.classifier)
     classes = architecture.classes if head is None or head.dim() != 2 else int(head.shape[0])
@@ -129,10 +140,11 @@ def load_image_model(
         model=name,
         family=adapter.family,
         task="image",
-        weights=str(path),
+        weights=name if weights is None and name in DEMO_MODELS else str(path),
         sha256=sha256(path),
         preprocess=preprocess,
         classes=classes,
+        class_names=_names(architecture, classes),
     )
     return LoadedModel(finished(module), adapter, source, precision.storage)
 
@@ -169,6 +181,7 @@ def _random(
         weights=RANDOM,
         preprocess=preprocess,
         classes=architecture.classes,
+        class_names=architecture.class_names,
     )
     return LoadedModel(finished(module.to(precision.compute)), adapter, source, precision.storage)
 
@@ -207,6 +220,21 @@ def _published(name: str) -> Any:
 
 def _is_default(entry: Any, name: str) -> bool:
     return bool(entry == _published(name).DEFAULT)
+
+
+def _names(architecture: Architecture, classes: int) -> tuple[str, ...] | None:
+    known = architecture.class_names
+    return known if known is not None and len(known) == classes else None
+
+
+def _own_weights(name: str, architecture: Architecture) -> Path:
+    """Return where the weights lie that belong to a name."""
+    if name not in DEMO_MODELS:
+        return _published_file(name, architecture)
+    folder = demo_folder(name)
+    if not folder.is_dir():
+        raise WeightsError(f"the weights of {name} are not in {folder}", demo_remedy(name))
+    return folder
 
 
 def _published_file(name: str, architecture: Architecture) -> Path:

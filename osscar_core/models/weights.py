@@ -8,6 +8,7 @@ that are not finite) becomes one `WeightsError` that names the file and the tens
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import re
 import struct
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from osscar_core.errors import WeightsError
 
 SAFETENSORS = ".safetensors"
+INDEX_FILE = "model.safetensors.index.json"
 PICKLES = (".pth", ".pt", ".bin")
 
 # What readers of binary formats raise on bytes that mean nothing to them.
@@ -52,11 +54,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     Args:
         path: ``.safetensors``, or ``.pth``, ``.pt`` or ``.bin`` as written by
-            ``torch.save``.
+            ``torch.save``; or a folder with safetensors files and their index.
 
     Raises:
         WeightsError: There is no such file, or it cannot be read safely.
     """
+    if path.is_dir():
+        return {name: tensor for shard in shards(path) for name, tensor in read_safetensors(shard)}
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}", "Check the path")
     suffix = path.suffix.lower()
@@ -73,6 +77,29 @@ def read_state(path: Path) -> dict[str, Tensor]:
         f"{path} is no weights file: its name ends in '{suffix}'",
         f"Use {SAFETENSORS}, or {', '.join(PICKLES)} holding a state dict",
     )
+
+
+def shards(folder: Path) -> tuple[Path, ...]:
+    """Return the safetensors files that hold the weights in a folder, in order of name.
+
+    Raises:
+        WeightsError: The index cannot be read, or a file that it names is missing.
+    """
+    index = folder / INDEX_FILE
+    if not index.is_file():
+        names = {f"model{SAFETENSORS}"}
+    else:
+        try:
+            names = {
+                Path(str(n)).name for n in json.loads(index.read_bytes())["weight_map"].values()
+            }
+        except DAMAGE as error:
+            raise _damaged(index, error) from error
+    found = tuple(folder / name for name in sorted(names))
+    for file in found:
+        if not file.is_file():
+            raise WeightsError(f"{folder} lacks {file.name}", "Copy the folder again")
+    return found
 
 
 def read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -169,7 +196,13 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 digest of a file, in hexadecimal."""
+    """Return the SHA-256 digest of a file, in hexadecimal.
+
+    Of a folder, it is that of the lines ``DIGEST  NAME`` of its weights files.
+    """
+    if path.is_dir():
+        lines = "".join(f"{sha256(shard)}  {shard.name}\n" for shard in shards(path))
+        return hashlib.sha256(lines.encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

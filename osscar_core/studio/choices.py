@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osscar_core.catalogue import State, catalogue
-from osscar_core.datasets.spec import existing_path, parse_data_spec
+from osscar_core.datasets.spec import data_task, existing_path, parse_data_spec
 from osscar_core.errors import OsscarError
 from osscar_core.records import Structure, Task
 from osscar_core.studio.texts import say
@@ -27,8 +27,6 @@ PACKAGED = "SmolLM2-135M-Instruct"
 UNTRAINED = "random"
 DATA_EXAMPLE: dict[Task, str] = {"text": "demo:python-docs", "image": "images:/path/to/folder"}
 DEFAULT_DATA: dict[Task, str] = {"text": "demo:python-docs", "image": ""}
-_TEXT_KINDS = {"text", "hf", "demo"}
-_IMAGE_KINDS = {"images", "hf"}
 _WEIGHT_TYPES = (".safetensors", ".pth", ".pt")
 
 
@@ -159,7 +157,7 @@ def check_data(text: str, task: Task) -> str:
             existing_path(spec)
     except OsscarError as error:
         return as_sentence(str(error))
-    if spec.kind not in (_TEXT_KINDS if task == "text" else _IMAGE_KINDS):
+    if data_task(spec) not in (task, None):
         return say("form.data.task", task=say(f"task.{task}"), spec=text, example=example)
     return ""
 

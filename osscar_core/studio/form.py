@@ -166,7 +166,7 @@ def _model_fields(pressed: bool) -> tuple[ModelChoice, list[str]]:
         problems += _checked(check_model_path(text), bool(text) or pressed)
         return local_choice(text.strip()), problems
     choice = models[name]
-    if choice.state == "needs download":
+    if choice.state in {"needs download", "weights missing"}:
         st.markdown(f":gray[:material/download: {as_plain(as_sentence(choice.hint))}]")
     if choice.takes_weights:
         text = st.text_input(

@@ -101,6 +101,7 @@ _ENGLISH = {
     "form.attention": "Not started: see the fields marked above.",
     "form.known": "This was computed before; here is its result.",
     "state.ready": "ready",
+    "state.weights missing": "weights missing",
     "state.needs download": "needs download",
     "state.needs weights file": "needs weights file",
     "method.osscar": "OSSCAR",

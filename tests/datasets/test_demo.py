@@ -7,7 +7,7 @@ import torch
 
 from osscar_core.datasets import load_windows
 from osscar_core.datasets.demo import demo_corpus
-from osscar_core.errors import DataError
+from osscar_core.errors import SpecError
 
 
 def paragraphs(split: Any) -> set[str]:
@@ -38,5 +38,7 @@ def test_it_is_english_and_repeatable(tokenizer: Any) -> None:
 
 
 def test_other_names_list_what_there_is() -> None:
-    with pytest.raises(DataError, match=r"no demo data 'shakespeare'. Choose from: python-docs"):
+    with pytest.raises(SpecError, match=r"unknown demo data 'shakespeare'. Choose from: factory"):
         demo_corpus("shakespeare", "calibration")
+    with pytest.raises(SpecError, match=r"is images, and the model reads text. Use demo:plant-log"):
+        demo_corpus("factory/line-a", "calibration")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from osscar_core.datasets import DataSpec, parse_data_spec
-from osscar_core.datasets.spec import check_split, import_optional, pick_part
+from osscar_core.datasets.spec import check_split, data_task, import_optional, pick_part
 from osscar_core.errors import MissingDependencyError, SpecError
 
 
@@ -18,6 +18,7 @@ from osscar_core.errors import MissingDependencyError, SpecError
         ("images:/x/y.parquet", "images", "/x/y.parquet"),
         ("hf:wikitext2/train", "hf", "wikitext2/train"),
         ("demo:python-docs", "demo", "python-docs"),
+        ("demo:factory/line-c", "demo", "factory/line-c"),
         ("text:C:\\data\\a.txt", "text", "C:\\data\\a.txt"),
     ],
 )
@@ -40,7 +41,16 @@ def test_known_forms(text: str, kind: str, location: str) -> None:
         ("c4", ["Did you mean 'hf:c4'"]),
         ("python-docs", ["Did you mean 'demo:python-docs'"]),
         ("C:\\data\\a.txt", ["Did you mean 'text:C:\\data\\a.txt'"]),
+        ("factory/line-a", ["does not say what it is", "All forms"]),
         ("text:", ["lacks a place", "text:PATH"]),
+        ("demo:", ["lacks a place", "demo:NAME"]),
+        ("demo:factori", ["unknown demo data 'factori'", "Did you mean 'factory'?", "python-docs"]),
+        (
+            "demo:factory/line-d",
+            ["unknown part of demo:factory 'line-d'", "Did you mean 'line-", "line-c"],
+        ),
+        ("demo:plant-log/plant4", ["Did you mean 'plant-", "plant-1, plant-2, plant-3"]),
+        ("demo:python-docs/topics", ["has no part 'topics'", "Write it as demo:python-docs"]),
         ("", ["All forms: text:PATH"]),
     ],
 )
@@ -68,6 +78,20 @@ def test_bare_folder_gets_both_readings(tmp_path: Path) -> None:
 )
 def test_pick_part(names: list[str], split: str, expected: str) -> None:
     assert pick_part(names, check_split(split)) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "task"),
+    [
+        ("text:a", "text"),
+        ("images:a", "image"),
+        ("hf:a", None),
+        ("demo:factory/line-a", "image"),
+        ("demo:plant-log", "text"),
+    ],
+)
+def test_who_reads_it(spec: str, task: str | None) -> None:
+    assert data_task(parse_data_spec(spec)) == task
 
 
 def test_unknown_split() -> None:

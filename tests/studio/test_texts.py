@@ -50,7 +50,7 @@ def test_every_key_is_used() -> None:
         ("intercept", Intercept),
         ("runs.state", State),
         ("step", STEPS),
-        ("state", ("ready", "needs download", "needs weights file")),
+        ("state", ("ready", "weights missing", "needs download", "needs weights file")),
     ],
 )
 def test_every_choice_has_a_name(prefix: str, values) -> None:
