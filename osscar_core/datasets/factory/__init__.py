@@ -42,7 +42,7 @@ __all__ = [
     "Line",
 ]
 
-DIFFICULTY = 1.0
+DIFFICULTY = 1.2
 """Divides the contrast of every defect."""
 
 FAINTEST = 0.22
