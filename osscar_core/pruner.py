@@ -51,6 +51,7 @@ from osscar_core.records import (
     UnitReport,
 )
 from osscar_core.solver import (
+    Certificate,
     LayerProblem,
     default_target,
     refit,
@@ -213,6 +214,12 @@ class _Fit:
     magnitude_error: float
     swaps: int
     seconds: float
+    certificate: Certificate | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """The certificate's gap, where there is one."""
+        return None if self.certificate is None else self.certificate.gap
 
 
 _UNTOUCHED = _Fit(0.0, 0.0, 0, 0.0)
@@ -354,7 +361,9 @@ class _Run:
             solution = solve_given(problem, support, spec.method)
         else:
             seed = spec.seed * _SEEDS_APART + len(self.plans)
-            solution = solve(problem, keep, spec.method, seed=seed, swaps=spec.swaps)
+            solution = solve(
+                problem, keep, spec.method, seed=seed, swaps=spec.swaps, certify=spec.certify
+            )
         seconds = time.perf_counter() - began
         is_baseline = spec.method is Method.MAGNITUDE_REFIT and unit.name not in self._given
         baseline = solution if is_baseline else solve(problem, keep, Method.MAGNITUDE_REFIT)
@@ -364,7 +373,13 @@ class _Run:
         self._rows.append((unit.name, statistics.count, problem.features))
         kept = tuple(solution.support.tolist())
         adds_bias = change is not None and place is InterceptPlace.NEW_BIAS
-        fit = _Fit(solution.relative_error, baseline.relative_error, solution.swaps, seconds)
+        fit = _Fit(
+            solution.relative_error,
+            baseline.relative_error,
+            solution.swaps,
+            seconds,
+            solution.certificate,
+        )
         self._record(unit, kept, adds_bias, fit)
 
     def _record(self, unit: Unit, kept: tuple[int, ...], adds_bias: bool, fit: _Fit) -> None:
@@ -382,6 +397,8 @@ class _Run:
                 magnitude_error=fit.magnitude_error,
                 swaps=fit.swaps,
                 seconds=fit.seconds,
+                gap=fit.gap,
+                is_proven=fit.certificate is not None and fit.certificate.proven,
             )
         )
 

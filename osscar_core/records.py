@@ -73,6 +73,20 @@ class Intercept(StrEnum):
     OFF = "off"
 
 
+class Certify(StrEnum):
+    """How much is spent on saying how far each unit's support is from the best one.
+
+    ``auto`` bounds the best support where that takes a fraction of the run, ``bound``
+    everywhere and more tightly, ``prove`` also searches until the best support is proven
+    or ten seconds a unit are over, where the groups are few; ``off`` says nothing.
+    """
+
+    AUTO = "auto"
+    OFF = "off"
+    BOUND = "bound"
+    PROVE = "prove"
+
+
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 _Enum = TypeVar("_Enum", bound=StrEnum)
@@ -135,6 +149,7 @@ class PruneSpec:
         damping: Ridge, relative to the mean of the gram's diagonal.
         intercept: Whether the re-fit may change the bias.
         swaps: Upper bound of swap rounds per unit; ``None`` for the method's default.
+        certify: How much is spent on bounding the best support of every unit.
         round_to: Kept widths are rounded up to a multiple of this many groups.
         refit_head: Whether a classifier is re-fitted at the end, so that the small model
             gives the dense model's outputs; not with the target ``layer``, and only by
@@ -160,6 +175,7 @@ class PruneSpec:
     damping: float = 1e-2
     intercept: Intercept = Intercept.AUTO
     swaps: int | None = None
+    certify: Certify = Certify.AUTO
     round_to: int = 1
     refit_head: bool = True
     image_size: int | None = None
@@ -362,6 +378,9 @@ class UnitReport:
             statistics; the baseline shown beside it.
         swaps: Accepted swaps of the local search.
         seconds: Time of the search and re-fit.
+        gap: Share of what the removal costs that another support of this size might save
+            at most, in [0, 1]; ``None`` if it was not bounded.
+        is_proven: Whether no support of this size is better.
     """
 
     name: str
@@ -373,6 +392,8 @@ class UnitReport:
     magnitude_error: float
     swaps: int
     seconds: float
+    gap: float | None = None
+    is_proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

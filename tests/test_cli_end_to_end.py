@@ -334,3 +334,64 @@ def test_interrupting_from_the_keyboard_leaves_nothing(images: Path, tmp_path: P
     assert stdout == ""
     assert "Traceback" not in stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_solver_compares_in_one_run(main: Main) -> None:
+    report = main(
+        *("bench", "solver", "--features", 96, "--group-size", 3, "--device", "cpu", "--json")
+    ).payload
+    assert (report["features"], report["outputs"], report["keep"]) == (96, 24, 16)
+    rows = {row["contender"]: row for row in report["rows"]}
+    assert set(rows) == {"ours", "ours+swaps", "published", "recipe", "recipe+swaps", "naive"}
+    for row in rows.values():
+        assert row["seconds"] > 0
+        assert row["objective"] >= report["bound"]
+        assert 0 <= row["gap"] <= 1
+    assert rows["ours"]["objective"] <= rows["published"]["objective"] * (1 - 1e-9)
+
+
+def test_units_are_captured_and_compared(main: Main, opt: tuple[str, str], tmp_path: Path) -> None:
+    run = {key: value for key, value in text_run(opt).items() if key != ""}
+    captured = main("bench", "capture", opt[0], *words(run)[1:], "--out", tmp_path, "--json")
+    files = captured.payload["files"]
+    assert len(files) == 4
+    result = main(
+        *("bench", "solver", "--problem", *files[:2], "--methods", "ours,recipe"),
+        *("--no-bound", "--device", "cpu", "--json"),
+    )
+    heads, neurons = result.payload["problems"]
+    assert (heads["group_size"], heads["keep"]) == (8, 2)
+    assert (neurons["group_size"], neurons["keep"]) == (1, 24)
+    assert heads["bound"] is None
+    text = main("bench", "solver", "--problem", files[0], "--methods", "ours", "--device", "cpu")
+    assert text.code == 0
+    assert "ours" in text.out
+    assert "no support is below" in text.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words_"),
+    [
+        (("--features", 7, "--group-size", 2), "features"),
+        (("--methods", "theirs"), "theirs"),
+        (("--remove", 1.5), "Remove at least one"),
+        (("--problem", "missing.safetensors"), "no stored layer problem"),
+        (("--device", "tpu"), "tpu"),
+    ],
+)
+def test_bench_refuses_bad_input_in_words(
+    main: Main, arguments: tuple[object, ...], words_: str
+) -> None:
+    result = main("bench", "solver", *arguments, "--json")
+    assert result.code == 2
+    assert words_ in result.reason
+
+
+def test_a_proof_reaches_the_report(main: Main, opt: tuple[str, str], tmp_path: Path) -> None:
+    run = {**text_run(opt), "--certify": "prove", "--structures": "heads"}
+    report = main(*words(run), "--out", tmp_path / "out", "--json").payload
+    assert [unit["is_proven"] for unit in report["units"]] == [True, True]
+    assert [unit["gap"] for unit in report["units"]] == [0.0, 0.0]
+    run = {**text_run(opt), "--certify": "off"}
+    report = main(*words(run), "--out", tmp_path / "off", "--json").payload
+    assert {unit["gap"] for unit in report["units"]} == {None}

@@ -44,13 +44,13 @@ def published_elimination(problem: LayerProblem, keep: int, at_once: int) -> Ten
         prices = (W * lifted).view(groups, -1).sum(1)
         count = min(at_once, left - keep)
         chosen = torch.where(gone, torch.inf, prices).argsort()[:count]
-        J = problem.feature_index(chosen)
-        inner = torch.linalg.inv(P[J[:, None], J])
-        W -= P[:, J] @ inner @ W[J]
-        P -= P[:, J] @ inner @ P[J]
-        W[J] = 0
-        P[J] = 0
-        P[:, J] = 0
+        away = problem.feature_index(chosen)
+        inner = torch.linalg.inv(P[away[:, None], away])
+        W -= P[:, away] @ inner @ W[away]
+        P -= P[:, away] @ inner @ P[away]
+        W[away] = 0
+        P[away] = 0
+        P[:, away] = 0
         gone[chosen] = True
         left -= count
     return (~gone).nonzero().view(-1)

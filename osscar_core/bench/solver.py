@@ -33,7 +33,9 @@ from osscar_core.progress import Progress, report
 from osscar_core.records import check_range
 from osscar_core.solver import (
     SWAP_ROUNDS,
+    Certificate,
     LayerProblem,
+    certify_support,
     eliminate,
     objective,
     refit,
@@ -159,24 +161,28 @@ def bench_solver(
             f"removing {remove} of {problem_of.groups} groups leaves {keep}",
             "Remove at least one group and keep at least one",
         )
-    bound = bound_seconds = None
-    full = objective(problem_of, torch.arange(problem_of.groups, device=device))
     rows = []
-    for done, contender in enumerate(contenders, start=1):
+    for done, contender in enumerate(contenders):
         report(progress, "bench", done, len(contenders) + 1, contender)
-        row = _run(contender, problem_of, keep, device, repeats)
-        if bound is not None and row.objective > full:
-            gap = min(1.0, max(0.0, (row.objective - bound) / (row.objective - full)))
-            row = dataclasses.replace(row, gap=gap)
-        rows.append(row)
+        rows.append(_run(contender, problem_of, keep, device, repeats))
+    bound = bound_seconds = None
+    if with_bound and rows:
+        report(progress, "bench", len(contenders), len(contenders) + 1, "lower bound")
+        best = min(rows, key=lambda row: row.objective)
+        support = _solve(best.contender, problem_of, keep)[0]
+        proof, bound_seconds, _ = _timed(lambda: certify_support(problem_of, support), device)
+        bound = proof.bound
+        rows = [dataclasses.replace(row, gap=_gap(row.objective, proof)) for row in rows]
     seconds = {row.contender: row.seconds for row in rows}
-    for name_of, contender in (
-        ("speedup", Contender.PUBLISHED),
-        ("speedup_over_recipe", Contender.RECIPE),
-    ):
-        if contender in seconds:
-            reference = seconds[contender]
-            rows = [dataclasses.replace(row, **{name_of: reference / row.seconds}) for row in rows]
+    published, recipe = seconds.get(Contender.PUBLISHED), seconds.get(Contender.RECIPE)
+    rows = [
+        dataclasses.replace(
+            row,
+            speedup=None if published is None else published / row.seconds,
+            speedup_over_recipe=None if recipe is None else recipe / row.seconds,
+        )
+        for row in rows
+    ]
     return SolverBench(
         problem=name,
         features=problem_of.features,
@@ -211,6 +217,12 @@ def _run(
         gap=None,
         swaps=swaps,
     )
+
+
+def _gap(value: float, proof: Certificate) -> float:
+    """Return the share of the cost of this objective that may be avoidable at most."""
+    cost = value - proof.full
+    return min(1.0, max(0.0, (value - proof.bound) / cost)) if cost > 0 else 0.0
 
 
 def _solve(

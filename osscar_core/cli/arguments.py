@@ -190,6 +190,9 @@ def _add_prune_options(parser: Parser) -> None:
     group.add_argument("--intercept", help="auto (default), on or off: may the bias change")
     group.add_argument("--damping", type=_number, help="relative ridge (default: 0.01)")
     group.add_argument("--swaps", type=_whole, help="most swap rounds a unit")
+    group.add_argument(
+        "--certify", help="auto (default), off, bound or prove: how far from the best support"
+    )
     group.add_argument("--round-to", type=_whole, help="keep widths in multiples of this")
     group.add_argument(
         "--no-refit-head",

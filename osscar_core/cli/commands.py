@@ -26,6 +26,7 @@ from osscar_core.cli.reports import (
 from osscar_core.errors import SpecError, unknown_name
 from osscar_core.progress import Progress
 from osscar_core.records import (
+    Certify,
     Intercept,
     Method,
     Plan,
@@ -282,7 +283,12 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         given["structures"] = tuple(
             parse_choice("structure", name, Structure) for name in given["structures"]
         )
-    for name, enum in (("method", Method), ("target", Target), ("intercept", Intercept)):
+    for name, enum in (
+        ("method", Method),
+        ("target", Target),
+        ("intercept", Intercept),
+        ("certify", Certify),
+    ):
         if name in given:
             given[name] = parse_choice(name, given[name], enum)
     return given

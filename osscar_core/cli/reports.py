@@ -16,6 +16,7 @@ from osscar_core.records import (
     MeasureReport,
     PruneReport,
     SpeedComparison,
+    UnitReport,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def prune_text(report: PruneReport) -> str:
     """Return the units' errors and the sizes before and after."""
     units = table(
-        ("unit", "kept/groups", "error", "magnitude", "swaps"),
+        ("unit", "kept/groups", "error", "magnitude", "swaps", "gap"),
         [
             (
                 f"{unit.name} ({unit.structure})",
@@ -34,6 +35,7 @@ def prune_text(report: PruneReport) -> str:
                 f"{unit.relative_error:.4f}",
                 f"{unit.magnitude_error:.4f}",
                 str(unit.swaps),
+                _gap(unit),
             )
             for unit in report.units
         ],
@@ -51,6 +53,12 @@ def prune_text(report: PruneReport) -> str:
     memory = scaled(report.peak_memory_bytes, "B")
     lines.append(f"{report.out}: {report.seconds:.1f} s, peak memory {memory}")
     return "\n".join(lines)
+
+
+def _gap(unit: UnitReport) -> str:
+    if unit.gap is None:
+        return ""
+    return "best" if unit.is_proven else f"≤{unit.gap:.0%}"
 
 
 def _size_row(name: str, both: BeforeAfter, unit: str) -> tuple[str, str, str, str]:
@@ -161,11 +169,8 @@ def solver_bench_text(result: SolverBench) -> str:
         for row in result.rows
     ]
     where = f"{result.device}, {result.threads} threads, torch {result.torch}"
-    lines = [
-        f"{result.problem}: p = {result.features:,}, m = {result.outputs:,}, groups of "
-        f"{result.group_size}, {result.keep:,} kept; {where}",
-        table(header, rows),
-    ]
+    sizes = f"p = {result.features:,}, m = {result.outputs:,}, groups of {result.group_size}"
+    lines = [f"{result.problem}: {sizes}, {result.keep:,} kept; {where}", table(header, rows)]
     if result.bound is not None and result.bound_seconds is not None:
         lines.append(f"no support is below {result.bound:.10g} ({result.bound_seconds:.3f} s)")
     return "\n".join(lines)

@@ -15,9 +15,15 @@ import torch
 from torch import Tensor
 
 from osscar_core.errors import SpecError
-from osscar_core.records import Method, Target
+from osscar_core.records import Certify, Method, Target
 from osscar_core.solver import baselines
-from osscar_core.solver.certificate import Certificate, Proof, branch_and_bound, certify
+from osscar_core.solver.certificate import (
+    DEFAULT_ROUNDS,
+    Certificate,
+    Proof,
+    branch_and_bound,
+    certify_support,
+)
 from osscar_core.solver.constraints import Constraints, round_width
 from osscar_core.solver.elimination import check_keep, eliminate
 from osscar_core.solver.local_search import SwapBudget, swap_search
@@ -44,7 +50,7 @@ __all__ = [
     "Statistics",
     "SwapBudget",
     "branch_and_bound",
-    "certify",
+    "certify_support",
     "default_target",
     "eliminate",
     "objective",
@@ -62,6 +68,12 @@ __all__ = [
 # a sixth of the elimination's time; with wider groups fewer than ten are used.
 SWAP_ROUNDS = 64
 PAPER_SWAP_ROUNDS = 10
+# Up to this many groups, branch and bound has a chance within its time.
+PROVABLE_GROUPS = 32
+PROOF_SECONDS = 10.0
+# Up to these widths a bound of one round takes about as long as the search or less.
+AUTO_WIDTH = 1536
+AUTO_DEVICE_WIDTH = 8192
 # As published, these search as if all outputs mattered alike.
 _BLIND_TO_OUTPUT_WEIGHTS = frozenset({Method.PAPER, Method.ZIPLM})
 _REFITTING = frozenset({Method.OSSCAR, Method.PAPER, Method.ZIPLM, Method.MAGNITUDE_REFIT})
@@ -101,6 +113,7 @@ def solve(
     path: Path | None = None,
     start: Tensor | None = None,
     device: torch.device | None = None,
+    certify: Certify = Certify.OFF,
 ) -> Solution:
     """Choose ``keep`` groups and the weights on them.
 
@@ -122,6 +135,8 @@ def solve(
             elimination.
         start: Support from which ``osscar`` searches instead, ascending.
         device: Where ``osscar`` computes; ``None`` for the problem's device.
+        certify: How much to spend on bounding the best support, for methods that re-fit.
+            With ``prove``, ``osscar`` returns the best support that this finds.
 
     Raises:
         SpecError: An argument is out of range, contradicts another, or belongs to
@@ -141,7 +156,29 @@ def solve(
         support, swapped = swap_search(problem, support, budget, constraints=limits, device=device)
     else:
         support, swapped = _select(problem, keep, method, seed, budget, limits)
-    return _solution(problem, support, method, swapped)
+    certificate = None
+    if method is Method.OSSCAR and certify is Certify.PROVE and _is_provable(problem, limits):
+        support, certificate = branch_and_bound(
+            problem, keep, start=support, seconds=PROOF_SECONDS, constraints=limits
+        )
+    elif refits(method) and (rounds := _bound_rounds(problem, certify)):
+        certificate = certify_support(problem, support, constraints=limits, rounds=rounds)
+    solution = _solution(problem, support, method, swapped)
+    return dataclasses.replace(solution, certificate=certificate)
+
+
+def _is_provable(problem: LayerProblem, limits: Constraints) -> bool:
+    return int(limits.movable(problem.groups).sum()) <= PROVABLE_GROUPS
+
+
+def _bound_rounds(problem: LayerProblem, certify: Certify) -> int:
+    """Return how many rounds the bound is worth; 0 for no bound at all."""
+    if certify is Certify.OFF:
+        return 0
+    if certify is not Certify.AUTO:
+        return DEFAULT_ROUNDS
+    widest = AUTO_WIDTH if problem.H.device.type == "cpu" else AUTO_DEVICE_WIDTH
+    return 1 if problem.features <= widest else 0
 
 
 def _greedy(

@@ -47,8 +47,11 @@ def half_trace_ratio(divisor: Tensor, dividend: Tensor) -> tuple[Tensor, Tensor]
         pivots = divisor[..., 0, 0]
         return (0.5 * dividend[..., 0, 0] / pivots).clamp(min=0.0), pivots > 0
     factor, info = torch.linalg.cholesky_ex(divisor)
-    inverse = torch.cholesky_inverse(factor)
-    return (0.5 * (inverse * dividend).sum((-2, -1))).clamp(min=0.0), info == 0
+    # A factor may also end in a zero, which no inverse survives.
+    sound = (info == 0) & (factor.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
+    eye = torch.eye(divisor.shape[-1], dtype=divisor.dtype, device=divisor.device)
+    inverse = torch.cholesky_inverse(torch.where(sound[..., None, None], factor, eye))
+    return (0.5 * (inverse * dividend).sum((-2, -1))).clamp(min=0.0), sound
 
 
 def add_lower_(

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from osscar_core.errors import NumericalError, SpecError
+from osscar_core.solver.constraints import Constraints
 from osscar_core.solver.elimination import eliminate
 from osscar_core.solver.local_search import swap_search
 from osscar_core.solver.problem import LayerProblem, cholesky, not_positive_definite
@@ -72,37 +73,25 @@ class Choice:
     need: int
 
     @classmethod
-    def of(
-        cls, problem: LayerProblem, keep: int, protected: Tensor | None, forced: Tensor | None
-    ) -> Choice:
+    def of(cls, problem: LayerProblem, keep: int, constraints: Constraints | None) -> Choice:
         """Sort out what is asked for.
 
         Args:
             problem: The layer's problem.
             keep: Groups that stay, protected ones included.
-            protected: Groups that must stay, (a,) int64, or ``None``.
-            forced: Groups that must go, (b,) int64, or ``None``.
+            constraints: Protected and forced groups; ``None`` for none.
 
         Raises:
             SpecError: An index is illegal, or the demands contradict each other.
         """
-        stays = _marked(problem, "protected", protected)
-        goes = _marked(problem, "forced", forced)
-        if bool((stays & goes).any()):
-            both = (stays & goes).nonzero().view(-1).tolist()
-            raise SpecError(
-                f"groups {both} are to stay and to go", "Name each in one of the two lists"
-            )
-        fewest, most = int(stays.sum()), problem.groups - int(goes.sum())
-        if not fewest <= keep <= most:
-            raise SpecError(
-                f"{keep} groups are to be kept, {fewest} must stay and "
-                f"{problem.groups - most} must go",
-                f"Keep {fewest} to {most} of the {problem.groups} groups, or free some",
-            )
-        allowed = (~goes).nonzero().view(-1)
+        limits, groups = constraints or Constraints(), problem.groups
+        limits.check(groups, keep)
+        device = problem.H.device
+        stays = limits.mask(limits.protected, groups).to(device)
+        allowed = (~limits.mask(limits.forced, groups)).nonzero().view(-1).to(device)
         among = stays[allowed]
-        return cls(allowed, among.nonzero().view(-1), (~among).nonzero().view(-1), keep - fewest)
+        need = keep - int(stays.sum())
+        return cls(allowed, among.nonzero().view(-1), (~among).nonzero().view(-1), need)
 
     @property
     def decided(self) -> bool:
@@ -248,7 +237,7 @@ class Search:
         try:
             support = eliminate(rest, choice.need).support(choice.need)
             support, _ = swap_search(rest, support, _START_SWAPS)
-        except (NumericalError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+        except NumericalError:
             # The search prices groups on the inverse hessian, which may be beyond its
             # precision where the hessian itself is not; a start is not needed then.
             return None
@@ -390,21 +379,3 @@ def _compressed(G: Tensor) -> Tensor:
         return G
     triangle: Tensor = torch.linalg.qr(G.T, mode="r").R
     return triangle.T
-
-
-def _marked(problem: LayerProblem, name: str, groups: Tensor | None) -> Tensor:
-    marks = torch.zeros(problem.groups, dtype=torch.bool, device=problem.H.device)
-    if groups is None or groups.numel() == 0:
-        return marks
-    if groups.dim() != 1 or groups.dtype != torch.int64:
-        raise SpecError(
-            f"the {name} groups have shape {tuple(groups.shape)} and type {groups.dtype}",
-            "They must be a one-dimensional int64 tensor",
-        )
-    if bool((groups < 0).any()) or bool((groups >= problem.groups).any()):
-        raise SpecError(
-            f"the {name} groups are {groups.tolist()}",
-            f"They must lie in [0, {problem.groups})",
-        )
-    marks[groups.to(marks.device)] = True
-    return marks

@@ -1,7 +1,7 @@
 """How far a support is from the best one: a certificate for wide layers, proof for narrow ones.
 
 The decision hidden here: what counts as a certificate, and what a caller may demand of the
-groups. `certify` bounds f over all supports of the same size by one convex relaxation
+groups. `certify_support` bounds f over all supports of the same size by one convex relaxation
 (`relaxation` derives it), whatever the number of groups. `branch_and_bound` goes on until
 the best support is proven (`branching`).
 
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from osscar_core.errors import SpecError
 from osscar_core.solver.branching import Choice, Root, Search
+from osscar_core.solver.constraints import Constraints
 from osscar_core.solver.elimination import check_keep
 from osscar_core.solver.problem import LayerProblem, check_support, objective
 from osscar_core.solver.relaxation import first_diagonal, relax
@@ -87,12 +88,11 @@ class Certificate:
         return min(1.0, slack / whole) if whole > 0.0 else 0.0
 
 
-def certify(
+def certify_support(
     problem: LayerProblem,
     support: Tensor,
     *,
-    protected: Tensor | None = None,
-    forced: Tensor | None = None,
+    constraints: Constraints | None = None,
     rounds: int = DEFAULT_ROUNDS,
 ) -> Certificate:
     """Bound how much better than ``support`` any support of its size can be.
@@ -106,8 +106,7 @@ def certify(
     Args:
         problem: The layer's problem, on any device.
         support: Ascending indices of the groups that stay, (k,) int64.
-        protected: Groups that must stay, (a,) int64; ``None`` for none.
-        forced: Groups that must go, (b,) int64; ``None`` for none.
+        constraints: Protected and forced groups; ``None`` for none.
         rounds: Improvements of the relaxation, at least 1.
 
     Raises:
@@ -119,7 +118,7 @@ def certify(
     check_support(problem, support)
     if rounds < 1:
         raise SpecError(f"rounds is {rounds}", "It must be at least 1")
-    choice = Choice.of(problem, support.numel(), protected, forced)
+    choice = Choice.of(problem, support.numel(), constraints)
     choice.check(support)
     root = Root(problem, choice)
     value = objective(problem, support)
@@ -150,8 +149,7 @@ def branch_and_bound(
     *,
     start: Tensor | None = None,
     seconds: float = 10.0,
-    protected: Tensor | None = None,
-    forced: Tensor | None = None,
+    constraints: Constraints | None = None,
 ) -> tuple[Tensor, Certificate]:
     """Search for the best support of ``keep`` groups until it is proven or time is up.
 
@@ -163,8 +161,7 @@ def branch_and_bound(
         start: Ascending group indices of a support to begin with, (keep,) int64; ``None``
             for greedy elimination with swaps.
         seconds: When to stop; a step under way is finished.
-        protected: Groups that must stay, (a,) int64; ``None`` for none.
-        forced: Groups that must go, (b,) int64; ``None`` for none.
+        constraints: Protected and forced groups; ``None`` for none.
 
     Returns:
         The best support found, (keep,) ascending int64, and its certificate.
@@ -178,7 +175,7 @@ def branch_and_bound(
     check_keep(problem, keep)
     if not seconds >= 0:
         raise SpecError(f"seconds is {seconds}", "It must be at least 0")
-    choice = Choice.of(problem, keep, protected, forced)
+    choice = Choice.of(problem, keep, constraints)
     if start is not None:
         check_support(problem, start)
         choice.check(start)

@@ -212,7 +212,7 @@ class State:
             origin = (movers[:, None] * g + offsets).view(-1)
         self.panels[:, to] = self.panels[:, origin]
         # A mover stands behind every other survivor, so its row is all there is of it.
-        rows = self.pair[:, origin]
+        rows = self.pair.index_select(1, origin)
         rows[:, :, to] = _from_lower(rows[:, :, origin])
         n = survivors * g
         self.pair[:, to, :n] = rows[:, :, :n]
@@ -245,6 +245,7 @@ class PlainSteps:
         self._state = state
         g, p = state.width, state.panels.shape[1]
         self._columns = state.pair.new_empty(2, g, p)
+        self._prices = state.pair.new_empty(p // g)
         self._eye = torch.eye(g, dtype=torch.float64, device=state.pair.device)
 
     def run(self, count: int) -> None:
@@ -271,17 +272,23 @@ class PlainSteps:
         """Return the position and the price of the cheapest group."""
         state = self._state
         n = state.active
-        prices, sound = half_trace_ratio(*state.blocks[:, :n])
-        # A single feature that is not sound has price 0 or NaN, and is noticed when chosen.
-        is_sound = state.width == 1 or bool(sound.all())
+        blocks = state.blocks[:, :n]
+        if state.width == 1:
+            pivots, squares = blocks.view(2, n)
+            prices = torch.div(squares, pivots, out=self._prices[:n]).mul_(0.5).clamp_(min=0.0)
+        else:
+            prices, sound = half_trace_ratio(*blocks)
+            if not bool(sound.all()):
+                raise not_positive_definite(state.damping)
         prices += state.barred[:n]
         price = float(prices.min())
         places = (prices == price).nonzero().view(-1)
         if places.numel() > 1:
             places = places[state.ids[places].argmin()].view(1)
-        if not is_sound or not places.numel() or not bool(sound[places]):
+        # An unsound single feature has price 0 or NaN: it is chosen, or nothing is.
+        if not places.numel() or not float(state.blocks[0, place := int(places), 0, 0]) > 0:
             raise not_positive_definite(state.damping)
-        return int(places), price
+        return place, price
 
     def _remove(self, place: int) -> None:
         state = self._state
@@ -289,7 +296,7 @@ class PlainSteps:
         start = place * g
         stop = start + g
         columns = self._columns[:, :, :n]
-        columns[:, :, :start] = state.pair[:, start:stop, :start]
+        columns[:, :, :stop] = state.pair[:, start:stop, :stop]
         columns[:, :, stop:] = state.pair[:, stop:n, start:stop].mT
         C, R = columns
         if filled:
@@ -299,7 +306,6 @@ class PlainSteps:
             both.addmm_(torch.cat((u_at, v_at)), U, alpha=-1)
             R.addmm_(u_at, V, alpha=-1)
         own = state.blocks[:, place]
-        columns[:, :, start:stop] = own
         new_u, new_v = state.U[filled : filled + g, :n], state.V[filled : filled + g, :n]
         if g == 1:
             pivot, square = own.view(2).tolist()
@@ -308,6 +314,7 @@ class PlainSteps:
             torch.mul(R, scale, out=new_v)
             new_v.add_(new_u, alpha=-0.5 * square / pivot)
         else:
+            columns[:, :, start:stop] = own
             L, _ = torch.linalg.cholesky_ex(own[0])
             new_u.copy_(torch.linalg.solve_triangular(L, C, upper=False))
             half = torch.linalg.solve_triangular(L, own[1], upper=False)  # L^-1 M_jj

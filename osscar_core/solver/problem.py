@@ -23,11 +23,15 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from osscar_core.errors import NumericalError, SpecError
+
+if TYPE_CHECKING:
+    from osscar_core.solver.certificate import Certificate
 
 # Centring leaves rounding noise of about this size on the diagonal of constant features.
 _CENTRING_NOISE = 1e-12
@@ -204,6 +208,7 @@ class Solution:
         relative_error: Undamped mean squared output error over the target's mean
             square, at least 0.
         swaps: Accepted swaps of the local search.
+        certificate: How far the support is from the best one; ``None`` if not asked for.
     """
 
     support: Tensor
@@ -212,6 +217,7 @@ class Solution:
     objective: float
     relative_error: float
     swaps: int
+    certificate: Certificate | None = None
 
 
 def cholesky(matrix: Tensor, damping: float) -> Tensor:

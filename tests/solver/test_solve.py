@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from osscar_core.errors import NumericalError, SpecError
-from osscar_core.records import Method, Target
+from osscar_core.records import Certify, Method, Target
 from osscar_core.solver import (
     LayerProblem,
+    Proof,
     default_target,
     objective,
     refit,
@@ -303,3 +304,43 @@ def test_which_methods_change_the_bias():
         Method.MAGNITUDE: False,
         Method.RANDOM: False,
     }
+
+
+@pytest.mark.parametrize("method", REFITTING)
+@pytest.mark.parametrize("width", [1, 3])
+def test_every_result_can_carry_its_gap(make_case, brute_force, method, width):
+    for seed in range(4):
+        problem = make_case(8, width, seed=seed, weighted=True, intercept=True).problem
+        _, best = brute_force(problem, 4)
+        plain = solve(problem, 4, method)
+        assert plain.certificate is None
+        for certify in (Certify.AUTO, Certify.BOUND):
+            solution = solve(problem, 4, method, certify=certify)
+            assert solution.support.equal(plain.support)
+            found = solution.certificate
+            assert found.bound <= best + 1e-10 * abs(best)
+            assert found.objective == pytest.approx(solution.objective, rel=1e-9)
+            assert (found.objective - best) / found.cost <= found.gap + 1e-9
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_proof_returns_the_best_support(make_case, brute_force, width):
+    for seed in range(8):
+        problem = make_case(8, width, seed=seed, rows=9).problem
+        _, value = brute_force(problem, 4)
+        solution = solve(problem, 4, Method.OSSCAR, swaps=0, certify=Certify.PROVE)
+        assert solution.certificate.proven
+        assert solution.certificate.gap == 0
+        assert solution.objective == pytest.approx(value, rel=1e-9)
+        assert solution.W.equal(refit(problem, solution.support)[0])
+
+
+def test_what_a_bound_costs_decides_when_it_comes_by_itself(make_case, monkeypatch):
+    problem = make_case(8).problem
+    monkeypatch.setattr("osscar_core.solver.AUTO_WIDTH", 7)
+    assert solve(problem, 4, Method.OSSCAR, certify=Certify.AUTO).certificate is None
+    assert solve(problem, 4, Method.OSSCAR, certify=Certify.BOUND).certificate is not None
+    assert solve(problem, 4, Method.MAGNITUDE, certify=Certify.BOUND).certificate is None
+    monkeypatch.setattr("osscar_core.solver.PROVABLE_GROUPS", 7)
+    too_many = solve(problem, 4, Method.OSSCAR, certify=Certify.PROVE).certificate
+    assert too_many.how is Proof.RELAXATION
