@@ -22,6 +22,8 @@ import functools
 import importlib
 import importlib.util
 import math
+import os
+import shutil
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +43,11 @@ _GRAPH_FROM = 256  # steps from which capturing a graph pays
 
 @functools.cache
 def _kernels() -> types.ModuleType | None:
-    """Return the kernels, or ``None`` where Triton is not installed."""
-    if importlib.util.find_spec("triton") is None:
+    """Return the kernels, or ``None`` where Triton, or the C compiler it needs, is missing."""
+    is_interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    compilers = (os.environ.get("CC"), "cc", "gcc", "clang")
+    can_build = is_interpreted or any(name and shutil.which(name) for name in compilers)
+    if not can_build or importlib.util.find_spec("triton") is None:
         return None
     return importlib.import_module("osscar_core.solver.kernels")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from osscar_core.solver import fused
 from osscar_core.solver.elimination import State
 from osscar_core.solver.fused import WIDEST_GROUP, FusedSteps
 
@@ -28,23 +29,23 @@ from osscar_core.errors import NumericalError
 from osscar_core.solver import Constraints, eliminate
 
 found = []
-for groups, width, panel, bounds in json.loads(sys.argv[1]):
+for groups, width, panel, keep, bounds in json.loads(sys.argv[1]):
     problem = case_of(groups, width, weighted=True, intercept=True, seed=groups).problem
     limits = Constraints(*map(tuple, bounds))
-    plain = eliminate(problem, 1, panel=panel, constraints=limits, fused=False)
-    fused = eliminate(problem, 1, panel=panel, constraints=limits, fused=True)
+    plain = eliminate(problem, keep, panel=panel, constraints=limits, fused=False)
+    fused = eliminate(problem, keep, panel=panel, constraints=limits, fused=True)
     off = (plain.costs - fused.costs).abs().max() / abs(plain.initial)
     found.append([plain.order.tolist() == fused.order.tolist(), float(off)])
 print(json.dumps(found))
 """
 
+# Groups, width, panel, keep, protected and forced groups.
 CASES = [
-    (24, 1, 7, ((), ())),
-    (150, 1, 16, ((), ())),
-    (300, 1, 128, ((5,), (1, 299))),
-    (11, 3, 7, ((), ())),
-    (7, 9, 18, ((2,), (6,))),
-    (9, 17, 34, ((), ())),
+    (20, 1, 7, 1, ((), ())),
+    (140, 1, 16, 110, ((5,), (1, 139))),
+    (8, 3, 7, 1, ((), ())),
+    (6, 9, 18, 1, ((2,), (5,))),
+    (5, 17, 34, 2, ((), ())),
 ]
 
 
@@ -72,3 +73,17 @@ def test_kernels_serve_gpus_and_groups_that_fit(make_case):
     assert not FusedSteps.serves(narrow, None)
     assert not FusedSteps.serves(narrow, False)
     assert not FusedSteps.serves(wide, True)
+
+
+def test_without_triton_or_a_compiler_there_are_no_kernels(monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    fused._kernels.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(fused.shutil, "which", lambda _: None)
+        assert fused._kernels() is None
+    fused._kernels.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(fused.importlib.util, "find_spec", lambda _: None)
+        assert fused._kernels() is None
+    fused._kernels.cache_clear()
