@@ -225,7 +225,7 @@ def _bench_solver(args: argparse.Namespace, progress: Progress) -> Outcome:
 def _bench_capture(args: argparse.Namespace, progress: Progress) -> Outcome:
     from osscar_core.bench import capture
 
-    spec = PruneSpec(**{"calibration": "", "sparsity": 0.5, **_settings(args)})
+    spec = PruneSpec(**{"sparsity": 0.5, **_with_calibration(_settings(args))})
     _check_data(spec.calibration)
     files = capture(spec, Path(args.out), progress=progress)
     names = [str(file) for file in files]

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,7 +76,7 @@ def eliminate(
     limits = constraints or Constraints()
     limits.check(problem.groups, keep)
     state = State(problem, panel, problem.H.device if device is None else device)
-    steps = FusedSteps(state) if FusedSteps.serves(state, fused) else PlainSteps(state)
+    steps = _steps(state, fused)
     forced = limits.mask(limits.forced, problem.groups)
     protected = limits.mask(limits.protected, problem.groups)
     first = int(forced.sum())
@@ -89,6 +90,14 @@ def eliminate(
     home = problem.H.device
     costs = (state.initial + prices.cumsum(0)).to(home)
     return Path(problem.groups, order.to(home), state.initial, costs, first, problem.digest())
+
+
+def _steps(state: State, fused: bool | None) -> PlainSteps | FusedSteps:
+    if FusedSteps.serves(state, fused):
+        return FusedSteps(state)
+    if state.width == 1 and state.pair.device.type == "cpu":
+        return HostSteps(state)
+    return PlainSteps(state)
 
 
 def check_keep(problem: LayerProblem, keep: int) -> None:
@@ -245,7 +254,6 @@ class PlainSteps:
         self._state = state
         g, p = state.width, state.panels.shape[1]
         self._columns = state.pair.new_empty(2, g, p)
-        self._prices = state.pair.new_empty(p // g)
         self._eye = torch.eye(g, dtype=torch.float64, device=state.pair.device)
 
     def run(self, count: int) -> None:
@@ -272,23 +280,15 @@ class PlainSteps:
         """Return the position and the price of the cheapest group."""
         state = self._state
         n = state.active
-        blocks = state.blocks[:, :n]
-        if state.width == 1:
-            pivots, squares = blocks.view(2, n)
-            prices = torch.div(squares, pivots, out=self._prices[:n]).mul_(0.5).clamp_(min=0.0)
-        else:
-            prices, sound = half_trace_ratio(*blocks)
-            if not bool(sound.all()):
-                raise not_positive_definite(state.damping)
+        prices, sound = half_trace_ratio(*state.blocks[:, :n])
         prices += state.barred[:n]
         price = float(prices.min())
         places = (prices == price).nonzero().view(-1)
         if places.numel() > 1:
             places = places[state.ids[places].argmin()].view(1)
-        # An unsound single feature has price 0 or NaN: it is chosen, or nothing is.
-        if not places.numel() or not float(state.blocks[0, place := int(places), 0, 0]) > 0:
+        if not places.numel() or not bool(sound.all()):
             raise not_positive_definite(state.damping)
-        return place, price
+        return int(places), price
 
     def _remove(self, place: int) -> None:
         state = self._state
@@ -342,6 +342,81 @@ class PlainSteps:
         mixed = U @ V.mT
         blocks_P.baddbmm_(U, U.mT, alpha=-1)
         blocks_M.sub_(mixed).sub_(mixed.mT)
+
+
+class HostSteps(PlainSteps):
+    """The same for single features in host memory.
+
+    A step is a couple of products and many operations on short vectors, whose cost is
+    the cost of calling them: that is lowest in numpy, on the same memory.
+    """
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        groups = state.panels.shape[1]
+        self._factors = state.pair.new_empty(2, state.capacity)
+        self._both = self._columns.view(2, groups)
+        self._at = {
+            name: getattr(state, name).numpy()
+            for name in ("pair", "panels", "barred", "alive", "ids")
+        }
+        self._at["blocks"] = state.blocks.view(2, groups).numpy()
+        self._at["factors"], self._at["both"] = self._factors.numpy(), self._both.numpy()
+        self._room = np.empty(groups)
+
+    def run(self, count: int) -> None:
+        """Remove ``count`` groups.
+
+        Raises:
+            NumericalError: A block is not positive definite any more.
+        """
+        with np.errstate(all="ignore"):  # what is not positive is told below
+            super().run(count)
+
+    def _cheapest(self) -> tuple[int, float]:
+        n = self._state.active
+        pivots, squares = self._at["blocks"][:, :n]
+        prices = np.divide(squares, pivots, out=self._room[:n])
+        prices *= 0.5
+        np.maximum(prices, 0.0, out=prices)
+        prices += self._at["barred"][:n]
+        place = int(prices.argmin())
+        price = float(prices[place])
+        tied = np.flatnonzero(prices == price)
+        if tied.size > 1:
+            place = int(tied[self._at["ids"][tied].argmin()])
+        # Whatever is not positive has price 0 or NaN, and so comes first.
+        if not (price < math.inf and pivots[place] > 0):
+            raise not_positive_definite(self._state.damping)
+        return place, price
+
+    def _remove(self, place: int) -> None:
+        state, at = self._state, self._at
+        n, filled = state.active, state.filled
+        both, pair = at["both"][:, :n], at["pair"]
+        both[:, : place + 1] = pair[:, place, : place + 1]
+        both[:, place + 1 :] = pair[:, place + 1 : n, place]
+        panels, room = at["panels"], self._room[:n]
+        if filled:
+            at["factors"][0, :filled] = panels[:filled, place]
+            at["factors"][1, :filled] = panels[state.capacity : state.capacity + filled, place]
+            factors = self._factors[:, :filled]
+            self._both[:, :n].addmm_(factors, state.U[:filled, :n], alpha=-1)
+            self._both[1:, :n].addmm_(factors[:1], state.V[:filled, :n], alpha=-1)
+        pivots, squares = at["blocks"][:, :n]
+        pivot, square = float(pivots[place]), float(squares[place])
+        new_u, new_v = panels[filled, :n], panels[state.capacity + filled, :n]
+        np.multiply(both[0], pivot**-0.5, out=new_u)
+        np.multiply(both[1], pivot**-0.5, out=new_v)
+        new_v -= np.multiply(new_u, 0.5 * square / pivot, out=room)
+        pivots -= np.multiply(new_u, new_u, out=room)
+        np.multiply(new_u, new_v, out=room)
+        room *= 2
+        squares -= room
+        pivots[place] = 1.0
+        at["barred"][place] = math.inf
+        at["alive"][place] = False
+        state.filled += 1
 
 
 def _from_lower(matrices: Tensor) -> Tensor:
