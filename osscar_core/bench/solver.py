@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -69,7 +70,8 @@ class SolverRow:
     Attributes:
         contender: Which.
         seconds: Best wall time of the repeats.
-        peak_bytes: Memory beyond the problem's own, on a GPU; ``None`` on a CPU.
+        peak_bytes: Memory beyond the problem's own: allocated by torch on a GPU, resident
+            on a CPU; ``None`` where the system does not tell.
         objective: f of the support found, from a fresh factorisation; lower is better.
         relative_error: Undamped squared output error over the target's power.
         gap: Share of the cost of removal that may be avoidable, at most, in [0, 1].
@@ -252,19 +254,44 @@ def _solve(
 
 
 def _timed(work: Callable[[], _T], device: torch.device) -> tuple[_T, float, int | None]:
-    """Return the result of some work, its wall time, and its peak memory on a GPU."""
+    """Return the result of some work, its wall time, and the memory it took at most."""
     gc.collect()
-    if device.type != "cuda":
-        started = time.perf_counter()
-        return work(), time.perf_counter() - started, None
-    torch.cuda.synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
+    is_gpu = device.type == "cuda"
+    if is_gpu:
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before: int | None = torch.cuda.memory_allocated(device)
+    else:
+        before = _reset_resident_peak()
     started = time.perf_counter()
     result = work()
-    torch.cuda.synchronize(device)
+    if is_gpu:
+        torch.cuda.synchronize(device)
     seconds = time.perf_counter() - started
-    return result, seconds, torch.cuda.max_memory_allocated(device) - before
+    if before is None:
+        return result, seconds, None
+    peak = torch.cuda.max_memory_allocated(device) if is_gpu else _resident("VmHWM")
+    return result, seconds, max(0, peak - before)
+
+
+def _reset_resident_peak() -> int | None:
+    """Start to watch the process's resident size; ``None`` where the system cannot.
+
+    Returns:
+        The size now, in bytes.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        return _resident("VmRSS")
+    except OSError:
+        return None
+
+
+def _resident(name: str) -> int:
+    """Return a size that Linux keeps of this process, in bytes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    line = next(line for line in status.splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
 
 
 def _warm_up(width: int, device: torch.device, contenders: tuple[Contender, ...]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from osscar_core.bench import (
     load_problem,
     save_problem,
 )
+from osscar_core.bench import solver as bench
 from osscar_core.bench.recipe import published_refit, published_swaps
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import Method, PruneSpec
@@ -123,7 +125,21 @@ def test_the_comparison_tells_the_truth(group_size):
         assert row.speedup == pytest.approx(by[Contender.PUBLISHED].seconds / row.seconds)
         assert row.speedup_over_recipe == pytest.approx(by[Contender.RECIPE].seconds / row.seconds)
         assert row.objective >= result.bound
+        assert row.peak_bytes is None or 0 <= row.peak_bytes < 2**30
         assert 0 <= row.gap <= 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+def test_memory_on_a_cpu_is_the_work_s_own():
+    def work():
+        return float(torch.ones(2**23, dtype=torch.float64).sum())
+
+    for _ in range(2):  # the second run must not inherit the first one's peak
+        result, seconds, peak = bench._timed(work, CPU)
+        assert result == 2**23
+        assert seconds > 0
+        assert 60e6 < peak < 200e6
+    assert bench._timed(lambda: None, CPU)[2] < 20e6
 
 
 @pytest.mark.parametrize("remove", [0.0, 1.0, 0.001])
