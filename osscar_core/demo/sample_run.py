@@ -47,13 +47,23 @@ from osscar_core.storage import workspace, write_atomically
 
 COMMAND = "python -m osscar_core.demo.sample_run"
 
-# Those at which methods are compared come first: a run that is cut short has them.
-GRID = (
-    *((Method.OSSCAR, sparsity) for sparsity in (0.5, 0.3, 0.7)),
-    *((Method.PAPER, sparsity) for sparsity in (0.5, 0.3, 0.7)),
-    *((Method.MAGNITUDE_REFIT, sparsity) for sparsity in (0.5, 0.3, 0.7)),
-    *((Method.OSSCAR, sparsity) for sparsity in (0.1, 0.6, 0.4, 0.2)),
-)
+_BASELINES = (Method.PAPER, Method.MAGNITUDE_REFIT)
+
+
+def _grid(compared: Sequence[float], others: Sequence[float]) -> tuple[tuple[Method, float], ...]:
+    """Return the points of a model, those at which methods are compared first.
+
+    So a run that is cut short has them.
+    """
+    first = [(method, share) for method in (Method.OSSCAR, *_BASELINES) for share in compared]
+    return (*first, *((Method.OSSCAR, share) for share in others))
+
+
+# Each up to where its quality falls steeply: the image model bears far more.
+GRIDS = {
+    "demo/resnet50": _grid((0.5, 0.7, 0.9), (0.3, 0.8, 0.6, 0.1)),
+    "demo/opt": _grid((0.5, 0.3, 0.7), (0.1, 0.6, 0.4, 0.2)),
+}
 ROUNDS = 20
 
 _Record = TypeVar("_Record")
@@ -71,6 +81,7 @@ class Bench:
     def __init__(self, model: str, work: Path, *, limit: int | None = None) -> None:
         self.base = PruneSpec(model, DEMO_MODELS[model].data, sparsity=0.0)
         self.data = DEMO_MODELS[model].data
+        self._grid = GRIDS[model]
         self._limit = limit
         self._dense: LoadedModel | None = None
         record = demo_folder(model) / RECORD_FILE
@@ -78,9 +89,9 @@ class Bench:
         self._marks = (__version__, training, str(limit))
         self._folder = work / model.replace("/", "-")
 
-    def measure_quality(self, grid: Sequence[tuple[Method, float]]) -> None:
+    def measure_quality(self) -> None:
         """Prune and judge every point that is not finished yet, and judge the dense model."""
-        for request in self._requests(grid):
+        for request in self._requests():
             folder = self._place(request)
             if _stored(SweepPoint, folder / "point.json") is None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -90,9 +101,9 @@ class Bench:
             write_atomically(self._dense_file(), to_json(dense))
             say(model=self.base.model, point="dense", quality=dense.evaluation.value)
 
-    def measure_speed(self, grid: Sequence[tuple[Method, float]], *, again: bool = False) -> None:
+    def measure_speed(self, *, again: bool = False) -> None:
         """Time every point in turns with the dense model, unless that was done before."""
-        for request in self._requests(grid):
+        for request in self._requests():
             folder = self._place(request)
             done = _stored(SpeedComparison, folder / "speed.json")
             if not (folder / "model").is_dir() or (done is not None and not again):
@@ -109,14 +120,14 @@ class Bench:
             write_atomically(folder / "speed.json", to_json(speed))
             say(**_named(request), speedup=round(speed.speedup, 3), load=round(load, 2))
 
-    def collected(self, grid: Sequence[tuple[Method, float]]) -> SampleRun:
+    def collected(self) -> SampleRun:
         """Return what is finished: every point with quality and speed.
 
         Raises:
             SpecError: Nothing is.
         """
         points = []
-        for request in self._requests(grid):
+        for request in self._requests():
             point = _stored(SweepPoint, self._place(request) / "point.json")
             speed = _stored(SpeedComparison, self._place(request) / "speed.json")
             if point is not None and speed is not None:
@@ -126,7 +137,7 @@ class Bench:
             raise SpecError(
                 f"nothing of {self.base.model} is both judged and timed", "Leave --only out"
             )
-        methods = list(dict.fromkeys(method for method, _ in grid))
+        methods = list(dict.fromkeys(method for method, _ in self._grid))
         points.sort(key=lambda point: (methods.index(point.method), point.sparsity))
         return SampleRun(
             base=self.base,
@@ -137,8 +148,8 @@ class Bench:
             conditions=_conditions(points),
         )
 
-    def _requests(self, grid: Sequence[tuple[Method, float]]) -> Iterator[PruneSpec]:
-        for method, sparsity in grid:
+    def _requests(self) -> Iterator[PruneSpec]:
+        for method, sparsity in self._grid:
             yield dataclasses.replace(self.base, method=method, sparsity=sparsity)
 
     def _place(self, request: PruneSpec) -> Path:
@@ -233,11 +244,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         benches = [Bench(model, work) for model in _known(args.models)]
         for bench in benches:
             if args.only != "speed":
-                bench.measure_quality(GRID)
+                bench.measure_quality()
         for bench in benches:
             if args.only != "quality":
-                bench.measure_speed(GRID, again=args.again)
-                file = write_sample_run(bench.collected(GRID), args.out or sample_folder())
+                bench.measure_speed(again=args.again)
+                file = write_sample_run(bench.collected(), args.out or sample_folder())
                 say(file=file.name, bytes=file.stat().st_size)
     except OsscarError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -6,12 +6,10 @@ workspace gives. Everything else about it is like any other finished run.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 
 from osscar_core.records import Method, SweepPoint
 from osscar_core.sample import SampleRun, sample_folder, sample_runs
-from osscar_core.studio.choices import listed_as
 from osscar_core.studio.jobs import JobRequest, Run, RunResult, RunStore, State, Status
 from osscar_core.studio.summary import Finished
 
@@ -21,7 +19,7 @@ _PREFIX = "example-"
 
 def examples() -> tuple[Finished, ...]:
     """Return all points of the sample runs, by model, method and sparsity."""
-    return _finished(sample_runs())
+    return tuple(item for run in sample_runs() for item in _of(run))
 
 
 def is_example(run: Run) -> bool:
@@ -40,10 +38,10 @@ def opening(items: Sequence[Finished]) -> Finished | None:
 
 
 def of_model(model: str) -> list[Finished]:
-    """Return the examples of a model as listed; of the first one there is for an empty name."""
+    """Return the examples of a model; of the first one there is for an empty name."""
     found = examples()
     name = model or next((item.run.request.spec.model for item in found), "")
-    return [item for item in found if listed_as(item.run.request.spec.model) == name]
+    return [item for item in found if item.run.request.spec.model == name]
 
 
 def result_of(store: RunStore, run: Run) -> RunResult | None:
@@ -57,11 +55,6 @@ def result_of(store: RunStore, run: Run) -> RunResult | None:
 def _distance(item: Finished) -> tuple[bool, float]:
     spec = item.run.request.spec
     return spec.method is not Method.OSSCAR, abs(spec.sparsity - OPENING_SPARSITY)
-
-
-@functools.lru_cache(maxsize=4)
-def _finished(runs: tuple[SampleRun, ...]) -> tuple[Finished, ...]:
-    return tuple(item for run in runs for item in _of(run))
 
 
 def _of(run: SampleRun) -> Iterator[Finished]:

@@ -49,7 +49,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(f"time {point.method} {point.sparsity}")
         return point.speed
 
-    monkeypatch.setattr(sample_run, "GRID", GRID)
+    monkeypatch.setitem(sample_run.GRIDS, "demo/resnet50", GRID)
     monkeypatch.setattr(sample_run, "prune", prune)
     monkeypatch.setattr(sample_run, "load_model", Loaded)
     monkeypatch.setattr(sample_run, "evaluate", evaluate)
