@@ -70,8 +70,9 @@ _ENGLISH = {
     "form.structures.missing": "Choose at least one kind.",
     "form.calibration": "Calibration data",
     "form.calibration.help": (
-        "Data the pruning may look at. Text: demo:python-docs (built in), text:PATH, "
-        "hf:wikitext2. Images: images:PATH of a folder or .parquet file."
+        "Data the pruning may look at. Text: demo:plant-log or demo:python-docs (built in), "
+        "text:PATH, hf:wikitext2. Images: demo:factory (built in), images:PATH of a folder or "
+        ".parquet file."
     ),
     "form.data": "Test data",
     "form.data.help": "Data on which both models are judged. Use other data than for calibration.",
