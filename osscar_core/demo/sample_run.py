@@ -39,6 +39,7 @@ from osscar_core.records import (
     SpeedComparison,
     SweepPoint,
     SweepReport,
+    Task,
     from_json,
     to_json,
 )
@@ -64,7 +65,7 @@ GRIDS = {
     "demo/resnet50": _grid((0.5, 0.7, 0.9), (0.3, 0.8)),
     "demo/opt": _grid((0.5, 0.3, 0.7), (0.1, 0.6)),
 }
-ROUNDS = 20
+ROUNDS: dict[Task, int] = {"image": 10, "text": 20}
 
 _Record = TypeVar("_Record")
 
@@ -110,7 +111,9 @@ class Bench:
                 continue
             load = os.getloadavg()[0]
             small = load_model(str(folder / "model"))
-            speed = compare(self._load_dense(), small, repeats=ROUNDS)
+            speed = compare(
+                self._load_dense(), small, repeats=ROUNDS[DEMO_MODELS[self.base.model].task]
+            )
             pruned = dataclasses.replace(speed.pruned, model=self.base.model)
             speed = dataclasses.replace(
                 speed,
