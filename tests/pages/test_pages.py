@@ -59,7 +59,7 @@ def test_a_finished_run_is_shown(finished_run: str, open_page, page: str) -> Non
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_bad_links_are_told_and_ignored(home: Path, open_page, page: str) -> None:
+def test_bad_links_are_told_and_ignored(home: Path, no_assets: Path, open_page, page: str) -> None:
     at = open_page(page, run="../../etc/passwd", m="no/such", x="sideways", lang="XX")
     assert not at.exception
     assert not at.error
