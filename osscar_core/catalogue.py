@@ -211,14 +211,19 @@ def own_samples(model: str) -> int | None:
     return None if demo is None else demo.samples
 
 
+def assets_folder() -> Path:
+    """Return the folder of what comes with the project beside its code."""
+    given = os.environ.get(ASSETS_VARIABLE) or Path(__file__).resolve().parent.parent / "assets"
+    return Path(given).expanduser()
+
+
 def demo_folder(name: str) -> Path:
     """Return the folder that holds, or should hold, the weights of a demo model.
 
     Args:
         name: A key of `DEMO_MODELS`.
     """
-    assets = os.environ.get(ASSETS_VARIABLE) or Path(__file__).resolve().parent.parent / "assets"
-    return Path(assets).expanduser() / "models" / name.rpartition("/")[2]
+    return assets_folder() / "models" / name.rpartition("/")[2]
 
 
 def demo_remedy(name: str) -> str:

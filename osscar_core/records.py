@@ -521,6 +521,43 @@ class SpeedComparison:
     decode_interval: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DensePoint:
+    """The model before pruning."""
+
+    evaluation: EvaluationReport
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """One finished point of the grid.
+
+    Attributes:
+        method: Selection method.
+        sparsity: Share of groups removed.
+        seed: The seed.
+        prune: The pruning report with the plan; its ``out`` is ``None``, since a sweep
+            keeps no weights.
+        evaluation: Quality of the small model.
+        speed: Its speed in turns with the dense model's, unless that was not asked for.
+    """
+
+    method: Method
+    sparsity: float
+    seed: int
+    prune: PruneReport
+    evaluation: EvaluationReport
+    speed: SpeedComparison | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """The dense model and all points, by method, then sparsity, then seed."""
+
+    dense: DensePoint
+    points: tuple[SweepPoint, ...]
+
+
 def to_dict(record: Any) -> dict[str, Any]:
     """Return a record as plain JSON-ready values (tuples become lists)."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(record)))

@@ -21,11 +21,13 @@ from osscar_core import __version__
 from osscar_core.errors import OsscarError, OutputError, SpecError
 from osscar_core.progress import Progress, ProgressEvent
 from osscar_core.records import (
+    DensePoint,
     EvaluationReport,
     Method,
-    PruneReport,
     PruneSpec,
     SpeedComparison,
+    SweepPoint,
+    SweepReport,
     check_range,
     from_json,
     to_dict,
@@ -79,43 +81,6 @@ class SweepSpec:
             for sparsity in dict.fromkeys(self.sparsities)
             for seed in dict.fromkeys(self.seeds)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class DensePoint:
-    """The model before pruning."""
-
-    evaluation: EvaluationReport
-
-
-@dataclass(frozen=True, slots=True)
-class SweepPoint:
-    """One finished point of the grid.
-
-    Attributes:
-        method: Selection method.
-        sparsity: Share of groups removed.
-        seed: The seed.
-        prune: The pruning report with the plan; its ``out`` is ``None``, since a sweep
-            keeps no weights.
-        evaluation: Quality of the small model.
-        speed: Its speed in turns with the dense model's, unless that was not asked for.
-    """
-
-    method: Method
-    sparsity: float
-    seed: int
-    prune: PruneReport
-    evaluation: EvaluationReport
-    speed: SpeedComparison | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SweepReport:
-    """The dense model and all points, in the order of `SweepSpec.points`."""
-
-    dense: DensePoint
-    points: tuple[SweepPoint, ...]
 
 
 def sweep(spec: SweepSpec, *, out: Path, progress: Progress | None = None) -> SweepReport:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from osscar_core.studio import explain
+from osscar_core.studio import examples, explain
 from osscar_core.studio.frame import boundary, frame
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.texts import say
@@ -12,7 +12,7 @@ with boundary():
     st.title(say("page.explain"), anchor=False)
     store = RunStore()
     run = explain.choose(store)
-    result = store.result(run) if run is not None else None
+    result = examples.result_of(store, run) if run is not None else None
     if run is not None and result is None:
         st.error(say("outcome.damaged"), icon=":material/error:")
     elif run is not None and result is not None:

@@ -52,9 +52,10 @@ ALLOWED: dict[str, set[str]] = {
     "sweep": {"pruner", "evaluation", "models", *BASE},
     "bench": {"pruner", "models", "solver", *BASE},
     "doctor": {"catalogue", *BASE},
-    "demo": {"datasets", "evaluation", "models", "catalogue", *BASE},
+    "sample": {"catalogue", *BASE},
+    "demo": {"datasets", "evaluation", "models", "catalogue", "pruner", "sample", *BASE},
     "figures": BASE,
-    "studio": LIBRARY | {"figures", "sweep", "doctor"} | BASE,
+    "studio": LIBRARY | {"figures", "sweep", "sample", "doctor"} | BASE,
     "cli": LIBRARY | {"sweep", "doctor", "bench"} | BASE,
     "__main__": {"cli"},
 }

@@ -27,11 +27,13 @@ from osscar_core.records import (
     SourceInfo,
     SpeedComparison,
     Structure,
+    SweepPoint,
+    SweepReport,
     UnitPlan,
     from_json,
     to_json,
 )
-from osscar_core.sweep import SweepPoint, SweepReport, SweepSpec, sweep
+from osscar_core.sweep import SweepSpec, sweep
 
 DATA = DataInfo("text:test.txt", "text", 4, "0" * 64)
 
@@ -292,5 +294,8 @@ def test_real_sweep(tmp_path: Path) -> None:
     assert also_untouched.evaluation.value == pytest.approx(dense, rel=1e-4)
     assert osscar.evaluation.value != pytest.approx(dense, rel=1e-3)
     assert osscar.prune.parameters.pruned < osscar.prune.parameters.dense
+    # Reports name the dense model's tokenizer, not the place where a copy of it lay for a while.
+    assert osscar.evaluation.data.tokenizer == str(tmp_path / "dense")
+    assert str(tmp_path / "sweep") not in osscar.evaluation.protocol
     assert osscar.speed is not None
     assert osscar.speed.dense.latency_ms.median > 0

@@ -16,12 +16,12 @@ from osscar_core.records import (
     MeasureReport,
     PruneReport,
     SpeedComparison,
+    SweepReport,
     UnitReport,
 )
 
 if TYPE_CHECKING:
     from osscar_core.bench import SolverBench
-    from osscar_core.sweep import SweepReport
 
 
 def prune_text(report: PruneReport) -> str:

@@ -144,6 +144,9 @@ def load_pruned(
     fill_(module, read_state(path), path, precision.compute)
     if tokenizer is not _NO_TEXT:
         _complete_text_(module, folder, precision.compute)
+        if tokenizer is not None and plan.source.tokenizer:
+            # It is the dense model's, and reports say so, not where this copy happens to lie.
+            tokenizer.name_or_path = plan.source.tokenizer
     return LoadedModel(
         module=finished(module),
         adapter=adapter,

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from osscar_core.catalogue import State, catalogue
+from osscar_core.catalogue import DEMO_MODELS, State, catalogue
 from osscar_core.datasets.spec import data_task, existing_path, parse_data_spec
 from osscar_core.errors import OsscarError
 from osscar_core.records import Structure, Task
@@ -50,6 +50,7 @@ class ModelChoice:
         state: Whether its weights are at hand.
         hint: What to do about it, in words.
         takes_weights: Whether a weights file may be given.
+        data: Data that comes with it; empty for most.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ModelChoice:
     state: State = "ready"
     hint: str = ""
     takes_weights: bool = False
+    data: str = ""
 
     @property
     def needs_weights(self) -> bool:
@@ -74,7 +76,8 @@ def offered() -> dict[str, ModelChoice]:
             structures=STRUCTURES[entry.family],
             state=entry.state,
             hint=entry.hint,
-            takes_weights=entry.task == "image",
+            takes_weights=entry.task == "image" and entry.name not in DEMO_MODELS,
+            data=entry.data or "",
         )
         for entry in catalogue()
     ]
@@ -83,7 +86,9 @@ def offered() -> dict[str, ModelChoice]:
     path = packaged_gguf()
     if path is None:
         return models
-    return {PACKAGED: ModelChoice(str(path), "text", STRUCTURES["llama"]), **models}
+    first = {n: c for n, c in models.items() if n in DEMO_MODELS and c.state == "ready"}
+    packaged = ModelChoice(str(path), "text", STRUCTURES["llama"])
+    return {**first, PACKAGED: packaged, **models}
 
 
 def listed_as(model: str) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from osscar_core.figures import short_names, unit_errors, unit_shares
 from osscar_core.records import UnitReport
+from osscar_core.studio import examples
 from osscar_core.studio.frame import go, is_dark, run_title
 from osscar_core.studio.jobs import Run, RunResult, RunStore, State
 from osscar_core.studio.numbers import duration, megabytes, percent, significant
@@ -120,8 +121,12 @@ def provenance(run: Run, result: RunResult) -> list[tuple[str, str]]:
 
 
 def choose(store: RunStore) -> Run | None:
-    """Let the person pick a finished run: at first that of the link, or the newest."""
+    """Let the person pick a finished run: at first that of the link, or the newest.
+
+    Behind the runs of the workspace stand the examples that come with the project.
+    """
     runs = {run.id: run for run in store.runs() if run.status.state is State.FINISHED}
+    runs |= {item.run.id: item.run for item in examples.examples()}
     if not runs:
         with st.container(border=True):
             st.markdown(f"#### {say('explain.none')}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from osscar_core.studio import form
+from osscar_core.studio import examples, form
 from osscar_core.studio.choices import listed_as, shown_name
 from osscar_core.studio.frame import save_link
 from osscar_core.studio.jobs import JobRequest, Run, RunStore, State
@@ -19,12 +19,15 @@ _FOLLOWED = "_followed_run"
 
 
 def follow_link(store: RunStore) -> None:
-    """Put the run of the link into the form; without one, the run at work or the newest."""
+    """Put the run of the link into the form; without one, the run at work or the newest.
+
+    Where nothing was computed yet, that is the example which comes with the project.
+    """
     state = st.session_state
     is_first = _FOLLOWED not in state
     if not is_first and state[_FOLLOWED] == state["run"]:
         return
-    run = store.get(state["run"]) if state["run"] else None
+    run = _named(store, state["run"])
     if run is None and is_first:
         run = _latest(store, state["m"])
         state["run"] = run.id if run is not None else ""
@@ -37,12 +40,21 @@ def follow_link(store: RunStore) -> None:
             form.fill(request)
 
 
+def _named(store: RunStore, run_id: str) -> Run | None:
+    """Return the run of the workspace, or the example, of that id."""
+    if not run_id:
+        return None
+    run, example = store.get(run_id), examples.find(run_id)
+    return example.run if run is None and example is not None else run
+
+
 def _latest(store: RunStore, model: str) -> Run | None:
-    """Return the run at work, or else the newest finished one, of a model or of any."""
+    """Return the run at work, else the newest finished one, else an example, of a model or any."""
     runs = [run for run in store.runs() if model in ("", listed_as(run.request.spec.model))]
     live = [run for run in reversed(runs) if run.status.state.is_live]
     finished = [run for run in runs if run.status.state is State.FINISHED]
-    return next(iter([*live, *finished]), None)
+    shown = examples.opening(examples.of_model(model))
+    return next(iter([*live, *finished, *([shown.run] if shown else [])]), None)
 
 
 def submit(store: RunStore, request: JobRequest) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from osscar_core.catalogue import own_data
 from osscar_core.errors import OsscarError
 from osscar_core.records import Intercept, Method, PruneSpec, Structure, Target
 from osscar_core.studio.choices import (
@@ -76,6 +77,9 @@ def fill(request: JobRequest) -> None:
 
 def example() -> JobRequest | None:
     """Return a request that runs offline on this machine, if there is one."""
+    for choice in offered().values():
+        if choice.data and choice.state == "ready":
+            return JobRequest(PruneSpec(choice.name, choice.data, EXAMPLE_SPARSITY), choice.data)
     path = packaged_gguf()
     if path is None:
         return None
@@ -196,8 +200,10 @@ def _match_defaults(choice: ModelChoice) -> None:
     state.setdefault("f_method", Method.OSSCAR)
     if state.get("_for_task") != choice.task:
         state["_for_task"] = choice.task
-        state["f_calibration"] = state["f_data"] = DEFAULT_DATA[choice.task]
+        state["f_calibration"] = state["f_data"] = choice.data or DEFAULT_DATA[choice.task]
     if state.get("_for_model") != choice.name:
+        if choice.data or own_data(state.get("_for_model") or ""):
+            state["f_calibration"] = state["f_data"] = choice.data or DEFAULT_DATA[choice.task]
         state["_for_model"] = choice.name
         state["f_structures"] = list(choice.structures)
     kept = [s for s in state.get("f_structures", ()) if s in choice.structures]

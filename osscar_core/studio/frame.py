@@ -14,7 +14,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from osscar_core.studio import urlstate
+from osscar_core.studio import examples, urlstate
 from osscar_core.studio.choices import offered, shown_name
 from osscar_core.studio.jobs import Run, RunStore, State, Status
 from osscar_core.studio.numbers import duration, percent
@@ -32,7 +32,7 @@ PAGES = {
 }
 PARAMETERS = {
     "m": Parameter("", lambda value: value in offered()),
-    "run": Parameter("", lambda value: RunStore().get(value) is not None),
+    "run": Parameter("", lambda value: bool(RunStore().get(value) or examples.find(value))),
     "x": Parameter("latency", lambda value: value in {"latency", "size"}),
 }
 _STEPS = ("load", "prune", "dense", "pruned", "speed")

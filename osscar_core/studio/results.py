@@ -12,6 +12,7 @@ import streamlit as st
 
 from osscar_core.figures import tradeoff
 from osscar_core.records import Method
+from osscar_core.studio import examples
 from osscar_core.studio.frame import is_dark, watch
 from osscar_core.studio.jobs import JobRequest, Run, RunStore, State
 from osscar_core.studio.numbers import percent
@@ -33,28 +34,38 @@ _COLOURS = {True: "green", False: "red", None: "gray"}
 
 
 def finished_like(store: RunStore, draft: JobRequest | None) -> list[Finished]:
-    """Return the finished runs of the same model and data, the newest first."""
+    """Return the finished runs of the same model and data, the newest first; then examples."""
     if draft is None:
         return []
+    comparable = [
+        item for item in examples.examples() if group_of(item.run.request) == group_of(draft)
+    ]
     found = []
     for run in store.runs():
         if group_of(run.request) == group_of(draft):
             result = store.result(run)
             if result is not None:
                 found.append(Finished(run, result))
-    return found
+    return [*found, *comparable]
 
 
 def choose_shown(finished: list[Finished]) -> Finished | None:
     """Return the run that the page speaks about: the one in the link, or the newest."""
-    if not finished:
-        return None
     wanted = st.session_state["run"]
-    return next((item for item in finished if item.run.id == wanted), finished[0])
+    own = [item for item in finished if not examples.is_example(item.run)]
+    chosen = next((item for item in finished if item.run.id == wanted), None)
+    return chosen or (own[0] if own else examples.opening(finished))
 
 
 def show_headline(item: Finished) -> None:
-    """Say in one sentence what the run gained and cost."""
+    """Say in one sentence what the run gained and cost, and whether it is an example."""
+    if examples.is_example(item.run):
+        device = as_plain(item.result.pruned_speed.conditions.get("device", ""))
+        date = item.result.prune.plan.created[:10]
+        st.markdown(
+            f":blue-badge[:material/inventory_2: {say('example.label', device=device, date=date)}]",
+            help=say("example.help"),
+        )
     with st.container(key="verdict"):
         st.markdown(verdict(item.result))
     if is_untrained(item.result):
@@ -104,7 +115,10 @@ def show_figure(finished: list[Finished], shown: Finished) -> None:
         alt=say("figure.alt", axis=say(f"figure.by.{by}").lower(), count=len(finished)),
     )
     device = shown.result.pruned_speed.conditions.get("device", "")
-    st.markdown(f":gray[{say('figure.note', device=device)}]")
+    note = say("figure.note", device=device)
+    if len({examples.is_example(item.run) for item in finished}) == 2:
+        note += f" {say('example.mixed')}"
+    st.markdown(f":gray[{note}]")
 
 
 def show_table(finished: list[Finished]) -> None:
@@ -165,7 +179,8 @@ def choose_run(finished: list[Finished], shown: Finished) -> None:
 
 def _short_title(run: Run) -> str:
     spec = run.request.spec
-    return f"{percent(spec.sparsity)} · {method_name(spec.method)} · {run.id}"
+    name = say("example.short") if examples.is_example(run) else run.id
+    return f"{percent(spec.sparsity)} · {method_name(spec.method)} · {name}"
 
 
 def _picked() -> None:

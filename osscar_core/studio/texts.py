@@ -70,8 +70,9 @@ _ENGLISH = {
     "form.structures.missing": "Choose at least one kind.",
     "form.calibration": "Calibration data",
     "form.calibration.help": (
-        "Data the pruning may look at. Text: demo:python-docs (built in), text:PATH, "
-        "hf:wikitext2. Images: images:PATH of a folder or .parquet file."
+        "Data the pruning may look at. Text: demo:plant-log or demo:python-docs (built in), "
+        "text:PATH, hf:wikitext2. Images: demo:factory (built in), images:PATH of a folder or "
+        ".parquet file."
     ),
     "form.data": "Test data",
     "form.data.help": "Data on which both models are judged. Use other data than for calibration.",
@@ -123,6 +124,18 @@ _ENGLISH = {
     "intercept.off": "off",
     "task.text": "text",
     "task.image": "images",
+    # The sample run that comes with the project
+    "example.label": "Example, measured on {device}, {date}",
+    "example.short": "example",
+    "example.help": (
+        "It comes with the project: nothing was computed here yet. To measure all of it again: "
+        "`python -m osscar_core.demo.sample_run`. To measure one point on this machine, press "
+        "**Prune and measure**; it joins the figure."
+    ),
+    "example.mixed": (
+        "Examples come with the project and may have been measured on another device; "
+        "their speed-up is what is compared."
+    ),
     # Results
     "verdict.lead": "At {sparsity} removed:",
     "verdict.faster": "**{factor} faster**",
@@ -206,8 +219,8 @@ _ENGLISH = {
     ),
     "empty.example": "Try the example",
     "empty.example.body": (
-        "**{model}** is on this machine with text to test it on. The example removes "
-        "{sparsity} of its feed-forward neurons; no network is needed."
+        "**{model}** is on this machine with data to test it on. The example removes "
+        "{sparsity} of it; no network is needed."
     ),
     "empty.add": (
         "No model is ready offline yet. There are two ways to add one:\n\n"

