@@ -69,6 +69,7 @@ def rows(units: tuple[UnitReport, ...]) -> list[dict[str, object]]:
             say("explain.relative"): 100 * unit.relative_error,
             say("explain.magnitude"): 100 * unit.magnitude_error,
             say("explain.swaps"): unit.swaps,
+            say("explain.gap"): None if unit.gap is None else 100 * unit.gap,
             say("explain.seconds"): unit.seconds,
         }
         for unit in units
@@ -191,7 +192,7 @@ def show_table(result: RunResult) -> None:
     st.markdown(f"#### {say('explain.table')}")
     columns = {
         say(f"explain.{name}"): st.column_config.NumberColumn(format="%.3g%%")
-        for name in ("relative", "magnitude")
+        for name in ("relative", "magnitude", "gap")
     }
     columns[say("explain.seconds")] = st.column_config.NumberColumn(format="%.2f")
     st.dataframe(

@@ -267,6 +267,7 @@ _ENGLISH = {
     "explain.relative": "Error",
     "explain.magnitude": "Magnitude baseline",
     "explain.swaps": "Swaps",
+    "explain.gap": "Gap to the best, at most",
     "explain.seconds": "Seconds",
     "explain.solver": "Solver",
     "explain.solver.body": (
