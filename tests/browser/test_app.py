@@ -195,7 +195,7 @@ def test_the_first_screen_shows_measured_results_without_scrolling(
 ) -> None:
     visit.open()
     page = visit.page
-    sync_api.expect(page.get_by_text("Example, measured on")).to_be_visible()
+    sync_api.expect(page.get_by_text("Example, measured on").first).to_be_visible()
     marks = page.locator(".scatterlayer .point")
     sync_api.expect(marks.first).to_be_visible()
     assert marks.count() >= 10
