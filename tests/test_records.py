@@ -16,6 +16,7 @@ from osscar_core.records import (
     PLAN_VERSION,
     BeforeAfter,
     DataInfo,
+    DensePoint,
     EvaluationReport,
     ImagePreprocess,
     Intercept,
@@ -28,6 +29,8 @@ from osscar_core.records import (
     SourceInfo,
     SpeedComparison,
     Structure,
+    SweepPoint,
+    SweepReport,
     Target,
     UnitPlan,
     UnitReport,
@@ -68,10 +71,13 @@ EVALUATED = EvaluationReport("m", "top1", 0.5, 10, DATA, "first 10", 0.1, (0.2, 
 LATENCY = Latency(1.0, 2.0, 0.5, 20)
 MEASURED = MeasureReport("m", LATENCY, 99.5, "images/s", {"device": "cpu"}, 3.0, decode_ms=LATENCY)
 COMPARED = SpeedComparison(MEASURED, MEASURED, 1.5, (1.0, 2.0), 1.0, (0.5, 1.5))
+DENSE = DensePoint(EVALUATED)
+POINT = SweepPoint(Method.PAPER, 0.3, 1, PRUNED, EVALUATED, COMPARED)
+SWEPT = SweepReport(DENSE, (POINT, dataclasses.replace(POINT, speed=None)))
 
 EVERY_RECORD = [
     SPEC, PREPROCESS, SOURCE, DATA, UNIT, PLAN, UNIT_REPORT, BOTH, PRUNED, EVALUATED, LATENCY,
-    MEASURED, COMPARED,
+    MEASURED, COMPARED, DENSE, POINT, SWEPT,
 ]  # fmt: skip
 
 
