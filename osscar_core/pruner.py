@@ -93,6 +93,7 @@ def prune(
     out: Path | None = None,
     repeat: Plan | None = None,
     progress: Progress | None = None,
+    observe: Observer | None = None,
 ) -> PruneReport:
     """Load a model, prune it as asked, and write the result if ``out`` is given.
 
@@ -102,6 +103,7 @@ def prune(
             if anything fails.
         repeat: A stored plan whose kept groups are used instead of a search.
         progress: Callback; raising `osscar_core.errors.Cancelled` from it stops.
+        observe: Called with every unit's problem, to keep or to study.
 
     Returns:
         The report; load the small model from ``out``.
@@ -124,7 +126,7 @@ def prune(
             image_size=spec.image_size,
             trust_remote_code=spec.trust_remote_code,
         )
-        result = prune_(model, spec, repeat=repeat, progress=progress)
+        result = prune_(model, spec, repeat=repeat, progress=progress, observe=observe)
         size = result.bytes.pruned
         if out is not None:
             report(progress, "save", 0, 1, str(out))

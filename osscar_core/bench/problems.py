@@ -192,8 +192,7 @@ def capture(spec: PruneSpec, folder: Path, *, progress: Progress | None = None) 
     Raises:
         OsscarError: The run fails, or a file cannot be written.
     """
-    from osscar_core.models import load_model, resolve_device
-    from osscar_core.pruner import prune_
+    from osscar_core.pruner import prune
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,14 +205,5 @@ def capture(spec: PruneSpec, folder: Path, *, progress: Progress | None = None) 
         save_problem(problem, file, name=f"{spec.model} {name}")
         files.append(file)
 
-    model = load_model(
-        spec.model,
-        weights=spec.weights,
-        device="cpu",
-        dtype=spec.dtype,
-        compute_device=resolve_device(spec.device),
-        image_size=spec.image_size,
-        trust_remote_code=spec.trust_remote_code,
-    )
-    prune_(model, spec, progress=progress, observe=keep)
+    prune(spec, progress=progress, observe=keep)
     return tuple(files)

@@ -21,6 +21,7 @@ from torch import Tensor
 from osscar_core.solver import LayerProblem
 from osscar_core.solver.baselines import eliminate_naively
 from osscar_core.solver.blocks import diagonal_blocks
+from osscar_core.solver.problem import complement
 
 PUBLISHED_STEP = 10
 PUBLISHED_ROUNDS = 20
@@ -59,9 +60,7 @@ def published_elimination(problem: LayerProblem, keep: int, at_once: int) -> Ten
 def tuned_elimination(problem: LayerProblem, keep: int, at_once: int) -> Tensor:
     """Return the same support, found with less work for the same formulas."""
     order, _ = eliminate_naively(problem, keep, at_once=at_once)
-    alive = torch.ones(problem.groups, dtype=torch.bool, device=problem.H.device)
-    alive[order] = False
-    return alive.nonzero().view(-1)
+    return complement(problem.groups, order)
 
 
 def published_refit(problem: LayerProblem, support: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -103,13 +102,12 @@ def published_swaps(
         P = (P - lift @ P[gone])[kept[:, None], kept]
         left = best[stay]
         S = problem.feature_index(left)
-        outside = torch.ones(problem.groups, dtype=torch.bool, device=H.device)
-        outside[left] = False
-        others = outside.nonzero().view(-1)
+        others = complement(problem.groups, left)
         R = problem.feature_index(others)
         B = H[S[:, None], R]
         PB = P @ B
-        schur = _diagonal_of_product(H, R, B, PB, g)
+        across, answer = (part.T.reshape(-1, g, S.numel()) for part in (B, PB))
+        schur = problem.hessian_blocks(others) - across @ answer.mT
         gains = _block_values(schur, G[R] - PB.T @ G[S])
         entering = others[gains.argsort(descending=True)[:at_once]]
         candidate = torch.cat((left, entering)).sort().values
@@ -124,14 +122,6 @@ def _objective(problem: LayerProblem, support: Tensor) -> float:
     index = problem.feature_index(support)
     G = problem.target(index)
     return -0.5 * float((torch.linalg.inv(problem.hessian(index, index)) @ G * G).sum())
-
-
-def _diagonal_of_product(H: Tensor, R: Tensor, B: Tensor, PB: Tensor, g: int) -> Tensor:
-    members = R.view(-1, g)
-    own = H[members[:, :, None], members[:, None, :]]
-    left = B.T.reshape(-1, g, B.shape[0])
-    right = PB.T.reshape(-1, g, B.shape[0])
-    return own - left @ right.mT
 
 
 def _block_values(blocks: Tensor, rows: Tensor) -> Tensor:

@@ -156,23 +156,26 @@ def bench_solver(
         problem_of = problem.build(device)
     else:
         problem_of = problem
-    _warm_up(problem_of.width, device, contenders)
     keep = problem_of.groups - round(remove * problem_of.groups)
     if not 1 <= keep < problem_of.groups:
         raise SpecError(
             f"removing {remove} of {problem_of.groups} groups leaves {keep}",
             "Remove at least one group and keep at least one",
         )
-    rows = []
+    _warm_up(problem_of.width, device, contenders)
+    rows, supports = [], []
     for done, contender in enumerate(contenders):
         report(progress, "bench", done, len(contenders) + 1, contender)
-        rows.append(_run(contender, problem_of, keep, device, repeats))
+        row, support = _run(contender, problem_of, keep, device, repeats)
+        rows.append(row)
+        supports.append(support)
     bound = bound_seconds = None
     if with_bound and rows:
         report(progress, "bench", len(contenders), len(contenders) + 1, "lower bound")
-        best = min(rows, key=lambda row: row.objective)
-        support = _solve(best.contender, problem_of, keep)[0]
-        proof, bound_seconds, _ = _timed(lambda: certify_support(problem_of, support), device)
+        best = min(range(len(rows)), key=lambda place: rows[place].objective)
+        proof, bound_seconds, _ = _timed(
+            lambda: certify_support(problem_of, supports[best]), device
+        )
         bound = proof.bound
         rows = [dataclasses.replace(row, gap=_gap(row.objective, proof)) for row in rows]
     seconds = {row.contender: row.seconds for row in rows}
@@ -206,11 +209,12 @@ def _run(
     keep: int,
     device: torch.device,
     repeats: int,
-) -> SolverRow:
+) -> tuple[SolverRow, Tensor]:
+    """Return one contender's result and the support that it found."""
     attempts = [_timed(lambda: _solve(contender, problem, keep), device) for _ in range(repeats)]
     seconds = min(seconds for _, seconds, _ in attempts)
     (support, W, bias, swaps), _, peak = attempts[-1]
-    return SolverRow(
+    row = SolverRow(
         contender=contender,
         seconds=seconds,
         peak_bytes=peak,
@@ -219,6 +223,7 @@ def _run(
         gap=None,
         swaps=swaps,
     )
+    return row, support
 
 
 def _gap(value: float, proof: Certificate) -> float:

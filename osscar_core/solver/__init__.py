@@ -33,6 +33,7 @@ from osscar_core.solver.problem import (
     Solution,
     Statistics,
     check_support,
+    complement,
     objective,
     quadratic,
     refit,
@@ -253,7 +254,7 @@ def _select(
         problem = dataclasses.replace(problem, output_weights=None)
         batch = baselines.paper_batch(problem.groups) if method is Method.PAPER else 1
         order, _ = baselines.eliminate_naively(problem, keep, at_once=batch, constraints=limits)
-        support = _remaining(problem, order)
+        support = complement(problem.groups, order)
         if method is Method.PAPER:
             return swap_search(problem, support, budget, constraints=limits)
         return support, 0
@@ -267,9 +268,3 @@ def _select(
         case _:
             scores = baselines.magnitude_scores(problem)
     return baselines.highest(scores, keep, limits), 0
-
-
-def _remaining(problem: LayerProblem, order: Tensor) -> Tensor:
-    alive = torch.ones(problem.groups, dtype=torch.bool, device=order.device)
-    alive[order] = False
-    return alive.nonzero().view(-1)

@@ -19,7 +19,12 @@ import torch
 from torch import Tensor
 
 from osscar_core.solver.constraints import Constraints
-from osscar_core.solver.problem import LayerProblem, cholesky, not_positive_definite
+from osscar_core.solver.problem import (
+    LayerProblem,
+    cholesky,
+    complement,
+    not_positive_definite,
+)
 
 
 def random_scores(problem: LayerProblem, seed: int) -> Tensor:
@@ -51,9 +56,7 @@ def flap_scores(problem: LayerProblem) -> Tensor:
 
 def flap_bias_change(problem: LayerProblem, support: Tensor) -> Tensor:
     """Return the mean output of the removed features, ``mean(X_R) W0_R``, (m,)."""
-    removed = torch.ones(problem.groups, dtype=torch.bool, device=problem.H.device)
-    removed[support] = False
-    index = problem.feature_index(removed.nonzero().view(-1))
+    index = problem.feature_index(complement(problem.groups, support.to(problem.H.device)))
     return problem.statistics.mean_x[index] @ problem.W0[index]
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from osscar_core.errors import DataError, SpecError
-from osscar_core.solver.problem import LayerProblem, refit
+from osscar_core.solver.problem import LayerProblem, complement, refit
 
 PATH_VERSION = 1
 
@@ -62,9 +62,7 @@ class Path:
                 f"the path has no support of {keep} groups",
                 f"It covers {self.fewest} to {self.most} groups",
             )
-        alive = torch.ones(self.groups, dtype=torch.bool, device=self.order.device)
-        alive[self.order[: self.groups - keep]] = False
-        return alive.nonzero().view(-1)
+        return complement(self.groups, self.order[: self.groups - keep])
 
     def cost(self, keep: int) -> float:
         """Return f of the support of ``keep`` groups.

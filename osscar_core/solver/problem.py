@@ -354,6 +354,13 @@ def relative_error(
     return excess / power if power > 0 else math.inf
 
 
+def complement(groups: int, indices: Tensor) -> Tensor:
+    """Return the ascending indices of the groups that are not among ``indices``, int64."""
+    rest = torch.ones(groups, dtype=torch.bool, device=indices.device)
+    rest[indices] = False
+    return rest.nonzero().view(-1)
+
+
 def check_support(problem: LayerProblem, support: Tensor) -> None:
     """Raise `SpecError` unless ``support`` is a non-empty ascending set of groups."""
     if support.dim() != 1 or support.dtype != torch.int64 or support.numel() == 0:
