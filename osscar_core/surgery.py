@@ -8,6 +8,7 @@ meta tensors, so that a small model's skeleton can be built without its weights.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
@@ -16,6 +17,31 @@ from torch import Tensor, nn
 from osscar_core.adapters.base import Adapter, Unit
 from osscar_core.errors import SpecError
 from osscar_core.records import UnitPlan
+
+# What holds one entry an output, in every layer that can lose some.
+_OUTPUTS = ("weight", "bias", "running_mean", "running_var")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A dimension of a tensor that shrinks with a unit.
+
+    Attributes:
+        path: Module path of the layer that holds the tensor.
+        name: The tensor's name in that layer.
+        dim: The dimension.
+        width: Consecutive entries of it per group.
+    """
+
+    path: str
+    name: str
+    dim: int
+    width: int
+
+    @property
+    def tensor(self) -> str:
+        """The tensor's name in the model's state."""
+        return f"{self.path}.{self.name}"
 
 
 class InterceptPlace(StrEnum):
@@ -65,6 +91,22 @@ def intercept_place(model: nn.Module, unit: Unit) -> InterceptPlace:
     return InterceptPlace.NORM if unit.norm is not None else InterceptPlace.NEW_BIAS
 
 
+def cuts(model: nn.Module, unit: Unit) -> tuple[Cut, ...]:
+    """Return every dimension that shrinks with a unit: its producers' first, in their order.
+
+    Raises:
+        SpecError: A layer's type is not supported.
+    """
+    found = []
+    for producer in unit.producers:
+        module = model.get_submodule(producer.path)
+        _output_count(module)
+        held = (name for name in _OUTPUTS if getattr(module, name, None) is not None)
+        found += [Cut(producer.path, name, 0, producer.width) for name in held]
+    _input_count(model.get_submodule(unit.consumer))
+    return (*found, Cut(unit.consumer, "weight", 1, unit.width))
+
+
 def shrink_(model: nn.Module, unit: Unit, kept: Tensor) -> None:
     """Remove every group of ``unit`` that is not in ``kept``, in place.
 
@@ -75,10 +117,17 @@ def shrink_(model: nn.Module, unit: Unit, kept: Tensor) -> None:
         model: The model that holds the unit.
         unit: The unit as the adapter described it for the present shapes.
         kept: (k,) int64, ascending group indices.
+
+    Raises:
+        SpecError: A layer's type is not supported; nothing was changed.
     """
+    for cut in cuts(model, unit):
+        _select(model.get_submodule(cut.path), cut.name, cut.dim, _expand(kept, cut.width))
     for producer in unit.producers:
-        _select_outputs(model.get_submodule(producer.path), _expand(kept, producer.width))
-    _select_inputs(model.get_submodule(unit.consumer), _expand(kept, unit.width))
+        module = model.get_submodule(producer.path)
+        setattr(module, _output_count(module), len(kept) * producer.width)
+    consumer = model.get_submodule(unit.consumer)
+    setattr(consumer, _input_count(consumer), len(kept) * unit.width)
     for counter in unit.counters:
         setattr(model.get_submodule(counter.path), counter.attribute, len(kept) * counter.per_group)
 
@@ -158,35 +207,32 @@ def _expand(kept: Tensor, width: int) -> Tensor:
     return (kept[:, None] * width + torch.arange(width, device=kept.device)).flatten()
 
 
-def _select_outputs(module: nn.Module, index: Tensor) -> None:
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        _select(module, name, 0, index)
+def _output_count(module: nn.Module) -> str:
+    """Return the attribute that says how many outputs a layer has."""
     match module:
         case nn.Linear():
-            module.out_features = len(index)
+            return "out_features"
         case nn.Conv2d(groups=1):
-            module.out_channels = len(index)
+            return "out_channels"
         case nn.BatchNorm2d():
-            module.num_features = len(index)
+            return "num_features"
         case _:
             raise _unsupported(module)
 
 
-def _select_inputs(module: nn.Module, index: Tensor) -> None:
-    _select(module, "weight", 1, index)
+def _input_count(module: nn.Module) -> str:
+    """Return the attribute that says how many inputs a layer has."""
     match module:
         case nn.Linear():
-            module.in_features = len(index)
+            return "in_features"
         case nn.Conv2d(groups=1):
-            module.in_channels = len(index)
+            return "in_channels"
         case _:
             raise _unsupported(module)
 
 
 def _select(module: nn.Module, name: str, dim: int, index: Tensor) -> None:
-    old = getattr(module, name, None)
-    if old is None:
-        return
+    old = getattr(module, name)
     new = old.detach().index_select(dim, index.to(old.device))
     if isinstance(old, nn.Parameter):
         module.register_parameter(name, nn.Parameter(new, requires_grad=old.requires_grad))
