@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
 
 DEFAULT_PROMPT = 128
+_WHOLE = ""
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -33,6 +34,27 @@ def count_parameters(module: nn.Module) -> int:
 def count_flops(loaded: LoadedModel, *, seqlen: int | None = None) -> tuple[int, str]:
     """Count the floating-point operations of one forward pass of one item.
 
+    The model is not changed.
+
+    Args:
+        loaded: The model.
+        seqlen: Tokens of the one sequence, for text; ``None`` for the smaller of 128 and
+            the model's limit.
+
+    Returns:
+        FLOPs (not multiply-adds, of which there are half as many), and the input in words.
+
+    Raises:
+        SpecError: A sequence longer than the model's limit, or an image model that does
+            not say how large its input is.
+    """
+    flops, described = module_flops(loaded, seqlen=seqlen)
+    return flops[_WHOLE], described
+
+
+def module_flops(loaded: LoadedModel, *, seqlen: int | None = None) -> tuple[dict[str, int], str]:
+    """Count the floating-point operations of every module in one forward pass of one item.
+
     Shapes decide, so the pass runs on a weightless copy; only a model that insists on
     values is run for real. The model is not changed.
 
@@ -42,7 +64,8 @@ def count_flops(loaded: LoadedModel, *, seqlen: int | None = None) -> tuple[int,
             the model's limit.
 
     Returns:
-        FLOPs (not multiply-adds, of which there are half as many), and the input in words.
+        FLOPs by module path, those of all that the module calls included, with the whole
+        model under the empty path and modules without any left out; and the input in words.
 
     Raises:
         SpecError: A sequence longer than the model's limit, or an image model that does
@@ -101,14 +124,22 @@ def prompt_length(loaded: LoadedModel, seqlen: int | None, default: int = DEFAUL
     return seqlen
 
 
-def _count(module: nn.Module, inputs: Tensor) -> int:
+def _count(module: nn.Module, inputs: Tensor) -> dict[str, int]:
     # The counter knows no fused attention of the CPU; the plain form has the same products.
     # With a cache, transformers does not look for packed sequences in the values.
     kwargs = {} if inputs.is_floating_point() else {"use_cache": True}
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         module(inputs, **kwargs)
-    return int(counter.get_total_flops())
+    # The counter calls a submodule by the root's class and the path below it.
+    root = f"{type(module).__name__}."
+    flops = {
+        name.removeprefix(root): sum(kinds.values())
+        for name, kinds in counter.get_flop_counts().items()
+        if name.startswith(root)
+    }
+    flops[_WHOLE] = int(counter.get_total_flops())
+    return flops
 
 
 def _weightless(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
