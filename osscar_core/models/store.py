@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import math
 import os
 import secrets
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,22 +36,43 @@ PLAN_FILE = "plan.json"
 WEIGHTS_FILE = "model.safetensors"
 _GENERATION_FILE = "generation_config.json"
 
-# Order and names of types in a safetensors file: tensors are laid out by falling
-# alignment, then by name.
-_TYPE_NAMES = {
-    torch.int64: "I64",
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.int32: "I32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
+# Types by their name in a safetensors file, in the order in which such a file lays out
+# tensors: by falling alignment, then by name.
+_TYPES = {
+    "I64": torch.int64,
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "I32": torch.int32,
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
 }
-_TYPE_ORDER = tuple(_TYPE_NAMES)
+_TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
+_TYPE_ORDER = tuple(_TYPES)
 _ALIGNMENT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor as a safetensors file lists it.
+
+    Attributes:
+        name: Its name in the model's state.
+        kind: Name of the stored type, such as ``F16``.
+        shape: Its shape.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Its length in the file."""
+        return math.prod(self.shape) * item_bytes(self.kind)
 
 
 def check_output(out: Path) -> None:
@@ -109,6 +131,48 @@ def state_bytes(module: nn.Module, dtype: torch.dtype | None = None) -> int:
     """
     layout = _Layout.of(module, dtype)
     return len(layout.header) + layout.data_bytes
+
+
+def stored_tensors(module: nn.Module, dtype: torch.dtype | None) -> tuple[StoredTensor, ...]:
+    """Return what `save_pruned` would write of a module, in file order.
+
+    Args:
+        module: The model.
+        dtype: Floating-point type of the file; ``None`` for the tensors' own types.
+    """
+    tensors = (
+        StoredTensor(name, _TYPE_NAMES[_stored_type(tensor, dtype)], tuple(tensor.shape))
+        for name, tensor in unique_tensors(module).items()
+    )
+    return tuple(sorted(tensors, key=_place))
+
+
+def file_header(tensors: Iterable[StoredTensor]) -> tuple[bytes, int]:
+    """Return what stands before the data in a file of these tensors, and the data's length.
+
+    Args:
+        tensors: What the file holds, in any order.
+
+    Returns:
+        Length, JSON and padding; and the number of bytes that follow.
+    """
+    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for tensor in sorted(tensors, key=_place):
+        start, end = end, end + tensor.bytes
+        table[tensor.name] = {
+            "dtype": tensor.kind,
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text, end
+
+
+def item_bytes(kind: str) -> int:
+    """Return the bytes of one number of the stored type called ``kind``."""
+    return _TYPES[kind].itemsize
 
 
 def load_pruned(
@@ -218,23 +282,20 @@ class _Layout:
 
     @classmethod
     def of(cls, module: nn.Module, dtype: torch.dtype | None) -> _Layout:
-        tensors = [
-            (name, tensor, dtype if dtype and tensor.is_floating_point() else tensor.dtype)
-            for name, tensor in unique_tensors(module).items()
-        ]
-        tensors.sort(key=lambda item: (_TYPE_ORDER.index(item[2]), item[0].encode()))
-        table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-        end = 0
-        for name, tensor, kind in tensors:
-            start, end = end, end + tensor.numel() * kind.itemsize
-            table[name] = {
-                "dtype": _TYPE_NAMES[kind],
-                "shape": list(tensor.shape),
-                "data_offsets": [start, end],
-            }
-        text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
-        text += b" " * (-len(text) % _ALIGNMENT)
-        return cls(struct.pack("<Q", len(text)) + text, tuple(tensors), end)
+        listed = stored_tensors(module, dtype)
+        header, data_bytes = file_header(listed)
+        held = unique_tensors(module)
+        tensors = tuple((one.name, held[one.name], _TYPES[one.kind]) for one in listed)
+        return cls(header, tensors, data_bytes)
+
+
+def _stored_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    return dtype if dtype and tensor.is_floating_point() else tensor.dtype
+
+
+def _place(tensor: StoredTensor) -> tuple[int, bytes]:
+    """Return what a file's tensors are sorted by."""
+    return _TYPE_ORDER.index(tensor.kind), tensor.name.encode()
 
 
 def _write_tensors(module: nn.Module, dtype: torch.dtype, file: BinaryIO) -> int:
