@@ -40,6 +40,7 @@ from osscar_core.models import (
 )
 from osscar_core.models.images import ARCHITECTURES, skeleton
 from osscar_core.models.loaded import Precision
+from osscar_core.models.store import file_header, item_bytes, stored_tensors
 from osscar_core.networks import cifar_resnet
 from osscar_core.records import DataInfo, Plan, PruneSpec, UnitPlan
 from osscar_core.surgery import add_bias_, shrink_
@@ -691,6 +692,18 @@ def test_size_is_known_before_writing_and_layout_is_the_librarys(name: str, tmp_
     assert file.stat().st_size == foretold
     save_file(load_file(file), tmp_path / "theirs.safetensors", metadata={"format": "pt"})
     assert file.read_bytes() == (tmp_path / "theirs.safetensors").read_bytes()
+
+
+def test_a_file_is_laid_out_from_names_and_shapes_in_any_order(tmp_path: Path) -> None:
+    loaded = families.FAMILIES["resnet-basic"]().loaded(tmp_path)
+    size = save_pruned(loaded, plan_of(loaded), tmp_path / "out")
+    listed = stored_tensors(loaded.module, loaded.dtype)
+    header, data = file_header(reversed(listed))
+    assert (tmp_path / "out" / "model.safetensors").read_bytes().startswith(header)
+    assert len(header) + data == size
+    assert data == sum(tensor.bytes for tensor in listed)
+    assert listed[0].kind == "I64"
+    assert listed[0].bytes == item_bytes("I64") == 8
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -10,8 +12,10 @@ from osscar_core.adapters.base import Counter, Producer, Unit
 from osscar_core.errors import SpecError
 from osscar_core.records import Structure
 from osscar_core.surgery import (
+    Cut,
     InterceptPlace,
     consumer_matrix,
+    cuts,
     features_per_channel,
     intercept_place,
     shrink_,
@@ -62,6 +66,29 @@ def test_linear_keeps_the_right_columns_and_rows() -> None:
     assert torch.equal(model.first.weight, dense["first.weight"][index])
     assert torch.equal(model.first.bias, dense["first.bias"][index])
     assert (model.first.out_features, model.second.in_features, model.count) == (4, 4, 2)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_cuts_are_the_dimensions_that_shrink(bias: bool) -> None:
+    model = Pair(bias=bias, conv=True)
+    both = replace(unit(), producers=(Producer("first", 2), Producer("between", 2)))
+    model.between = nn.BatchNorm2d(6)
+    found = cuts(model, both)
+    assert found[0] == Cut("first", "weight", 0, 2)
+    assert found[-1] == Cut("second", "weight", 1, 2)
+    before = {name: list(value.shape) for name, value in model.state_dict().items()}
+    shrink_(model, both, KEPT)
+    for cut in found:
+        before[cut.tensor][cut.dim] = len(KEPT) * cut.width
+    assert {name: list(value.shape) for name, value in model.state_dict().items()} == before
+
+
+def test_nothing_changes_where_a_layer_is_not_supported() -> None:
+    model = Pair(bias=True, conv=True)
+    model.second = nn.Conv2d(6, 4, 3, groups=2)
+    with pytest.raises(SpecError, match="Conv2d"):
+        shrink_(model, unit(), KEPT)
+    assert model.first.weight.shape[0] == model.first.out_channels == 6
 
 
 def test_consumer_matrix_of_a_convolution_multiplies_unfolded_patches() -> None:

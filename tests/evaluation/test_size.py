@@ -37,6 +37,20 @@ def test_opt_counted_by_hand(text_model: MakeText, length: int | None) -> None:
     assert count_flops(loaded, seqlen=length) == (expected, f"one sequence of {n} tokens")
 
 
+def test_modules_include_what_they_call(text_model: MakeText) -> None:
+    loaded = text_model("opt")
+    flops, words = size_module.module_flops(loaded, seqlen=16)
+    assert (flops[""], words) == count_flops(loaded, seqlen=16)
+    layer = "model.decoder.layers.0"
+    assert flops[f"{layer}.fc1"] == 2 * 16 * 32 * 48
+    projections = sum(flops[f"{layer}.self_attn.{name}_proj"] for name in ("q", "k", "v", "out"))
+    assert flops[f"{layer}.self_attn"] - projections == 2 * 2 * 16 * 16 * 32
+    assert flops[layer] == flops[f"{layer}.self_attn"] + 2 * flops[f"{layer}.fc1"]
+    assert flops["lm_head"] + 2 * flops[layer] == flops[""]
+    assert f"{layer}.final_layer_norm" not in flops
+    assert set(flops) <= {name for name, _ in loaded.module.named_modules()}
+
+
 def test_tied_weights_count_once(text_model: MakeText) -> None:
     module = text_model("opt").module
     embedding = module.get_input_embeddings().weight
