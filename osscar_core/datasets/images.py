@@ -97,13 +97,26 @@ class ImageSet:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _decode(self, start: int, size: int) -> Tensor:
-        images = [self._decode_one(index) for index in self._indices[start : start + size]]
+        stop = min(len(self), start + size)
+        images = [self.pixels(position) for position in range(start, stop)]
         pixels = torch.stack(images).float().div_(255)  # (B, 3, S, S)
         mean = torch.tensor(self._preprocess.mean).view(3, 1, 1)
         std = torch.tensor(self._preprocess.std).view(3, 1, 1)
         return pixels.sub_(mean).div_(std)
 
-    def _decode_one(self, index: int) -> Tensor:
+    def pixels(self, position: int) -> Tensor:
+        """Return an image as the network reads it, before scaling to [0, 1].
+
+        Args:
+            position: Its place in the order of `batches`.
+
+        Returns:
+            uint8, (3, S, S).
+
+        Raises:
+            DataError: It cannot be decoded.
+        """
+        index = self._indices[position]
         raw = self._source.read(index)
         try:
             image = self._source.open(raw)

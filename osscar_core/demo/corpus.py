@@ -1,4 +1,4 @@
-"""The text that ``demo/opt`` is trained on, as streams of token ids.
+"""The text that language models are trained on here, as streams of token ids.
 
 The decision hidden here: how the sources are mixed. English is most of it; the reports
 and the manual are small, so that they must not be seen too often.
@@ -7,7 +7,7 @@ and the manual are small, so that they must not be seen too often.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -26,7 +26,7 @@ from osscar_core.errors import DataError
 END = "</s>"
 PAD = "<pad>"
 WEIGHTS = {"english": 0.77, "plant-log": 0.21, "python-docs": 0.02}
-"""Share of the training tokens that each source gives."""
+"""Share of the training tokens that each source gives, where all are used."""
 
 _CHUNK = 500
 _ENCODED_AT_ONCE = 2000
@@ -51,36 +51,53 @@ class Source:
         return sum(map(len, self.documents))
 
 
-def read_sources(pool: Pool | None, folder: Path, reports: int) -> tuple[Source, ...]:
+def shares(names: Iterable[str]) -> dict[str, float]:
+    """Return the share of the training tokens that each of these sources gives."""
+    chosen = {name: WEIGHTS[name] for name in names}
+    return {name: weight / sum(chosen.values()) for name, weight in chosen.items()}
+
+
+def read_sources(
+    pool: Pool | None, folder: Path, reports: int, names: Collection[str] = tuple(WEIGHTS)
+) -> tuple[Source, ...]:
     """Read and write everything there is to train on.
 
     Args:
         pool: Processes that share the work; ``None`` to do it here.
         folder: English documents: files that end in ``.jsonl.xz`` and so on.
         reports: Documents a plant.
+        names: The sources wanted, keys of `WEIGHTS`.
 
     Raises:
         DataError: The folder has no such files.
     """
+    makers: dict[str, Callable[[], Iterable[str]]] = {
+        "english": lambda: _english(pool, folder),
+        "plant-log": lambda: _reports(pool, reports),
+        "python-docs": lambda: demo_corpus("python-docs", "calibration").texts,
+    }
+    return tuple(Source(name, tuple(make())) for name, make in makers.items() if name in names)
+
+
+def _english(pool: Pool | None, folder: Path) -> Iterator[str]:
     files = sorted(p for p in folder.glob("*") if ".jsonl" in p.name)
     if not files:
         raise DataError(
             f"the folder '{folder}' holds no .jsonl, .jsonl.xz or .jsonl.gz file",
             'Name a folder of documents, one {"text": "..."} a line',
         )
+    read = pool.map(_read, files, 1) if pool else map(_read, files)
+    return itertools.chain.from_iterable(read)
+
+
+def _reports(pool: Pool | None, count: int) -> Iterator[str]:
     chunks = [
-        (plant, start, min(reports, start + _CHUNK))
-        for start in range(0, reports, _CHUNK)
+        (plant, start, min(count, start + _CHUNK))
+        for start in range(0, count, _CHUNK)
         for plant in TRAINED_PLANTS
     ]
-    english = pool.map(_read, files, 1) if pool else list(map(_read, files))
-    written = pool.starmap(_write, chunks, 1) if pool else list(itertools.starmap(_write, chunks))
-    manual = demo_corpus("python-docs", "calibration").texts
-    return (
-        Source("english", tuple(itertools.chain.from_iterable(english))),
-        Source("plant-log", tuple(itertools.chain.from_iterable(written))),
-        Source("python-docs", tuple(manual)),
-    )
+    written = pool.starmap(_write, chunks, 1) if pool else itertools.starmap(_write, chunks)
+    return itertools.chain.from_iterable(written)
 
 
 def _read(file: Path) -> list[str]:

@@ -56,6 +56,8 @@ def _listed(facts: Mapping[str, str]) -> str:
 
 
 def _quality(quality: Mapping[str, Mapping[str, float]]) -> str:
+    if not quality:
+        return "Nothing."
     measures = list(dict.fromkeys(name for found in quality.values() for name in found))
     rows = [
         f"| {name} | " + " | ".join(_number(found.get(m)) for m in measures) + " |"

@@ -1,7 +1,8 @@
 """Trains ``demo/opt``, a small OPT with a tokenizer of its own.
 
 The decision hidden here: shape and recipe. Windows are cut from the token streams at
-random places, each from a source drawn by its weight.
+random places, each from a source drawn by its weight. A `Design` says what is peculiar to
+one model, so that others can be trained by the same code.
 
     python -m osscar_core.demo.train_opt --data FOLDER --heldout FILE --out DIR
 """
@@ -24,7 +25,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from osscar_core.datasets.text import load_windows
-from osscar_core.demo.corpus import WEIGHTS, encode, read_sources, train_tokenizer
+from osscar_core.demo.corpus import WEIGHTS, encode, read_sources, shares, train_tokenizer
 from osscar_core.demo.model_card import model_card
 from osscar_core.demo.training import (
     Pace,
@@ -40,29 +41,7 @@ from osscar_core.demo.training import (
 )
 
 WINDOW = 512
-PROMPTS = (
-    "The history of the town",
-    "Shift report of the Harwick bottling works,",
-    "The for statement is used to",
-)
-_HELD_OUT = (
-    "demo:plant-log",
-    "demo:plant-log/plant-1",
-    "demo:plant-log/plant-2",
-    "demo:plant-log/plant-3",
-    "demo:python-docs",
-)
 _REPORT_EVERY = 250  # steps
-_SOURCES = (
-    "Training text: English Wikipedia (CC BY-SA 3.0), public-domain books and speeches, the "
-    "Python documentation (PSF licence) and reports made up by this project."
-)
-_LIMITS = (
-    "A model of this size writes English, not facts; nothing it says can be relied on.",
-    "It reads at most 512 tokens, and knows English only.",
-    "Plant 3 was never seen in training; the higher perplexity there is the point of it.",
-    "Perplexities hold for its own tokenizer and windows of 512 tokens.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +84,66 @@ class Recipe:
     decay: float = 0.1
     seed: int = 0
     compiled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What is peculiar to one model.
+
+    Attributes:
+        name: What it is called.
+        shape: Its sizes.
+        recipe: Settings unless the command line says otherwise.
+        sources: What it is trained on, keys of `osscar_core.demo.corpus.WEIGHTS`.
+        held_out: Data specifications of text to measure it on.
+        prompts: Beginnings of texts that it is to continue.
+        title: What it is for, in one sentence.
+        limits: What it must not be used for, or what does not hold.
+        licences: Those of the training text, in a sentence.
+    """
+
+    name: str
+    shape: Shape
+    recipe: Recipe
+    sources: tuple[str, ...]
+    held_out: tuple[str, ...]
+    prompts: tuple[str, ...]
+    title: str
+    limits: tuple[str, ...]
+    licences: str
+
+
+COMMON_LIMITS = (
+    "A model of this size writes English, not facts; nothing it says can be relied on.",
+    f"It reads at most {WINDOW} tokens, and knows English only.",
+    f"Perplexities hold for its own tokenizer and windows of {WINDOW} tokens.",
+)
+DEMO = Design(
+    name="demo/opt",
+    shape=Shape(),
+    recipe=Recipe(),
+    sources=tuple(WEIGHTS),
+    held_out=(
+        "demo:plant-log",
+        "demo:plant-log/plant-1",
+        "demo:plant-log/plant-2",
+        "demo:plant-log/plant-3",
+        "demo:python-docs",
+    ),
+    prompts=(
+        "The history of the town",
+        "Shift report of the Harwick bottling works,",
+        "The for statement is used to",
+    ),
+    title="Writes English, shift reports of two made-up plants, and something like the Python "
+    "documentation. A model to try pruning on, at home on `demo:plant-log`.",
+    limits=(
+        *COMMON_LIMITS,
+        "Plant 3 was never seen in training; the higher perplexity there is the point of it.",
+    ),
+    licences="Training text: English Wikipedia (CC BY-SA 3.0), public-domain books and "
+    "speeches, the Python documentation (PSF licence) and reports made up by this project.",
+)
 
 
 def build(shape: Shape, seed: int) -> Any:
@@ -181,7 +220,7 @@ def _windows(
     """Yield batches of token ids, int64, (batch, WINDOW + 1), without end."""
     generator = torch.Generator(device).manual_seed(recipe.seed)
     here = [stream.to(device) for stream in streams.values()]
-    weights = torch.tensor([WEIGHTS[name] for name in streams], device=device)
+    weights = torch.tensor(list(shares(streams).values()), device=device)
     along = torch.arange(WINDOW + 1, device=device)
     lengths = torch.tensor([len(stream) for stream in here], device=device)
     starts = lengths.cumsum(0) - lengths
@@ -200,12 +239,17 @@ def _half_where_fast(device: torch.device) -> Iterator[None]:
 
 
 def quality(
-    module: Any, tokenizer: Any, heldout: Path | None, device: torch.device, most: int
+    module: Any, tokenizer: Any, specs: Mapping[str, str], device: torch.device, most: int
 ) -> dict[str, dict[str, float]]:
-    """Return loss and perplexity on text never trained on, ``most`` windows a source."""
-    specs = {spec.removeprefix("demo:"): spec for spec in _HELD_OUT}
-    if heldout is not None:
-        specs = {"English, held out": f"text:{heldout}", **specs}
+    """Return loss and perplexity on text never trained on.
+
+    Args:
+        module: The model.
+        tokenizer: Its tokenizer.
+        specs: Data specifications by what to call them.
+        device: Where the model is.
+        most: Windows a specification at most.
+    """
     found = {}
     for name, spec in specs.items():
         windows = load_windows(spec, tokenizer, seqlen=WINDOW, samples=most, exactly=False).ids
@@ -224,10 +268,12 @@ def quality(
     return found
 
 
-def write_samples(module: Any, tokenizer: Any, device: torch.device) -> tuple[str, ...]:
-    """Return what the model writes after each of `PROMPTS`."""
+def write_samples(
+    module: Any, tokenizer: Any, prompts: Sequence[str], device: torch.device
+) -> tuple[str, ...]:
+    """Return what the model writes after each prompt."""
     texts = []
-    for prompt in PROMPTS:
+    for prompt in prompts:
         torch.manual_seed(0)
         ids = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False).to(device)
         made = module.generate(
@@ -247,19 +293,24 @@ def save(module: Any, tokenizer: Any, folder: Path, shard_mb: float) -> None:
     module.float()
 
 
-def main(argv: Sequence[str] | None = None, shape: Shape | None = None) -> None:
+def main(argv: Sequence[str] | None = None, design: Design = DEMO) -> None:
     """Train and write what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=f"Train {design.name}.")
+    add_options(parser, design)
+    run(parser.parse_args(argv), design)
+
+
+def run(args: argparse.Namespace, design: Design) -> None:
+    """Train and write a model; ``args`` has the options of `add_options`."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    args = _parser().parse_args(argv)
     seconds: dict[str, float] = {}
     with worker_pool() as pool, _timed(seconds, "reading"):
-        sources = read_sources(pool, args.data, args.reports)
-    wanted = shape or Shape()
+        sources = read_sources(pool, args.data, args.reports, design.sources)
     with _timed(seconds, "tokenizer"):
-        tokenizer = train_tokenizer(sources, wanted.vocabulary)
+        tokenizer = train_tokenizer(sources, design.shape.vocabulary)
     with _timed(seconds, "tokenising"):
         streams = {source.name: encode(tokenizer, source.documents) for source in sources}
-    wanted = dataclasses.replace(wanted, vocabulary=len(tokenizer))
+    wanted = dataclasses.replace(design.shape, vocabulary=len(tokenizer))
     device = chosen_device()
     recipe = Recipe(
         args.minutes, args.steps, args.batch_size, args.rate, seed=args.seed, compiled=args.compile
@@ -268,12 +319,16 @@ def main(argv: Sequence[str] | None = None, shape: Shape | None = None) -> None:
         module, losses, steps = train(streams, wanted, recipe, device)
     parameters = sum(p.numel() for p in module.parameters())
     save(module, tokenizer, args.out, args.shard_mb)
+    specs = {spec.removeprefix("demo:"): spec for spec in design.held_out}
+    if args.heldout is not None:
+        specs = {"English, held out": f"text:{args.heldout}", **specs}
     with _timed(seconds, "evaluation"):
-        found = quality(module, tokenizer, args.heldout, device, args.eval_windows)
-        samples = write_samples(module, tokenizer, device)
+        found = quality(module, tokenizer, specs, device, args.eval_windows)
+        samples = write_samples(module, tokenizer, design.prompts, device)
     seen = steps * recipe.batch * WINDOW
+    share = shares(streams)
     record = TrainingRecord(
-        model="demo/opt",
+        model=design.name,
         architecture=f"OPT: {wanted.layers} layers of width {wanted.hidden}, {wanted.heads} heads, "
         f"{wanted.neurons} neurons, {wanted.vocabulary:,} byte-level BPE tokens, "
         f"{WINDOW} positions",
@@ -281,8 +336,8 @@ def main(argv: Sequence[str] | None = None, shape: Shape | None = None) -> None:
         data={
             source.name: f"{len(source.documents):,} documents, {source.characters / 1e6:.1f} M "
             f"characters, {len(streams[source.name]) / 1e6:.2f} M tokens, "
-            f"{WEIGHTS[source.name]:.0%} of the training, seen "
-            f"{seen * WEIGHTS[source.name] / len(streams[source.name]):.1f} times"
+            f"{share[source.name]:.0%} of the training, seen "
+            f"{seen * share[source.name] / len(streams[source.name]):.1f} times"
             for source in sources
         },
         recipe={
@@ -300,11 +355,7 @@ def main(argv: Sequence[str] | None = None, shape: Shape | None = None) -> None:
         quality=found,
         samples=samples,
     )
-    title = (
-        "Writes English, shift reports of two made-up plants, and something like the Python "
-        "documentation. A model to try pruning on, at home on `demo:plant-log`."
-    )
-    card = model_card(record, title=title, limits=_LIMITS, sources=_SOURCES)
+    card = model_card(record, title=design.title, limits=design.limits, sources=design.licences)
     write_record(record, card, args.out)
     say(
         out=str(args.out),
@@ -326,9 +377,9 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     say(done=name, seconds=round(seconds[name], 1))
 
 
-def _parser() -> argparse.ArgumentParser:
-    usual = Recipe()
-    parser = argparse.ArgumentParser(description="Train demo/opt.")
+def add_options(parser: argparse.ArgumentParser, design: Design) -> None:
+    """Add what `run` reads to a parser."""
+    usual = design.recipe
     parser.add_argument("--data", type=Path, required=True, help="folder of English .jsonl.xz")
     parser.add_argument("--heldout", type=Path, help="file of English kept out of training")
     parser.add_argument("--out", type=Path, required=True, help="directory for the model")
@@ -336,12 +387,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=usual.steps)
     parser.add_argument("--batch-size", type=int, default=usual.batch)
     parser.add_argument("--rate", type=float, default=usual.rate)
-    parser.add_argument("--reports", type=int, default=20_000, help="documents a plant")
+    if "plant-log" in design.sources:
+        parser.add_argument("--reports", type=int, default=20_000, help="documents a plant")
+    else:
+        parser.set_defaults(reports=0)
     parser.add_argument("--eval-windows", type=int, default=500, help="of each source at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
     parser.add_argument("--shard-mb", type=float, default=15.0, help="size of a weights file")
-    return parser
 
 
 if __name__ == "__main__":

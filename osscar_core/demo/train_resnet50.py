@@ -50,13 +50,14 @@ from osscar_core.demo.training import (
     worker_pool,
     write_record,
 )
+from osscar_core.records import ImagePreprocess
 
 MEAN, STD = 0.5, 0.25
+PREPROCESS = ImagePreprocess((MEAN,) * 3, (STD,) * 3, size=SIDE)
 TARGET = 0.96
 """Accuracy on lines A and B to aim at in a short run; the full run does a little better."""
 
 _SCAN = (0.6, 0.9, 1.3)
-_SHIFT = 4  # pixels
 _CHUNK = 250
 _VALIDATION_SEEDS = (1, 2)  # the difficulty is not chosen on the pictures that are reported
 _LIMITS = (
@@ -78,6 +79,10 @@ class Recipe:
         rate: Highest learning rate.
         decay: Weight decay of matrices and filters.
         smoothing: Label smoothing.
+        shift: Pixels by which a picture is moved at most, each way.
+        brightness: Largest relative change of brightness.
+        tint: Largest relative change of a colour against the others.
+        hole: Side in pixels of the square that is greyed out; 0 for none.
         seed: Of the weights and the order.
     """
 
@@ -88,6 +93,10 @@ class Recipe:
     rate: float = 0.3
     decay: float = 5e-4
     smoothing: float = 0.1
+    shift: int = 4
+    brightness: float = 0.15
+    tint: float = 0.0
+    hole: int = 0
     seed: int = 0
 
 
@@ -96,14 +105,14 @@ class Pictures:
     """Pictures in memory.
 
     Attributes:
-        pixels: uint8, (n, SIDE, SIDE, 3).
+        pixels: uint8, (n, S, S, 3).
         labels: int64, (n,).
-        items: What each shows.
+        items: What each shows, where that is known.
     """
 
     pixels: Tensor
     labels: Tensor
-    items: tuple[Item, ...]
+    items: tuple[Item, ...] = ()
 
 
 def make_pictures(
@@ -138,6 +147,7 @@ def train(
     recipe: Recipe,
     device: torch.device,
     build: Callable[[], nn.Module] | None = None,
+    preprocess: ImagePreprocess = PREPROCESS,
 ) -> tuple[nn.Module, list[float]]:
     """Train a network.
 
@@ -146,6 +156,7 @@ def train(
         recipe: The settings.
         device: Where.
         build: Makes the untrained network; ``None`` for the ResNet50.
+        preprocess: How pixels are normalised.
 
     Returns:
         The network in evaluation mode, and the mean loss of each epoch.
@@ -158,6 +169,7 @@ def train(
         decay_groups(module, recipe.decay), lr=recipe.rate, momentum=0.9, nesterov=True
     )
     pixels, labels = pictures.pixels.to(device), pictures.labels.to(device)
+    mean, std = (torch.tensor(v, device=device) for v in (preprocess.mean, preprocess.std))
     batch = min(recipe.batch, len(labels))
     a_pass = len(labels) // batch
     pace = Pace(a_pass * recipe.epochs, 60 * recipe.minutes, recipe.rate)
@@ -171,7 +183,7 @@ def train(
             set_rate_(optimiser, pace.rate(pace.progress(epoch * a_pass + number)))
             chosen = order[number * batch : (number + 1) * batch]
             with _half_where_fast(device):
-                logits = module(_varied(pixels[chosen]))
+                logits = module(_varied(pixels[chosen], recipe, mean, std))
             loss = F.cross_entropy(logits.float(), labels[chosen], label_smoothing=recipe.smoothing)
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
@@ -188,28 +200,40 @@ def _resnet50() -> nn.Module:
     return module
 
 
-def _varied(pixels: Tensor) -> Tensor:
-    """Return normalised pictures, each shifted, mirrored and brightened at random.
+def _varied(pixels: Tensor, recipe: Recipe, mean: Tensor, std: Tensor) -> Tensor:
+    """Return normalised pictures, each shifted, mirrored and recoloured at random.
 
     Args:
-        pixels: uint8, (B, SIDE, SIDE, 3).
+        pixels: uint8, (B, S, S, 3).
+        recipe: Says by how much.
+        mean: Subtracted from pixels scaled to [0, 1], (3,).
+        std: Divides what is left, (3,).
 
     Returns:
-        float32, (B, 3, SIDE, SIDE), channels last in memory.
+        float32, (B, 3, S, S), channels last in memory.
     """
-    count, device = len(pixels), pixels.device
-    wide = F.pad(
-        pixels.permute(0, 3, 1, 2).float(), (_SHIFT, _SHIFT, _SHIFT, _SHIFT), mode="reflect"
-    )
-    along = torch.arange(SIDE, device=device)
-    rows = torch.randint(0, 2 * _SHIFT + 1, (count, 1), device=device) + along  # (B, SIDE)
-    columns = torch.randint(0, 2 * _SHIFT + 1, (count, 1), device=device) + along
+    count, side, device, shift = len(pixels), pixels.shape[1], pixels.device, recipe.shift
+    wide = F.pad(pixels.permute(0, 3, 1, 2).float(), (shift,) * 4, mode="reflect")
+    along = torch.arange(side, device=device)
+    rows = torch.randint(0, 2 * shift + 1, (count, 1), device=device) + along  # (B, S)
+    columns = torch.randint(0, 2 * shift + 1, (count, 1), device=device) + along
     mirrored = torch.rand(count, 1, device=device) < 0.5
     columns = torch.where(mirrored, columns.flip(1), columns)
     index = torch.arange(count, device=device)[:, None, None]
-    moved = wide[index, :, rows[:, :, None], columns[:, None, :]]  # (B, SIDE, SIDE, 3)
-    bright = 1 + 0.15 * (2 * torch.rand(count, 1, 1, 1, device=device) - 1)
-    return (moved * bright / 255 - MEAN).div_(STD).permute(0, 3, 1, 2)
+    moved = wide[index, :, rows[:, :, None], columns[:, None, :]]  # (B, S, S, 3)
+    bright = _around_one((count, 1, 1, 1), recipe.brightness, device)
+    if recipe.tint:
+        bright = bright * _around_one((count, 1, 1, 3), recipe.tint, device)
+    varied = (moved * bright / 255 - mean).div_(std)
+    if recipe.hole:
+        corner = torch.randint(0, side - recipe.hole + 1, (2, count, 1), device=device)
+        down, across = (along >= corner) & (along < corner + recipe.hole)  # (B, S) each
+        varied.masked_fill_((down[:, :, None] & across[:, None, :])[..., None], 0)
+    return varied.permute(0, 3, 1, 2)
+
+
+def _around_one(shape: tuple[int, ...], most: float, device: torch.device) -> Tensor:
+    return 1 + most * (2 * torch.rand(*shape, device=device) - 1)
 
 
 @contextlib.contextmanager
@@ -363,7 +387,8 @@ def main(argv: Sequence[str] | None = None, build: Callable[[], nn.Module] | Non
             "epochs": str(len(losses)),
             "optimiser": "SGD, momentum 0.9, Nesterov; linear rise, cosine to zero",
             "precision": "bfloat16 autocast" if device.type == "cuda" else "float32",
-            "augmentation": "mirrored, shifted by up to 4 pixels, brightness within 15%",
+            "augmentation": f"mirrored, shifted by up to {recipe.shift} pixels, "
+            f"brightness within {recipe.brightness:.0%}",
             "preprocessing": f"pixels / 255, minus {MEAN}, divided by {STD}",
             "last training loss": f"{losses[-1]:.4f}",
         },

@@ -100,6 +100,15 @@ def test_batches_can_be_read_again_and_left_early(parquet: str) -> None:
     assert torch.equal(pixels_of(images)[:4], first)
 
 
+def test_pixels_of_one_image(parquet: str) -> None:
+    images = load_images(parquet, PREPROCESS, limit=6, seed=3)
+    first = images.pixels(0)
+    assert (first.dtype, first.shape) == (torch.uint8, (3, 8, 8))
+    mean, std = (torch.tensor(v)[:, None, None] for v in (PREPROCESS.mean, PREPROCESS.std))
+    one = torch.stack([(images.pixels(n) / 255 - mean) / std for n in range(6)])
+    assert torch.allclose(one, pixels_of(images), atol=1e-6)
+
+
 def test_a_limit_is_a_prefix(parquet: str) -> None:
     images = load_images(parquet, PREPROCESS, limit=9)
     torch.testing.assert_close(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import lzma
 from pathlib import Path
@@ -11,8 +12,16 @@ import pytest
 import torch
 
 from osscar_core.datasets.plant_log import document
-from osscar_core.demo.corpus import Source, encode, read_sources, train_tokenizer
+from osscar_core.demo.corpus import (
+    WEIGHTS,
+    Source,
+    encode,
+    read_sources,
+    shares,
+    train_tokenizer,
+)
 from osscar_core.demo.train_opt import (
+    DEMO,
     WINDOW,
     Recipe,
     Shape,
@@ -60,6 +69,16 @@ def test_sources_are_training_parts_only(sources: tuple[Source, ...]) -> None:
     assert manual.characters > 200_000
     held_out = {document("evaluation", f"plant-{n}", i) for n in (1, 2, 3) for i in range(60)}
     assert not held_out & set(reports.documents)
+
+
+def test_fewer_sources_share_what_there_is(folder: Path) -> None:
+    assert shares(WEIGHTS) == pytest.approx(WEIGHTS)
+    assert shares(["plant-log", "english"]) == pytest.approx(
+        {"plant-log": 0.21 / 0.98, "english": 0.77 / 0.98}
+    )
+    (english,) = read_sources(None, folder, reports=5, names=("english",))
+    assert (english.name, len(english.documents)) == ("english", 60)
+    assert shares(["english"]) == {"english": 1.0}
 
 
 def test_a_folder_without_documents_is_told(tmp_path: Path) -> None:
@@ -136,7 +155,7 @@ def test_the_script_trains_and_writes(
     heldout = folder / "train-0.jsonl.xz"
     main(
         ["--data", str(folder), "--heldout", str(heldout), "--out", str(out), *options.split()],
-        TINY,
+        dataclasses.replace(DEMO, shape=TINY),
     )
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["done"] for line in lines if "done" in line] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -60,13 +61,31 @@ def test_loss_falls_and_the_task_can_be_learnt() -> None:
 def test_pictures_vary_but_stay_pictures() -> None:
     torch.manual_seed(0)
     pixels = make_pictures(None, "calibration", TRAINED_LINES, 8, 1.0).pixels
-    varied = train_resnet50._varied(pixels)
+    mean, std = torch.full((3,), MEAN), torch.full((3,), STD)
+    varied = train_resnet50._varied(pixels, Recipe(), mean, std)
     assert varied.shape == (8, 3, SIDE, SIDE)
     assert varied.is_contiguous(memory_format=torch.channels_last)
     plain = (pixels.permute(0, 3, 1, 2) / 255 - MEAN) / STD
     assert not torch.allclose(varied, plain, atol=0.05)
     assert torch.allclose(varied.mean(dim=(2, 3)), plain.mean(dim=(2, 3)), atol=0.45)
     assert varied.abs().max() < 3
+
+
+def test_variation_follows_the_recipe() -> None:
+    torch.manual_seed(0)
+    pixels = torch.full((6, 32, 32, 3), 200, dtype=torch.uint8)
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
+    plain = ((200 / 255 - mean) / std)[:, None, None]  # (3, 1, 1)
+    still = Recipe(shift=0, brightness=0.0)
+    assert torch.allclose(
+        train_resnet50._varied(pixels, still, mean, std), plain.expand(6, 3, 32, 32)
+    )
+    holed = train_resnet50._varied(pixels, dataclasses.replace(still, hole=10), mean, std)
+    assert (holed == 0).sum(dim=(2, 3)).tolist() == [[100] * 3] * 6
+    tinted = train_resnet50._varied(pixels, dataclasses.replace(still, tint=0.1), mean, std)
+    change = (tinted * std[:, None, None] + mean[:, None, None])[:, :, 0, 0] * 255 / 200  # (6, 3)
+    assert (change - 1).abs().max() <= 0.1 + 1e-5
+    assert change.std(dim=1).min() > 1e-3
 
 
 def test_slices_cover_lines_and_leave_the_shift_out_of_the_rest() -> None:
