@@ -24,6 +24,7 @@ CORE = "osscar_core"
 BASE = {"errors", "records", "progress", "storage"}
 LIBRARY = {
     "adapters",
+    "budget",
     "calibration",
     "catalogue",
     "costs",
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "solver": {"errors", "records"},
     "networks": {"errors"},
     "catalogue": {"records", "errors"},
+    "budget": {"records", "errors"},
     "adapters": {"records", "errors"},
     "surgery": {"adapters", *BASE},
     "datasets": BASE,
