@@ -159,7 +159,7 @@ class BlockRunner:
         with contextlib.ExitStack() as stack:
             for block in self._blocks:
                 place = self._model.get_submodule(block)
-                stack.enter_context(_replaced_forward(place, stub))
+                stack.enter_context(replaced_forward(place, stub))
             stack.callback(layer.register_forward_hook(read).remove)
             stack.enter_context(contextlib.suppress(_Stop))
             self._model(**inputs)
@@ -181,7 +181,7 @@ class BlockRunner:
 
         with contextlib.ExitStack() as stack:
             for path in self._blocks:
-                stack.enter_context(_replaced_forward(self._model.get_submodule(path), stub))
+                stack.enter_context(replaced_forward(self._model.get_submodule(path), stub))
             stack.enter_context(contextlib.suppress(_Stop))
             self._model(**inputs)
         if not hidden or len(kwargs) != len(self._blocks):
@@ -518,7 +518,7 @@ def _to_device(value: Any, device: torch.device) -> Any:
 
 
 @contextlib.contextmanager
-def _replaced_forward(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
     """Give one module another ``forward`` for the length of the context."""
     own = module.__dict__.get("forward")
     module.__dict__["forward"] = forward

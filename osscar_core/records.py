@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from osscar_core.errors import SpecError, unknown_name
+from osscar_core.goals import Budget, Goal
 
 PLAN_VERSION = 1
 
@@ -133,7 +134,17 @@ class PruneSpec:
     Attributes:
         model: Catalogue name, Hugging Face id, directory or ``.gguf`` file.
         calibration: Data specification, such as ``text:PATH`` or ``images:PATH``.
-        sparsity: Share of groups removed from every unit, in [0, 1).
+        sparsity: Share of groups removed, in [0, 1): from every unit alike, or with a
+            loss-weighted budget on the whole; 0 beside a goal.
+        goal: What to reach instead of a given sparsity.
+        budget: How removal is spread over the units; ``None`` for loss-weighted with a goal
+            and uniform without.
+        caps: Most that may be removed of units, by a pattern (``layer4.*``) of unit names or
+            a structure's name, as a share in [0, 1]; 0 protects them.
+        refine: Rounds in which groups are exchanged between units and the whole run is
+            repeated; an exchange is kept only if the divergence from the dense model falls.
+        data: Data to measure quality on, for the goal ``quality_loss``; ``None`` for the
+            model's own.
         weights: File with the weights, for families built from code.
         structures: What may be removed; ``None`` for all the family has.
         method: Selection method.
@@ -161,7 +172,7 @@ class PruneSpec:
 
     model: str
     calibration: str
-    sparsity: float
+    sparsity: float = 0.0
     weights: str | None = None
     structures: tuple[Structure, ...] | None = None
     method: Method = Method.OSSCAR
@@ -180,6 +191,11 @@ class PruneSpec:
     refit_head: bool = True
     image_size: int | None = None
     trust_remote_code: bool = False
+    goal: Goal | None = None
+    budget: Budget | None = None
+    caps: tuple[tuple[str, float], ...] = ()
+    refine: int = 0
+    data: str | None = None
 
     def __post_init__(self) -> None:
         """Check every setting that can be checked without the model or the data."""
@@ -194,6 +210,19 @@ class PruneSpec:
         check_range("damping", self.damping, 0.0)
         check_range("seed", self.seed, 0, 2**63 - 1)
         check_range("round_to", self.round_to, 1)
+        check_range("refine", self.refine, 0, 100)
+        for pattern, share in self.caps:
+            check_range(f"the cap of {pattern}", share, 0.0, 1.0)
+        if self.goal is not None and self.sparsity:
+            raise SpecError(
+                f"sparsity is {self.sparsity:g} beside the goal {self.goal.describe()}",
+                "Give one of the two",
+            )
+        if self.refine and not self.is_weighted:
+            raise SpecError(
+                f"refine is {self.refine}, and a uniform budget has nothing to exchange",
+                "Use --budget loss-weighted",
+            )
         for name in ("samples", "batch_size", "image_size"):
             value = getattr(self, name)
             if value is not None:
@@ -209,6 +238,13 @@ class PruneSpec:
                 "the list of structures is empty",
                 f"Choose from: {', '.join(Structure)}",
             )
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether removal is spread by measured sensitivity."""
+        if self.budget is None:
+            return self.goal is not None
+        return self.budget is Budget.LOSS_WEIGHTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +441,63 @@ class BeforeAfter:
 
 
 @dataclass(frozen=True, slots=True)
+class GoalReport:
+    """What was asked for and what came of it.
+
+    Attributes:
+        goal: The goal.
+        asked: Its value in the unit of ``achieved``: a share became a number.
+        achieved: The measured value, in the unit of the goal's kind.
+        is_met: Whether the goal is reached: sizes exactly, times within five percent, and
+            quality by the measured value.
+        dense: The same quantity of the dense model; ``None`` where that means nothing.
+        interval: 95% interval of ``achieved`` for what is timed or sampled.
+        estimate: What had been predicted for ``achieved``; ``None`` if nothing was.
+        tries: Attempts that were measured, this one included.
+        protocol: How ``achieved`` was measured, in words.
+    """
+
+    goal: Goal
+    asked: float
+    achieved: float
+    is_met: bool
+    dense: float | None = None
+    interval: tuple[float, float] | None = None
+    estimate: float | None = None
+    tries: int = 1
+    protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetReport:
+    """How removal was spread over the units, and what that took.
+
+    Attributes:
+        budget: The rule.
+        predicted: Sum of the units' measured divergences at the chosen widths, in nats per
+            prediction.
+        bound: No other choice at this price has a smaller predicted sum.
+        probes: Calibration items that sensitivities were measured on.
+        survey_seconds: Time to calibrate and search every unit of the dense model.
+        probe_seconds: Time to measure the sensitivities.
+        budget_seconds: Time to choose the widths, timing of candidates included.
+        exchanges: Refinements that were kept.
+        divergence: Divergence from the dense model on the probes, in nats per prediction,
+            before and after refinement; ``None`` without.
+    """
+
+    budget: Budget
+    predicted: float
+    bound: float
+    probes: int
+    survey_seconds: float
+    probe_seconds: float
+    budget_seconds: float
+    exchanges: int = 0
+    divergence: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReport:
     """The result of a pruning run.
 
@@ -422,6 +515,8 @@ class PruneReport:
         plan: The plan, as stored beside the weights.
         warnings: What a careful reader should know.
         head: Path of the classifier that was re-fitted at the end, if one was.
+        goal: What was asked and achieved, for a run with a goal.
+        budget: How the widths were chosen, unless all units lost the same share.
     """
 
     out: str | None
@@ -435,6 +530,8 @@ class PruneReport:
     plan: Plan
     warnings: tuple[str, ...] = ()
     head: str | None = None
+    goal: GoalReport | None = None
+    budget: BudgetReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

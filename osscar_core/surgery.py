@@ -7,6 +7,7 @@ meta tensors, so that a small model's skeleton can be built without its weights.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -130,6 +131,26 @@ def shrink_(model: nn.Module, unit: Unit, kept: Tensor) -> None:
     setattr(consumer, _input_count(consumer), len(kept) * unit.width)
     for counter in unit.counters:
         setattr(model.get_submodule(counter.path), counter.attribute, len(kept) * counter.per_group)
+
+
+def detached(block: nn.Module, path: str) -> nn.Module:
+    """Return a copy of a block alone, under the path it has in its model.
+
+    Units of the block can be shrunk in the result as they are in the model.
+
+    Args:
+        block: The block; it is copied.
+        path: Its module path in the model.
+    """
+    root = nn.Module()
+    parent = root
+    *outer, last = path.split(".")
+    for name in outer:
+        child = nn.Module()
+        parent.add_module(name, child)
+        parent = child
+    parent.add_module(last, copy.deepcopy(block))
+    return root
 
 
 def write_consumer_(

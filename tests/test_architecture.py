@@ -21,7 +21,7 @@ CORE = "osscar_core"
 
 # What each part of the package may import of the others. A part is a module or a
 # subpackage directly below the root; all may import the parts in BASE.
-BASE = {"errors", "records", "progress", "storage"}
+BASE = {"errors", "goals", "records", "progress", "storage"}
 LIBRARY = {
     "adapters",
     "budget",
@@ -33,7 +33,13 @@ LIBRARY = {
     "evaluation",
     "models",
     "networks",
+    "preparation",
+    "probe",
+    "explorer",
     "pruner",
+    "pursuit",
+    "sequential",
+    "survey",
     "solver",
     "surgery",
 }
@@ -41,7 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "storage": set(),
     "progress": {"errors"},
-    "records": {"errors"},
+    "records": {"errors", "goals"},
+    "goals": {"errors"},
     "solver": {"errors", "records"},
     "networks": {"errors"},
     "catalogue": {"records", "errors"},
@@ -54,6 +61,29 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"adapters", "surgery", "networks", "catalogue", *BASE},
     "evaluation": {"datasets", "models", "networks", *BASE},
     "costs": {"adapters", "evaluation", "models", "surgery", *BASE},
+    "preparation": {"adapters", "catalogue", "datasets", "models", "solver", *BASE},
+    "probe": {"calibration", *BASE},
+    "sequential": {
+        "adapters",
+        "calibration",
+        "evaluation",
+        "models",
+        "solver",
+        "surgery",
+        *BASE,
+    },
+    "survey": (LIBRARY - {"explorer", "pursuit", "pruner", "survey"}) | BASE,
+    "explorer": {
+        "adapters",
+        "budget",
+        "costs",
+        "estimates",
+        "evaluation",
+        "preparation",
+        "survey",
+        *BASE,
+    },
+    "pursuit": (LIBRARY - {"pruner", "pursuit"}) | BASE,
     "pruner": (LIBRARY - {"pruner"}) | BASE,
     "sweep": {"pruner", "evaluation", "models", *BASE},
     "bench": {"pruner", "models", "solver", *BASE},

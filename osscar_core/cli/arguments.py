@@ -46,6 +46,9 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_models(commands)
     _add_prune(commands)
+    _add_survey(commands)
+    _add_estimate(commands)
+    _add_deploy(commands)
     _add_evaluate(commands)
     _add_measure(commands)
     _add_sweep(commands)
@@ -72,8 +75,10 @@ def _add_models(commands: Any) -> None:
 def _add_prune(commands: Any) -> None:
     parser = _command(commands, "prune", "Prune a model and write the smaller one.")
     parser.add_argument("model", metavar="MODEL", help="name, hub id, directory or .gguf file")
+    parser.add_argument("--sparsity", type=_number, help="share of groups removed, in [0, 1)")
+    _add_goal_options(parser)
     parser.add_argument(
-        "--sparsity", type=_number, help="share of groups removed from every unit, in [0, 1)"
+        "--survey", metavar="DIR", help="a survey of this model, instead of making one"
     )
     parser.add_argument("--method", help="how groups are chosen (default: osscar)")
     parser.add_argument(
@@ -86,6 +91,60 @@ def _add_prune(commands: Any) -> None:
     _add_model_options(parser)
     _add_batch_options(parser)
     parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
+
+
+def _add_survey(commands: Any) -> None:
+    parser = _command(
+        commands, "survey", "Calibrate once, so that any goal can be answered or deployed later."
+    )
+    parser.add_argument("model", metavar="MODEL", help="as for prune")
+    parser.add_argument("--seed", type=_whole, help="as for prune")
+    _add_prune_options(parser)
+    _add_model_options(parser)
+    _add_batch_options(parser)
+    parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
+
+
+def _add_estimate(commands: Any) -> None:
+    parser = _command(commands, "estimate", "Say what goals would lead to, from a survey.")
+    parser.add_argument("survey", metavar="SURVEY", help="directory written by survey")
+    parser.add_argument(
+        "--goal",
+        action="append",
+        required=True,
+        metavar="KIND=VALUE",
+        help="as for prune; may be given several times",
+    )
+    _add_survey_options(parser)
+    parser.add_argument(
+        "--latency", action="store_true", help="measure block latencies, unless that was done"
+    )
+    parser.add_argument(
+        "--deployed", action="store_true", help="quality of deploy instead of prune"
+    )
+
+
+def _add_deploy(commands: Any) -> None:
+    parser = _command(
+        commands, "deploy", "Make a small model from a survey, without calibrating again."
+    )
+    parser.add_argument("survey", metavar="SURVEY", help="directory written by survey")
+    parser.add_argument("--goal", required=True, metavar="KIND=VALUE", help="as for prune")
+    parser.add_argument(
+        "--data", metavar="SPEC", help=f"for quality_loss; {_DATA_HELP} {_OWN_DATA}"
+    )
+    _add_survey_options(parser)
+    parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
+
+
+def _add_survey_options(parser: Parser) -> None:
+    group = parser.add_argument_group("limits")
+    _add_budget_options(group)
+    group.add_argument(
+        "--structures", type=_names, metavar="LIST", help="such as heads,neurons (default: all)"
+    )
+    group.add_argument("--round-to", type=_whole, help="keep widths in multiples of this")
+    group.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -131,6 +190,7 @@ def _add_sweep(commands: Any) -> None:
     parser.add_argument("--data", metavar="SPEC", help=f"to evaluate on; {_DATA_HELP} {_OWN_DATA}")
     parser.add_argument("--limit", type=_whole, help="evaluate on the first so many items only")
     parser.add_argument("--no-latency", action="store_true", help="skip the timing")
+    _add_budget_options(parser.add_argument_group("budget"))
     _add_prune_options(parser)
     _add_model_options(parser)
     _add_batch_options(parser)
@@ -201,7 +261,38 @@ def _add_prune_options(parser: Parser) -> None:
         const=False,
         help="leave an image model's classifier as it is",
     )
-    group.add_argument("--budget", default="uniform", help="uniform: the same share everywhere")
+
+
+def _add_goal_options(parser: Parser) -> None:
+    group = parser.add_argument_group("goal")
+    group.add_argument(
+        "--goal",
+        metavar="KIND=VALUE",
+        help="instead of a sparsity: speedup=2, latency=15ms, quality_loss=0.01, removed=0.5; "
+        "or what is left: bytes=50MB, flops=0.5, parameters=0.6",
+    )
+    group.add_argument("--data", metavar="SPEC", help=f"for quality_loss; {_DATA_HELP} {_OWN_DATA}")
+    group.add_argument(
+        "--refine", type=_whole, metavar="N", help="rounds of exchange between units (default: 0)"
+    )
+    _add_budget_options(group)
+
+
+def _add_budget_options(group: Any) -> None:
+    group.add_argument(
+        "--budget",
+        help="uniform: the same share everywhere; loss-weighted: most where it matters least "
+        "(default: loss-weighted with a goal, uniform without)",
+    )
+    group.add_argument(
+        "--cap",
+        type=_shares,
+        metavar="LIST",
+        help="most that may be removed, such as layer4.*=0.5,heads=0.25",
+    )
+    group.add_argument(
+        "--protect", type=_names, metavar="LIST", help="units or structures that stay whole"
+    )
 
 
 def _add_model_options(parser: Parser) -> None:
@@ -246,6 +337,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(_number(part) for part in _names(text))
+
+
+def _shares(text: str) -> tuple[tuple[str, float], ...]:
+    pairs = [part.partition("=") for part in _names(text)]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise argparse.ArgumentTypeError(f"'{text}' is not a list of NAME=SHARE")
+    return tuple((name.strip(), _number(value)) for name, _, value in pairs)
 
 
 def _wholes(text: str) -> tuple[int, ...]:

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 from osscar_core.cli.console import list_table, scaled
 from osscar_core.cli.reports import (
     comparison_text,
+    estimate_text,
     evaluation_text,
     measure_text,
     prune_text,
     solver_bench_text,
+    survey_text,
     sweep_text,
 )
-from osscar_core.errors import SpecError, unknown_name
+from osscar_core.errors import SpecError
+from osscar_core.goals import TIMED, Budget, Goal
 from osscar_core.progress import Progress
 from osscar_core.records import (
     Certify,
@@ -42,9 +45,7 @@ from osscar_core.records import (
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
 
-BUDGETS = ("uniform",)
-
-_FIXED_BY_PLAN = ("sparsity", "structures", "round_to", "swaps")
+_FIXED_BY_PLAN = ("sparsity", "goal", "budget", "caps", "refine", "structures", "round_to", "swaps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,12 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _models()
         case "prune":
             return _prune(args, progress)
+        case "survey":
+            return _survey(args, progress)
+        case "estimate":
+            return _estimate(args, progress)
+        case "deploy":
+            return _deploy(args, progress)
         case "evaluate":
             return _evaluate(args, progress)
         case "measure":
@@ -117,10 +124,83 @@ def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
     repeat = None if args.plan is None else _read_plan(Path(args.plan))
     spec = _prune_spec(args, repeat)
     _check_data(spec.calibration)
+    if spec.data is not None:
+        _check_data(spec.data)
+    survey = None
+    if args.survey is not None:
+        from osscar_core.survey import load_survey
+
+        survey = load_survey(Path(args.survey))
     from osscar_core.pruner import prune
 
-    report = prune(spec, out=Path(args.out), repeat=repeat, progress=progress)
+    report = prune(spec, out=Path(args.out), repeat=repeat, survey=survey, progress=progress)
     return Outcome(to_dict(report), prune_text(report))
+
+
+def _survey(args: argparse.Namespace, progress: Progress) -> Outcome:
+    spec = PruneSpec(**_with_calibration(_settings(args)))
+    _check_data(spec.calibration)
+    from osscar_core.models import check_output, load_model, resolve_device
+    from osscar_core.survey import make_survey
+
+    out = Path(args.out)
+    check_output(out)
+    model = load_model(
+        spec.model,
+        weights=spec.weights,
+        device="cpu",
+        dtype=spec.dtype,
+        compute_device=resolve_device(spec.device),
+        image_size=spec.image_size,
+        trust_remote_code=spec.trust_remote_code,
+    )
+    record = make_survey(model, spec, progress=progress).save(out)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    return Outcome({"out": str(out), "bytes": size, **to_dict(record)}, survey_text(record, size))
+
+
+def _estimate(args: argparse.Namespace, progress: Progress) -> Outcome:
+    goals = [Goal.parse(text) for text in args.goal]
+    from osscar_core.explorer import Explorer
+    from osscar_core.survey import load_survey
+
+    survey = load_survey(Path(args.survey))
+    spec = dataclasses.replace(
+        survey.record.spec, **{"budget": Budget.LOSS_WEIGHTED, **_limits(args)}
+    )
+    table = None
+    if args.latency or any(goal.kind in TIMED for goal in goals):
+        from osscar_core.pruner import surveyed_model
+        from osscar_core.pursuit import measured_latencies
+
+        table = measured_latencies(surveyed_model(survey, spec), spec, progress)
+    explorer = Explorer.of(survey, spec, table=table, is_deployed=args.deployed)
+    answers = [explorer.what_if(goal) for goal in goals]
+    text = estimate_text(answers, survey.record)
+    return Outcome({"estimates": [to_dict(answer) for answer in answers]}, text)
+
+
+def _deploy(args: argparse.Namespace, progress: Progress) -> Outcome:
+    goal = Goal.parse(args.goal)
+    if args.data is not None:
+        _check_data(args.data)
+    from osscar_core.survey import load_survey
+
+    survey = load_survey(Path(args.survey))
+    spec = dataclasses.replace(
+        survey.record.spec, goal=goal, data=args.data or survey.record.spec.data, **_limits(args)
+    )
+    from osscar_core.pruner import deploy
+
+    report = deploy(survey, spec, out=Path(args.out), progress=progress)
+    return Outcome(to_dict(report), prune_text(report))
+
+
+def _limits(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a survey's request that its users may replace."""
+    settings = _settings(args)
+    names = ("budget", "caps", "structures", "round_to", "device")
+    return {name: settings[name] for name in names if name in settings}
 
 
 def _evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -241,8 +321,11 @@ def _prune_spec(args: argparse.Namespace, repeat: Plan | None) -> PruneSpec:
                 option = name.replace("_", "-")
                 raise SpecError(f"--{option} does not go with --plan", "The plan fixes it")
         return dataclasses.replace(repeat.spec, **settings)
-    if "sparsity" not in settings:
-        raise SpecError("no sparsity was given", "Add --sparsity, such as --sparsity 0.5")
+    if "sparsity" not in settings and "goal" not in settings:
+        raise SpecError(
+            "neither a goal nor a sparsity was given",
+            "Add --goal, such as --goal speedup=2, or --sparsity, such as --sparsity 0.5",
+        )
     return PruneSpec(**_with_calibration(settings))
 
 
@@ -274,8 +357,6 @@ def _own_data(model: str) -> str:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a `PruneSpec` that were given as options."""
-    if args.budget not in BUDGETS:
-        raise unknown_name("budget", args.budget, BUDGETS)
     names = [field.name for field in dataclasses.fields(PruneSpec)]
     values = {name: getattr(args, name, None) for name in names}
     given = {name: value for name, value in values.items() if value is not None}
@@ -288,10 +369,17 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         ("target", Target),
         ("intercept", Intercept),
         ("certify", Certify),
+        ("budget", Budget),
     ):
         if name in given:
             given[name] = parse_choice(name, given[name], enum)
-    return given
+    if isinstance(given.get("goal"), str):
+        given["goal"] = Goal.parse(given["goal"])
+    else:
+        given.pop("goal", None)
+    protected = tuple((name, 0.0) for name in getattr(args, "protect", None) or ())
+    limits = (*(getattr(args, "cap", None) or ()), *protected)
+    return {**given, "caps": limits} if limits else given
 
 
 def _is_pruned(path: Path) -> bool:

@@ -6,9 +6,12 @@ what ``--json`` prints.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from osscar_core.cli.console import change, scaled, table
+from osscar_core.goals import GoalKind
 from osscar_core.records import (
     BeforeAfter,
     EvaluationReport,
@@ -22,6 +25,8 @@ from osscar_core.records import (
 
 if TYPE_CHECKING:
     from osscar_core.bench import SolverBench
+    from osscar_core.explorer import WhatIf
+    from osscar_core.survey import SurveyRecord
 
 
 def prune_text(report: PruneReport) -> str:
@@ -49,10 +54,108 @@ def prune_text(report: PruneReport) -> str:
         ],
     )
     lines = [units, "", sizes, "", f"FLOPs of {report.flops_input}."]
+    lines += [*_budget_lines(report), *_goal_lines(report)]
     lines += [f"warning: {warning}" for warning in report.warnings]
     memory = scaled(report.peak_memory_bytes, "B")
     lines.append(f"{report.out}: {report.seconds:.1f} s, peak memory {memory}")
     return "\n".join(lines)
+
+
+def _budget_lines(report: PruneReport) -> list[str]:
+    budget = report.budget
+    if budget is None:
+        return []
+    text = (
+        f"budget {budget.budget}: predicted divergence {budget.predicted:.4f} nats "
+        f"(no choice is below {budget.bound:.4f}), from {budget.probes} items; "
+        f"survey {budget.survey_seconds:.1f} s, sensitivities {budget.probe_seconds:.1f} s, "
+        f"choice {budget.budget_seconds:.1f} s"
+    )
+    if budget.divergence is not None:
+        before, after = budget.divergence
+        text += f"; {budget.exchanges} exchanges kept, divergence {before:.4f} to {after:.4f}"
+    return [text]
+
+
+def _goal_lines(report: PruneReport) -> list[str]:
+    goal = report.goal
+    if goal is None:
+        return []
+    kind = goal.goal.kind
+    between = ""
+    if goal.interval is not None:
+        between = f" (95% interval {_amount(kind, goal.interval[0])} to "
+        between += f"{_amount(kind, goal.interval[1])})"
+    expected = "" if goal.estimate is None else f", expected {_amount(kind, goal.estimate)}"
+    verdict = "reached" if goal.is_met else "missed"
+    asked, achieved = _amount(kind, goal.asked), _amount(kind, goal.achieved)
+    line = f"goal {kind}: asked {asked}, achieved {achieved}{between}{expected}: {verdict}"
+    return [line, f"  {goal.protocol}"] if goal.protocol else [line]
+
+
+def _amount(kind: GoalKind, value: float) -> str:
+    match kind:
+        case GoalKind.SPEEDUP:
+            return f"{value:.2f}x"
+        case GoalKind.LATENCY:
+            return f"{value:.2f} ms"
+        case GoalKind.BYTES:
+            return scaled(value, "B")
+        case GoalKind.PARAMETERS | GoalKind.FLOPS:
+            return scaled(value)
+        case _:
+            return f"{value:.2%}"
+
+
+def survey_text(record: SurveyRecord, size: int) -> str:
+    """Return how much each unit means to the model's output."""
+    units = table(
+        ("unit", "groups", "rows", "divergence in nats by groups kept"),
+        [
+            (
+                unit.name,
+                str(unit.groups),
+                f"{unit.count:,}",
+                "  ".join(
+                    f"{width}: {value:.4f}"
+                    for width, value in zip(unit.widths, unit.divergences, strict=True)
+                ),
+            )
+            for unit in record.units
+        ],
+    )
+    return (
+        f"{units}\n\ncalibrated and searched in {record.survey_seconds:.1f} s, sensitivities on "
+        f"{record.probes} items in {record.probe_seconds:.1f} s; {scaled(size, 'B')} on disk"
+    )
+
+
+def estimate_text(answers: Sequence[WhatIf], record: SurveyRecord) -> str:
+    """Return one row a goal: sizes exact, speed from the latency table, quality estimated."""
+    word = "points lost" if record.source.task == "image" else "perplexity"
+    header = ("goal", "removed", "parameters", "file", "FLOPs", "speed-up", word, "95% band")
+    rows = []
+    for answer in answers:
+        quality = answer.quality
+        rows.append(
+            (
+                answer.goal.describe(),
+                f"{answer.removed:.1%}",
+                scaled(answer.parameters),
+                scaled(answer.bytes, "B"),
+                scaled(answer.flops),
+                "" if answer.speedup is None else f"≈{answer.speedup:.2f}x",
+                "" if quality is None else f"≈{_lost(quality.median, record)}",
+                ""
+                if quality is None
+                else f"{_lost(quality.low, record)} to {_lost(quality.high, record)}",
+            )
+        )
+    return f"{table(header, rows)}\n\n≈ is an estimate; parameters, file and FLOPs are exact."
+
+
+def _lost(value: float, record: SurveyRecord) -> str:
+    return f"{100 * value:.2f}" if record.source.task == "image" else f"+{math.expm1(value):.1%}"
 
 
 def _gap(unit: UnitReport) -> str:

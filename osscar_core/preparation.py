@@ -1,0 +1,185 @@
+"""How a request becomes units to prune and inputs to calibrate on.
+
+The decisions hidden here: what every setting that was left open is resolved to, which of
+a family's units a request is about, and how calibration data is cut into micro-batches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from torch import Tensor
+
+from osscar_core.adapters.base import Unit
+from osscar_core.catalogue import own_samples
+from osscar_core.datasets import load_images, load_windows
+from osscar_core.errors import SpecError
+from osscar_core.models import LoadedModel
+from osscar_core.records import DataInfo, Plan, PruneSpec
+from osscar_core.solver import default_target, round_width
+
+DEFAULT_WINDOWS = 64
+DEFAULT_IMAGES = 512
+DEFAULT_SEQLEN = 1024
+_TOKENS_PER_BATCH = 4096
+_PIXELS_PER_BATCH = 2**19
+_IMAGES_PER_BATCH = 256
+_ROUNDING = 1e-9
+
+
+def resolve(model: LoadedModel, spec: PruneSpec) -> PruneSpec:
+    """Return the request with every ``None`` that has a default replaced by it.
+
+    Raises:
+        SpecError: Windows longer than the model's limit.
+    """
+    is_text = model.task == "text"
+    seqlen = spec.seqlen
+    if is_text:
+        limit = model.max_length
+        seqlen = seqlen or min(DEFAULT_SEQLEN, limit or DEFAULT_SEQLEN)
+        if limit is not None and seqlen > limit:
+            raise SpecError(
+                f"seqlen is {seqlen}, more than the {limit} positions of {spec.model}",
+                f"Use --seqlen {limit} or less",
+            )
+    usual = DEFAULT_WINDOWS if is_text else DEFAULT_IMAGES
+    return dataclasses.replace(
+        spec,
+        structures=spec.structures or model.adapter.structures,
+        target=spec.target or default_target(spec.method),
+        samples=spec.samples or own_samples(spec.model) or usual,
+        seqlen=seqlen if is_text else None,
+    )
+
+
+def chosen_units(
+    model: LoadedModel, spec: PruneSpec, repeat: Plan | None = None
+) -> tuple[Unit, ...]:
+    """Return the units that a request is about, in forward order.
+
+    Args:
+        model: The dense model.
+        spec: The request.
+        repeat: A stored plan, whose units count instead of the request's structures.
+
+    Raises:
+        SpecError: The family lacks a structure, or the plan does not fit the model.
+    """
+    available = model.adapter.structures
+    wanted = spec.structures or available
+    for structure in wanted:
+        if structure not in available:
+            raise SpecError(
+                f"models of the family {model.adapter.family} have no {structure}",
+                f"Choose from: {', '.join(available)}",
+            )
+    units = model.adapter.units(model.module)
+    if repeat is None:
+        return tuple(unit for unit in units if unit.structure in wanted)
+    by_name = {unit.name: unit for unit in units}
+    for given in repeat.units:
+        if given.name not in by_name or by_name[given.name].groups != given.groups:
+            raise SpecError(
+                f"the plan's unit {given.name} with {given.groups} groups is not in {spec.model}",
+                f"Use the plan with the model it was made for ({repeat.source.model})",
+            )
+    if not repeat.units:
+        raise SpecError("the plan names no units", "Use a plan written by a pruning run")
+    named = {given.name for given in repeat.units}
+    return tuple(unit for unit in units if unit.name in named)
+
+
+def calibration_inputs(
+    model: LoadedModel, spec: PruneSpec, *, exactly: bool
+) -> tuple[list[dict[str, Tensor | bool]], DataInfo]:
+    """Return the model's keyword arguments, one mapping per micro-batch, and their origin."""
+    asked = spec.samples or DEFAULT_WINDOWS
+    if model.task == "text":
+        seqlen = spec.seqlen or DEFAULT_SEQLEN
+        windows = load_windows(
+            spec.calibration,
+            model.tokenizer,
+            seqlen=seqlen,
+            samples=asked,
+            seed=spec.seed,
+            split="calibration",
+            exactly=exactly,
+        )
+        size = spec.batch_size or max(1, _TOKENS_PER_BATCH // seqlen)
+        return [
+            {"input_ids": windows.ids[start : start + size], "use_cache": False}
+            for start in range(0, len(windows.ids), size)
+        ], windows.info
+    preprocess = model.source.preprocess
+    if preprocess is None:
+        raise SpecError(
+            f"{spec.model} does not say how its images are prepared",
+            "Load it through load_model, which records the preprocessing",
+        )
+    images = load_images(
+        spec.calibration,
+        preprocess,
+        limit=asked,
+        seed=spec.seed,
+        classes=model.source.classes,
+        split="calibration",
+        exactly=exactly,
+    )
+    size = spec.batch_size or min(
+        _IMAGES_PER_BATCH, max(1, _PIXELS_PER_BATCH // preprocess.size**2)
+    )
+    dtype = next(model.module.parameters()).dtype
+    return [{"x": pixels.to(dtype)} for pixels, _ in images.batches(size)], images.info
+
+
+def caps(spec: PruneSpec, units: Sequence[Unit]) -> dict[str, float]:
+    """Return the most that may be removed of every unit, as a share in [0, 1].
+
+    Where several patterns name a unit, the smallest share holds.
+
+    Raises:
+        SpecError: A pattern names no unit of the request.
+    """
+    most = {unit.name: 1.0 for unit in units}
+    for pattern, share in spec.caps:
+        named = [unit.name for unit in units if _is_named(unit, pattern)]
+        if not named:
+            raise SpecError(
+                f"nothing that may be removed is called '{pattern}'",
+                f"Use a structure, or a pattern of unit names such as {units[0].name}",
+            )
+        for name in named:
+            most[name] = min(most[name], share)
+    return most
+
+
+def least_kept(groups: int, cap: float) -> int:
+    """Return how many of a unit's groups must stay under a cap: at least one."""
+    return max(1, math.ceil(groups * (1 - cap) - _ROUNDING))
+
+
+def uniform_widths(
+    units: Sequence[Unit], sparsity: float, most: Mapping[str, float], round_to: int = 1
+) -> dict[str, int]:
+    """Return how many groups each unit keeps if all lose the same share, caps apart.
+
+    Args:
+        units: The units.
+        sparsity: Share of groups removed, in [0, 1).
+        most: The cap of every unit.
+        round_to: Widths are rounded up to a multiple of this.
+    """
+    widths = {}
+    for unit in units:
+        removed = math.floor(sparsity * unit.groups + 0.5)
+        keep = max(unit.groups - removed, least_kept(unit.groups, most[unit.name]))
+        widths[unit.name] = round_width(keep, unit.groups, round_to)
+    return widths
+
+
+def _is_named(unit: Unit, pattern: str) -> bool:
+    return pattern == unit.structure or fnmatchcase(unit.name, pattern)

@@ -1,0 +1,588 @@
+"""From a goal to a small model that was measured to reach it, or the news that none does.
+
+The decision hidden here: what happens between asking and having. Sizes are exact, so one
+run suffices. Times are corrected before anything is pruned, since a model of random
+support is just as fast. Quality is approached by whole runs, each of which makes the
+estimate better. Exchanges between units are tried on whole runs too.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from osscar_core.adapters.base import Unit
+from osscar_core.budget import Allocation, Frontier
+from osscar_core.catalogue import own_data
+from osscar_core.costs import CostModel
+from osscar_core.errors import SpecError
+from osscar_core.estimates import MeasuredPoint, QualityModel
+from osscar_core.evaluation import compare, evaluate
+from osscar_core.evaluation.latency_table import LatencyTable, latency_table
+from osscar_core.evaluation.memory import PeakMemory
+from osscar_core.explorer import Explorer
+from osscar_core.goals import TIMED, Budget, Goal, GoalKind
+from osscar_core.models import LoadedModel, resolve_device
+from osscar_core.preparation import calibration_inputs, chosen_units
+from osscar_core.probe import Probe, placed
+from osscar_core.progress import Progress, report
+from osscar_core.records import (
+    BudgetReport,
+    EvaluationReport,
+    GoalReport,
+    PruneReport,
+    PruneSpec,
+    SpeedComparison,
+)
+from osscar_core.sequential import Sizes, plan_of, prune_to_widths_, size_report
+from osscar_core.solver import LayerProblem, eliminate, refit
+from osscar_core.surgery import detached, shrink_, write_consumer_
+from osscar_core.survey import Survey, first_items, make_survey, probe_count
+
+# A time counts as reached within this share of what was asked.
+TOLERANCE = 0.05
+_AIM = 0.015
+_TIMED_TRIES = 5
+_QUALITY_TRIES = 4
+# Steps of an exchange, as a share of a unit's groups.
+_STEP = 1 / 16
+_MOVES = 6
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A pruned model and how it came about."""
+
+    model: LoadedModel
+    report: PruneReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One whole run for a goal of quality."""
+
+    outcome: Outcome
+    choice: Allocation
+    quality: EvaluationReport
+    lost: float
+
+
+class Pursuit:
+    """One run towards a goal.
+
+    Args:
+        model: The dense model on the host; it is not changed.
+        spec: The request, resolved, with a goal or a loss-weighted budget.
+        survey: A survey of this model under these settings, if there is one.
+        is_deployed: Whether small models are made from the survey alone, without
+            calibrating again: quicker, at some cost in quality, since no layer is told what
+            those before it lost.
+        progress: Callback; raising from it stops.
+
+    Raises:
+        SpecError: The request contradicts itself or the survey is another model's.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        spec: PruneSpec,
+        *,
+        survey: Survey | None = None,
+        is_deployed: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        if is_deployed and survey is None:
+            raise SpecError("there is no survey to deploy from", "Make one with 'survey'")
+        if is_deployed and spec.refine:
+            raise SpecError(
+                f"refine is {spec.refine}, and a deployed model is not calibrated again",
+                "Use prune with --survey",
+            )
+        self._is_deployed = is_deployed
+        self._model = model
+        self._spec = spec
+        self._progress = progress
+        self._goal = spec.goal or Goal(GoalKind.REMOVED, spec.sparsity)
+        self._units = chosen_units(model, spec)
+        self._inputs: list[dict[str, Tensor | bool]] = []
+        if survey is not None and is_deployed:
+            self._data = survey.record.calibration
+        else:
+            self._inputs, self._data = calibration_inputs(model, spec, exactly=False)
+        self._device = resolve_device(spec.device)
+        self._survey = self._surveyed(survey)
+        self._budget_seconds = 0.0
+        costs = CostModel.of(model) if self._survey is None else self._survey.record.costs
+        self._explorer = Explorer(
+            costs,
+            spec,
+            self._units,
+            curves=None if self._survey is None else self._survey.curves(),
+            table=self._latencies(),
+            quality=None if self._survey is None else self._survey.quality(is_deployed=is_deployed),
+        )
+        self._tries = 1
+
+    def run(self) -> Outcome:
+        """Reach the goal.
+
+        Raises:
+            UnreachableGoal: No widths within the limits reach it.
+            OsscarError: With the reason in words.
+        """
+        started = time.perf_counter()
+        if self._goal.kind is GoalKind.QUALITY_LOSS:
+            outcome, choice, goal = self._run_quality()
+        else:
+            choice = self._choose_timed() if self._goal.kind in TIMED else self._choose()
+            outcome = self._prune(choice.widths)
+            goal = None
+        budget = self._budget_report(choice)
+        if self._spec.refine:
+            outcome, budget = self._refine(outcome, choice, budget)
+        if goal is None or self._spec.refine:
+            goal = self._goal_report(outcome, choice)
+        survey = 0.0 if self._survey is None else self._survey.record.survey_seconds
+        warnings = outcome.report.warnings
+        if not goal.is_met:
+            warnings = (*warnings, _missed(goal))
+        outcome.report = dataclasses.replace(
+            outcome.report,
+            goal=goal if self._spec.goal is not None else None,
+            budget=budget,
+            warnings=warnings,
+            seconds=time.perf_counter() - started + survey,
+        )
+        return outcome
+
+    def _surveyed(self, survey: Survey | None) -> Survey | None:
+        needed = self._spec.is_weighted or self._goal.kind is GoalKind.QUALITY_LOSS
+        if survey is None:
+            return make_survey(self._model, self._spec, progress=self._progress) if needed else None
+        known = {unit.name: unit.groups for unit in survey.record.units}
+        for unit in self._units:
+            if known.get(unit.name) != unit.groups:
+                raise SpecError(
+                    f"the survey of {survey.record.source.model} does not know {unit.name} "
+                    f"with {unit.groups} groups",
+                    "Use the survey of this model, with all structures that may be removed",
+                )
+        return survey
+
+    def _latencies(self) -> LatencyTable | None:
+        if self._goal.kind not in TIMED:
+            return None
+        return measured_latencies(self._model, self._spec, self._progress)
+
+    def _choose(self) -> Allocation:
+        began = time.perf_counter()
+        choice = self._explorer.choose(self._goal)
+        self._budget_seconds += time.perf_counter() - began
+        return choice
+
+    def _choose_timed(self) -> Allocation:
+        """Return widths whose speed was measured to be as asked, before anything is pruned."""
+        began = time.perf_counter()
+        factor = 1.0
+        best: tuple[float, Allocation] | None = None
+        with placed(self._model.module, self._device):
+            for number in range(_TIMED_TRIES):
+                choice = self._explorer.choose(self._goal, factor)
+                speed = self._time(_cut(self._model, self._units, choice.widths))
+                reached = self._reached(speed)
+                # Too slow is worse than too fast by as much.
+                miss = abs(math.log(reached)) * (2 if reached < 1 else 1)
+                if best is None or miss < best[0]:
+                    best = miss, choice
+                self._tries = number + 1
+                if 1 - _AIM / 2 <= reached <= 1 + 2 * _AIM:
+                    break
+                factor *= min(1.3, max(0.7, reached))
+        self._budget_seconds += time.perf_counter() - began
+        return best[1] if best is not None else self._explorer.choose(self._goal)
+
+    def _reached(self, speed: SpeedComparison) -> float:
+        """Return how much faster a model is than was asked; 1 is exactly as asked."""
+        if self._goal.kind is GoalKind.SPEEDUP:
+            return speed.speedup / self._goal.value
+        return self._goal.value / speed.pruned.latency_ms.median
+
+    def _time(self, small: LoadedModel) -> SpeedComparison:
+        with placed(small.module, self._device):
+            return compare(
+                self._model, small, batch_size=self._spec.batch_size, progress=self._progress
+            )
+
+    def _prune(self, widths: Mapping[str, int], observe: _Variants | None = None) -> Outcome:
+        if self._is_deployed:
+            return self._deploy(widths)
+        small = _copied(self._model)
+        result = prune_to_widths_(
+            small,
+            self._spec,
+            widths,
+            self._inputs,
+            self._data,
+            progress=self._progress,
+            observe=None if observe is None else observe.add,
+        )
+        return Outcome(small, result)
+
+    def _deploy(self, widths: Mapping[str, int]) -> Outcome:
+        """Make a small model from the survey alone."""
+        survey = self._survey
+        if survey is None:
+            raise SpecError("there is no survey to deploy from", "Make one with 'survey'")
+        began = time.perf_counter()
+        small = _copied(self._model)
+        with PeakMemory(self._device) as memory:
+            results = survey.apply_(small, widths, self._device)
+        plans, units = zip(*results, strict=True)
+        small.plan = plan_of(self._model, self._spec, self._data, plans, self._device)
+        return Outcome(
+            small,
+            size_report(
+                Sizes.of(self._model),
+                small,
+                units,
+                seconds=time.perf_counter() - began,
+                peak_memory_bytes=memory.peak_bytes,
+            ),
+        )
+
+    def _run_quality(self) -> tuple[Outcome, Allocation, GoalReport]:
+        """Prune, measure and correct until what is lost is just below what was allowed."""
+        data = self._spec.data or own_data(self._spec.model)
+        if data is None:
+            raise SpecError(
+                "the goal quality_loss needs data to measure quality on",
+                "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
+            )
+        dense = self._evaluate(self._model, data)
+        goal = self._goal
+        allowed = math.log1p(goal.value) if self._model.task == "text" else goal.value
+        target = Goal(goal.kind, allowed)
+        before = self._explorer.quality
+        if before is None:
+            raise SpecError("a goal of quality needs a survey", "Make one first")
+        points = list(before.points)
+        tries: list[_Try] = []
+        for _ in range(_QUALITY_TRIES):
+            self._explorer.quality = QualityModel(before.prior, points)
+            choice = self._explorer.choose(target)
+            if any(choice.widths == one.choice.widths for one in tries):
+                break
+            outcome = self._prune(choice.widths)
+            quality = self._evaluate(outcome.model, data)
+            lost = lost_quality(dense, quality)
+            tries.append(_Try(outcome, choice, quality, lost))
+            points.append(measured_point(choice.loss, lost, quality))
+            if self._survey is not None:
+                self._survey.add(points[-1], is_deployed=self._is_deployed)
+            if 0.8 * allowed <= lost <= allowed:
+                break
+        met = [one for one in tries if one.lost <= allowed]
+        best = max(met, key=lambda one: one.choice.loss) if met else min(tries, key=_lost)
+        self._tries = len(tries)
+        estimate = before.estimate(best.choice.loss).median
+        worst = [lost_quality(dense, best.quality, value) for value in best.quality.interval]
+        is_text = self._model.task == "text"
+        shown = math.expm1 if is_text else float
+        result = GoalReport(
+            goal=goal,
+            asked=goal.value,
+            achieved=shown(best.lost),
+            is_met=best.lost <= allowed,
+            dense=dense.value,
+            interval=(shown(min(worst)), shown(max(worst))),
+            estimate=shown(estimate),
+            tries=len(tries),
+            protocol=f"dense {dense.value:.4g}, pruned {best.quality.value:.4g}; "
+            f"{best.quality.protocol}",
+        )
+        return best.outcome, best.choice, result
+
+    def _evaluate(self, model: LoadedModel, data: str) -> EvaluationReport:
+        with placed(model.module, self._device):
+            return evaluate(model, data, seqlen=self._spec.seqlen, progress=self._progress)
+
+    def _goal_report(self, outcome: Outcome, choice: Allocation) -> GoalReport:
+        goal, result = self._goal, outcome.report
+        what = self._explorer.describe(goal, choice)
+        match goal.kind:
+            case GoalKind.PARAMETERS:
+                sizes, estimate = result.parameters, what.parameters
+            case GoalKind.BYTES:
+                sizes, estimate = result.bytes, what.bytes
+            case GoalKind.FLOPS:
+                sizes, estimate = result.flops, what.flops
+            case GoalKind.REMOVED:
+                kept = {unit.name: unit.kept for unit in result.units}
+                removed = self._explorer.removed(kept)
+                is_met = removed >= goal.value - 1e-9
+                return GoalReport(goal, goal.value, removed, is_met, 0.0, estimate=what.removed)
+            case _:
+                return self._timed_report(outcome, what.speedup, what.latency_ms)
+        asked = goal.absolute(sizes.dense)
+        return GoalReport(
+            goal, asked, sizes.pruned, sizes.pruned <= asked, sizes.dense, estimate=estimate
+        )
+
+    def _timed_report(
+        self, outcome: Outcome, speedup: float | None, latency: float | None
+    ) -> GoalReport:
+        with placed(self._model.module, self._device):
+            speed = self._time(outcome.model)
+        conditions = ", ".join(f"{k} {v}" for k, v in speed.pruned.conditions.items())
+        is_speedup = self._goal.kind is GoalKind.SPEEDUP
+        median = speed.pruned.latency_ms.median
+        low, high = speed.interval
+        dense_ms = speed.dense.latency_ms.median
+        return GoalReport(
+            goal=self._goal,
+            asked=self._goal.value,
+            achieved=speed.speedup if is_speedup else median,
+            is_met=self._reached(speed) >= 1 - TOLERANCE,
+            dense=1.0 if is_speedup else dense_ms,
+            interval=speed.interval if is_speedup else (dense_ms / high, dense_ms / low),
+            estimate=speedup if is_speedup else latency,
+            tries=self._tries,
+            protocol=f"in turns with the dense model; {conditions}",
+        )
+
+    def _budget_report(self, choice: Allocation) -> BudgetReport | None:
+        if self._survey is None:
+            return None
+        record = self._survey.record
+        is_weighted = self._spec.is_weighted
+        return BudgetReport(
+            budget=Budget.LOSS_WEIGHTED if is_weighted else Budget.UNIFORM,
+            predicted=choice.loss,
+            bound=choice.bound,
+            probes=record.probes,
+            survey_seconds=record.survey_seconds,
+            probe_seconds=record.probe_seconds,
+            budget_seconds=self._budget_seconds,
+        )
+
+    def _refine(
+        self, outcome: Outcome, choice: Allocation, budget: BudgetReport | None
+    ) -> tuple[Outcome, BudgetReport | None]:
+        """Exchange groups between units as long as the divergence of whole runs falls."""
+        count = probe_count(self._model, self._spec, len(self._units))
+        inputs = list(first_items(self._inputs, 2 * count))
+        blocks = self._model.adapter.blocks(self._model.module)
+        with placed(self._model.module, self._device) as module:
+            probe = Probe(module, blocks, inputs)
+        widths = dict(choice.widths)
+        start = now = self._divergence(probe, outcome)
+        moves, kept, variants = _MOVES, 0, None
+        for number in range(self._spec.refine):
+            report(self._progress, "refine", number, self._spec.refine, f"divergence {now:.4f}")
+            if variants is None:
+                # The run is repeated once to see its problems; a search is deterministic.
+                variants = _Variants(widths)
+                self._prune(widths, variants)
+            proposal = self._propose(probe, outcome, widths, variants, moves)
+            if proposal is None:
+                break
+            fresh = _Variants(proposal)
+            other = self._prune(proposal, fresh)
+            divergence = self._divergence(probe, other)
+            if divergence < now:
+                outcome, widths, now, variants = other, proposal, divergence, fresh
+                kept += 1
+            elif moves == 1:
+                break
+            else:
+                moves //= 2
+        choice.widths.clear()
+        choice.widths.update(widths)
+        if budget is None:
+            return outcome, None
+        return outcome, dataclasses.replace(budget, exchanges=kept, divergence=(start, now))
+
+    def _divergence(self, probe: Probe, outcome: Outcome) -> float:
+        with placed(outcome.model.module, self._device) as module:
+            return probe.divergence(module)
+
+    def _propose(
+        self,
+        probe: Probe,
+        outcome: Outcome,
+        widths: Mapping[str, int],
+        variants: _Variants,
+        moves: int,
+    ) -> dict[str, int] | None:
+        """Return widths at the same price with a smaller measured sum of divergences."""
+        changes = self._changes(probe, outcome, widths, variants)
+        kind = self._goal.kind
+        names = sorted(
+            changes,
+            key=lambda name: min(changes[name].values()) - max(changes[name].values()),
+        )
+        ups = sorted(names, key=lambda name: min(changes[name].values()))[:moves]
+        downs = sorted(
+            (name for name in names if min(changes[name]) < widths[name]),
+            key=lambda name: changes[name][min(changes[name])],
+        )[:moves]
+        movable = set(ups) | set(downs)
+        options = []
+        for block in dict.fromkeys(unit.block for unit in self._units):
+            here = {
+                unit.name: changes[unit.name] if unit.name in movable else {widths[unit.name]: 0.0}
+                for unit in self._units
+                if unit.block == block
+            }
+            options.append(self._explorer.local_options(kind, block, here))
+        price = self._explorer.fixed(kind) + sum(
+            float(
+                self._explorer.local_options(
+                    kind, one.block, {name: {widths[name]: 0.0} for name in one.units}
+                ).prices[0]
+            )
+            for one in options
+        )
+        found = Frontier(options, self._explorer.fixed(kind)).allocate(price * (1 + 1e-9))
+        return None if found.loss >= 0 or found.widths == dict(widths) else found.widths
+
+    def _changes(
+        self,
+        probe: Probe,
+        outcome: Outcome,
+        widths: Mapping[str, int],
+        variants: _Variants,
+    ) -> dict[str, dict[int, float]]:
+        """Measure, unit by unit, how the divergence changes with a few groups more or less."""
+        blocks = self._model.adapter.blocks(self._model.module)
+        changes: dict[str, dict[int, float]] = {}
+        with placed(outcome.model.module, self._device) as module:
+            entries = probe.entries(module)
+            for unit in self._units:
+                known = variants.fits.get(unit.name)
+                changes[unit.name] = {widths[unit.name]: 0.0}
+                if known is None:
+                    continue
+                values = {
+                    width: probe.divergence_with(
+                        entries,
+                        blocks.index(unit.block),
+                        self._rebuilt(unit, width, widths, variants),
+                    )
+                    for width in known
+                }
+                base = values[widths[unit.name]]
+                for width, value in values.items():
+                    changes[unit.name][width] = value - base
+        return changes
+
+    def _rebuilt(
+        self, changed: Unit, width: int, widths: Mapping[str, int], variants: _Variants
+    ) -> nn.Module:
+        """Return the block of a unit as the run left it, but for the width of that unit."""
+        block = self._model.module.get_submodule(changed.block)
+        root = detached(block, changed.block).to(self._device)
+        for unit in self._units:
+            if unit.block != changed.block or unit.name not in variants.fits:
+                continue
+            kept = width if unit.name == changed.name else widths[unit.name]
+            support, W, bias = variants.fits[unit.name][kept]
+            shrink_(root, unit, support)
+            write_consumer_(root, unit, W, bias)
+        return root.get_submodule(changed.block)
+
+
+class _Variants:
+    """The fits of every unit at its width and a few groups more or less, in a whole run."""
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        self.fits: dict[str, dict[int, tuple[Tensor, Tensor, Tensor | None]]] = {}
+        self._widths = widths
+
+    def add(self, name: str, problem: LayerProblem) -> None:
+        """Fit one unit; called before it is solved."""
+        width, groups = self._widths[name], problem.groups
+        step = max(1, round(groups * _STEP))
+        wanted = {width, max(1, width - step), min(groups, width + step)}
+        path = eliminate(problem, min(wanted))
+        self.fits[name] = {}
+        for keep in sorted(wanted):
+            support = path.support(keep)
+            W, bias = refit(problem, support)
+            change = None if bias is None else bias.float().cpu()
+            self.fits[name][keep] = support.cpu(), W.float().cpu(), change
+
+
+def measured_latencies(
+    model: LoadedModel, spec: PruneSpec, progress: Progress | None = None
+) -> LatencyTable:
+    """Return the latencies of a dense model of the host, measured now or before.
+
+    Args:
+        model: The model.
+        spec: The request, whose device and batch size count.
+        progress: Callback; raising from it stops.
+    """
+    with placed(model.module, resolve_device(spec.device)):
+        return latency_table(model, batch_size=spec.batch_size, progress=progress)
+
+
+def lost_quality(
+    dense: EvaluationReport, small: EvaluationReport, value: float | None = None
+) -> float:
+    """Return what a small model lost: points of accuracy as a fraction, or log-perplexity.
+
+    Args:
+        dense: Quality of the dense model.
+        small: Quality of the small one on the same data.
+        value: Another value of the small one, such as an end of its interval.
+    """
+    value = small.value if value is None else value
+    if small.metric == "top1":
+        return dense.value - value
+    return math.log(value / dense.value)
+
+
+def measured_point(predicted: float, lost: float, quality: EvaluationReport) -> MeasuredPoint:
+    """Return a measured loss with its error.
+
+    Both models saw the same items, so that only those on which they differ make the error:
+    for accuracy about twice as many as are lost; for perplexity a share of the loss.
+    """
+    if quality.metric == "top1":
+        differing = max(2 * lost, 4 / quality.count)
+        return MeasuredPoint(predicted, lost, math.sqrt(differing / quality.count))
+    return MeasuredPoint(predicted, lost, 0.02 * abs(lost) + 1e-3)
+
+
+def _lost(one: _Try) -> float:
+    return one.lost
+
+
+def _missed(goal: GoalReport) -> str:
+    return (
+        f"asked for {goal.goal.describe()}, achieved {goal.achieved:.4g} "
+        f"after {goal.tries} measured tries"
+    )
+
+
+def _copied(model: LoadedModel) -> LoadedModel:
+    return dataclasses.replace(model, module=copy.deepcopy(model.module))
+
+
+def _cut(model: LoadedModel, units: Sequence[Unit], widths: Mapping[str, int]) -> LoadedModel:
+    """Return a copy cut to widths without any search, which is as fast as a searched one."""
+    small = _copied(model)
+    small.module.to("cpu")
+    for unit in units:
+        if widths[unit.name] < unit.groups:
+            shrink_(small.module, unit, torch.arange(widths[unit.name]))
+    return small

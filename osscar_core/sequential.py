@@ -1,0 +1,424 @@
+"""One pass over the blocks: calibrate, search, shrink and re-fit, unit after unit.
+
+The decision hidden here: which unit is calibrated, searched, shrunk and re-fitted when.
+Blocks are visited in forward order; inside a block each unit sees the statistics of the
+model as pruned so far. How many groups each unit keeps was decided before.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from osscar_core import __version__
+from osscar_core.adapters.base import Unit
+from osscar_core.calibration import BlockPass, BlockRunner, norm_scale
+from osscar_core.errors import SpecError
+from osscar_core.evaluation.memory import PeakMemory
+from osscar_core.evaluation.size import count_flops, count_parameters
+from osscar_core.evaluation.speed import device_name
+from osscar_core.models import LoadedModel, resolve_device, state_bytes
+from osscar_core.progress import Progress, report
+from osscar_core.records import (
+    BeforeAfter,
+    DataInfo,
+    Intercept,
+    Method,
+    Plan,
+    PruneReport,
+    PruneSpec,
+    Target,
+    UnitPlan,
+    UnitReport,
+)
+from osscar_core.solver import (
+    Certificate,
+    LayerProblem,
+    default_target,
+    refit,
+    refits,
+    solve,
+    solve_given,
+    wants_intercept,
+)
+from osscar_core.surgery import (
+    InterceptPlace,
+    consumer_matrix,
+    intercept_place,
+    shrink_,
+    write_consumer_,
+    write_layer_,
+)
+
+# Below this many calibration rows per input feature, what earlier layers lost is fitted
+# mostly as noise: on a 135M language model 5 rows made `residual` lose to `layer`, 43 made
+# it win (benchmarks/README.md).
+_ROWS_PER_FEATURE = 16
+Observer = Callable[[str, LayerProblem], None]
+"""Called with each unit's name and problem before it is solved; must change nothing."""
+
+# Units draw different random groups; no model has as many units as this.
+_SEEDS_APART = 100_003
+
+
+def prune_to_widths_(
+    model: LoadedModel,
+    spec: PruneSpec,
+    widths: Mapping[str, int],
+    inputs: Sequence[dict[str, Any]],
+    data: DataInfo,
+    *,
+    repeat: Plan | None = None,
+    progress: Progress | None = None,
+    observe: Observer | None = None,
+) -> PruneReport:
+    """Prune a loaded model to given widths, in place.
+
+    Args:
+        model: A dense model on the host; it is changed.
+        spec: The request, resolved.
+        widths: Groups that each unit of the request keeps.
+        inputs: Calibration inputs, one mapping per micro-batch.
+        data: What they are.
+        repeat: A stored plan whose kept groups are used instead of a search.
+        progress: Callback; raising from it stops.
+        observe: Called with every unit's problem before it is solved.
+
+    Returns:
+        The report, with ``out=None``.
+
+    Raises:
+        NumericalError: Statistics that no re-fit can use.
+    """
+    started = time.perf_counter()
+    device = resolve_device(spec.device)
+    units = [unit for unit in model.adapter.units(model.module) if unit.name in widths]
+    with PeakMemory(device) as memory:
+        dense = Sizes.of(model)
+        work = SequentialPass(
+            model, spec, units, widths, repeat=repeat, progress=progress, observe=observe
+        )
+        work.execute(inputs, device)
+        model.plan = plan_of(model, spec, data, work.plans, device)
+    return size_report(
+        dense,
+        model,
+        work.reports,
+        seconds=time.perf_counter() - started,
+        peak_memory_bytes=memory.peak_bytes,
+        warnings=(*data.warnings, *work.warnings()),
+        head=work.head,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a model is."""
+
+    parameters: int
+    bytes: int
+    flops: int
+    flops_input: str
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> Sizes:
+        """Count a model."""
+        flops, described = count_flops(model)
+        size = state_bytes(model.module, model.dtype)
+        return cls(count_parameters(model.module), size, flops, described)
+
+
+def plan_of(
+    model: LoadedModel,
+    spec: PruneSpec,
+    data: DataInfo,
+    units: Sequence[UnitPlan],
+    device: torch.device,
+) -> Plan:
+    """Return the plan of a run that is done."""
+    return Plan(
+        source=model.source,
+        spec=spec,
+        calibration=data,
+        units=tuple(units),
+        dtype=str(model.dtype).removeprefix("torch."),
+        environment=environment(device),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def size_report(
+    dense: Sizes,
+    small: LoadedModel,
+    units: Sequence[UnitReport],
+    *,
+    seconds: float,
+    peak_memory_bytes: int,
+    warnings: tuple[str, ...] = (),
+    head: str | None = None,
+) -> PruneReport:
+    """Return the report of a run that is done and not written.
+
+    Raises:
+        SpecError: ``small`` was never pruned.
+    """
+    if small.plan is None:
+        raise SpecError(f"{small.source.model} has no plan", "Prune it first")
+    after = Sizes.of(small)
+    return PruneReport(
+        out=None,
+        parameters=BeforeAfter(dense.parameters, after.parameters),
+        bytes=BeforeAfter(dense.bytes, after.bytes),
+        flops=BeforeAfter(dense.flops, after.flops),
+        flops_input=dense.flops_input,
+        units=tuple(units),
+        seconds=seconds,
+        peak_memory_bytes=peak_memory_bytes,
+        plan=small.plan,
+        warnings=warnings,
+        head=head,
+    )
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Return the versions and the device of a run, by name."""
+    return {
+        "osscar_core": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": device_name(device),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How well one unit was re-fitted, and what it took."""
+
+    relative_error: float
+    magnitude_error: float
+    swaps: int
+    seconds: float
+    certificate: Certificate | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """The certificate's gap, where there is one."""
+        return None if self.certificate is None else self.certificate.gap
+
+
+_UNTOUCHED = _Fit(0.0, 0.0, 0, 0.0)
+
+
+class SequentialPass:
+    """One pass over the blocks. Collects the plan and the report of every unit.
+
+    Args:
+        model: The model, changed in place.
+        spec: The request, resolved.
+        units: What may be pruned, in forward order.
+        widths: Groups that each of them keeps.
+        repeat: A stored plan whose kept groups are used instead of a search.
+        progress: Callback; see `osscar_core.pruner.prune`.
+        observe: Called with every unit's problem before it is solved.
+
+    Attributes:
+        plans: What is kept of every unit, after `execute`.
+        reports: How every unit fared, after `execute`.
+        head: Path of the classifier that was re-fitted, if one was.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        spec: PruneSpec,
+        units: Sequence[Unit],
+        widths: Mapping[str, int],
+        *,
+        repeat: Plan | None = None,
+        progress: Progress | None = None,
+        observe: Observer | None = None,
+    ) -> None:
+        self.plans: list[UnitPlan] = []
+        self.reports: list[UnitReport] = []
+        self._rows: list[tuple[str, int, int]] = []
+        self._model = model
+        self._spec = spec
+        self._target = spec.target or default_target(spec.method)
+        self._units = units
+        self._widths = widths
+        self._given = {unit.name: unit.kept for unit in repeat.units} if repeat else {}
+        self._progress = progress
+        self._observe = observe
+        self._passes_done = 0
+        self._passes_total = 1
+        self._at = ""
+        self._touched = False
+        self.head: str | None = None
+
+    def execute(self, inputs: Sequence[dict[str, Any]], device: torch.device) -> None:
+        """Prune the model on these inputs, computing on ``device``."""
+        blocks = self._model.adapter.blocks(self._model.module)
+        head = self._head()
+        last = max(blocks.index(unit.block) for unit in self._units)
+        end = last + 1 if head is None else len(blocks)
+        passes = len(self._units) + end + (head is not None)
+        self._passes_total = passes * len(inputs)
+        runner = BlockRunner(
+            self._model.module,
+            blocks,
+            inputs,
+            device=device,
+            with_dense=self._target is not Target.LAYER,
+            batch_done=self._batch_done,
+        )
+        for index in range(end):
+            here = [unit for unit in self._units if unit.block == blocks[index]]
+            with runner.block(index) as block:
+                for unit in here:
+                    self._prune_unit(unit, block)
+        if head is not None and self._touched:
+            self._at = head
+            self._refit_head(head, runner)
+
+    def _head(self) -> str | None:
+        """Return the classifier to re-fit, if this run does that."""
+        wanted = self._spec.refit_head and refits(self._spec.method)
+        if not wanted or self._target is Target.LAYER:
+            return None
+        return self._model.adapter.head(self._model.module)
+
+    def _refit_head(self, path: str, runner: BlockRunner) -> None:
+        """Make the classifier give the dense outputs from the features that are left.
+
+        It sees one row per item, often fewer rows than features, so its ridge grows with
+        the features per row.
+        """
+        layer = self._model.module.get_submodule(path)
+        statistics = runner.head(path)
+        features = statistics.gram.shape[0]
+        problem = LayerProblem.build(
+            statistics,
+            consumer_matrix(layer),
+            features,
+            damping=self._spec.damping + features / statistics.count,
+            intercept=self._spec.intercept is not Intercept.OFF,
+        )
+        weights, bias_change = refit(problem, torch.arange(features, device=problem.H.device))
+        write_layer_(layer, weights, bias_change)
+        self.head = path
+
+    def warnings(self) -> Iterator[str]:
+        """Say where the calibration data was too small for what was asked of it."""
+        if not self._rows:
+            return
+        count = len(self._rows)
+        name, rows, features = min(self._rows, key=lambda item: item[1] / item[2])
+        worst = f"worst: {name}, {rows} rows for {features} features"
+        short = sum(rows < features for _, rows, features in self._rows)
+        if short:
+            yield (
+                f"{short} of {count} units have fewer calibration rows than input features "
+                f"({worst}); there the ridge decides what the data cannot. Use more --samples."
+            )
+            return
+        doubtful = self._target is not Target.LAYER and refits(self._spec.method)
+        few = sum(rows < _ROWS_PER_FEATURE * features for _, rows, features in self._rows)
+        if doubtful and few:
+            yield (
+                f"{few} of {count} units have fewer than {_ROWS_PER_FEATURE} calibration rows per "
+                f"input feature ({worst}): the target {self._target} may fit noise there. "
+                f"Use more --samples, or --target layer."
+            )
+
+    def _batch_done(self) -> None:
+        self._passes_done += 1
+        report(self._progress, "prune", self._passes_done, self._passes_total, self._at)
+
+    def _prune_unit(self, unit: Unit, block: BlockPass) -> None:
+        self._at = unit.name
+        keep = self._widths[unit.name]
+        if keep == unit.groups and not self._touched:
+            # Both streams are still equal, so the re-fit would return the dense weights.
+            self._record(unit, tuple(range(unit.groups)), False, _UNTOUCHED)
+            return
+        self._touched = True
+        spec = self._spec
+        module = self._model.module
+        scale = norm_scale(module.get_submodule(unit.norm)) if unit.norm else None
+        statistics = block.collect(unit, self._target, scale)
+        place = intercept_place(module, unit)
+        intercept = fits_intercept(spec, place)
+        began = time.perf_counter()
+        problem = LayerProblem.build(
+            statistics,
+            consumer_matrix(module.get_submodule(unit.consumer)),
+            unit.groups,
+            damping=spec.damping,
+            intercept=intercept,
+            output_weights=scale,
+        )
+        if self._observe is not None:
+            self._observe(unit.name, problem)
+        if unit.name in self._given:
+            support = torch.tensor(self._given[unit.name], device=problem.H.device)
+            solution = solve_given(problem, support, spec.method)
+        else:
+            seed = spec.seed * _SEEDS_APART + len(self.plans)
+            solution = solve(
+                problem, keep, spec.method, seed=seed, swaps=spec.swaps, certify=spec.certify
+            )
+        seconds = time.perf_counter() - began
+        is_baseline = spec.method is Method.MAGNITUDE_REFIT and unit.name not in self._given
+        baseline = solution if is_baseline else solve(problem, keep, Method.MAGNITUDE_REFIT)
+        shrink_(module, unit, solution.support.cpu())
+        change = solution.bias_change if intercept else None
+        write_consumer_(module, unit, solution.W, change)
+        self._rows.append((unit.name, statistics.count, problem.features))
+        kept = tuple(solution.support.tolist())
+        adds_bias = change is not None and place is InterceptPlace.NEW_BIAS
+        fit = _Fit(
+            solution.relative_error,
+            baseline.relative_error,
+            solution.swaps,
+            seconds,
+            solution.certificate,
+        )
+        self._record(unit, kept, adds_bias, fit)
+
+    def _record(self, unit: Unit, kept: tuple[int, ...], adds_bias: bool, fit: _Fit) -> None:
+        self.plans.append(
+            UnitPlan(unit.name, unit.structure, unit.block, unit.groups, kept, adds_bias)
+        )
+        self.reports.append(
+            UnitReport(
+                name=unit.name,
+                structure=unit.structure,
+                block=unit.block,
+                groups=unit.groups,
+                kept=len(kept),
+                relative_error=fit.relative_error,
+                magnitude_error=fit.magnitude_error,
+                swaps=fit.swaps,
+                seconds=fit.seconds,
+                gap=fit.gap,
+                is_proven=fit.certificate is not None and fit.certificate.proven,
+            )
+        )
+
+
+def fits_intercept(spec: PruneSpec, place: InterceptPlace) -> bool:
+    """Return whether a request re-fits the intercept of a layer that can store it there."""
+    match spec.intercept:
+        case Intercept.ON:
+            return True
+        case Intercept.OFF:
+            return False
+        case Intercept.AUTO:
+            wish = wants_intercept(spec.method)
+            return place is not InterceptPlace.NEW_BIAS if wish is None else wish

@@ -1,0 +1,643 @@
+"""One calibration of a dense model, kept so that any goal can be answered from it.
+
+The decisions hidden here: what is kept of a calibration (per unit the input statistics in
+single precision, the order of elimination, and the divergence of the whole model's output
+measured with that unit alone cut to a few widths), and how it lies on disk: checked by
+format version and SHA-256.
+
+Every unit is seen in the dense model, where all targets of `Target` mean the same, so the
+targets follow from the statistics of the inputs and the dense weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from osscar_core.adapters.base import Unit
+from osscar_core.budget import LossCurve
+from osscar_core.calibration import BlockRunner, norm_scale
+from osscar_core.costs import CostModel
+from osscar_core.errors import DataError, OsscarError, OutputError, SpecError
+from osscar_core.estimates import MeasuredPoint, Prior, QualityModel
+from osscar_core.models import LoadedModel, check_output, resolve_device
+from osscar_core.preparation import calibration_inputs, chosen_units, resolve
+from osscar_core.probe import Probe, placed
+from osscar_core.progress import Progress, report
+from osscar_core.records import (
+    DataInfo,
+    Method,
+    PruneSpec,
+    SourceInfo,
+    Target,
+    Task,
+    UnitPlan,
+    UnitReport,
+    from_json,
+    to_json,
+)
+from osscar_core.sequential import fits_intercept
+from osscar_core.solver import (
+    LayerProblem,
+    Path,
+    Statistics,
+    eliminate,
+    refit,
+    relative_error,
+    solve,
+)
+from osscar_core.storage import write_atomically
+from osscar_core.surgery import (
+    InterceptPlace,
+    consumer_matrix,
+    detached,
+    intercept_place,
+    shrink_,
+    write_consumer_,
+)
+
+SURVEY_VERSION = 1
+SURVEY_FILE = "survey.json"
+POINTS_FILE = "points.json"
+
+# How the sum of single divergences relates to what whole runs lose before any is measured:
+# from the runs of benchmarks/README.md.
+PRIORS: dict[Task, Prior] = {
+    "text": Prior(intercept=0.0, intercept_sd=0.7, slope=1.1, slope_sd=0.25, noise_sd=0.08),
+    "image": Prior(intercept=-1.5, intercept_sd=1.0, slope=1.2, slope_sd=0.4, noise_sd=0.15),
+}
+
+# Shares of a unit removed when its effect on the output is measured.
+_PROBED_SHARES = (0.25, 0.5, 0.75, 0.9375)
+# Units of so few groups are measured at every width.
+_FEW_GROUPS = 5
+_PROBED_TOKENS = 2048
+# Pictures of the probe: an image is one prediction, so there must be some; the whole probe
+# should take no longer than the calibration, so there must not be many.
+_PROBED_IMAGES = (64, 256)
+_IMAGES_PER_PROBE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSurvey:
+    """What was measured of one unit.
+
+    Attributes:
+        name: The consumer's module path.
+        groups: Number of groups.
+        count: Calibration rows.
+        widths: Probed widths, ascending, the complete one last.
+        divergences: Mean divergence of the model's predictions with this unit alone at
+            these widths, in nats per prediction; 0 at the end.
+        seconds: Time to calibrate and search it.
+        file: Where statistics and path lie, relative to the survey.
+        sha256: Digest of that file; empty until it is written.
+    """
+
+    name: str
+    groups: int
+    count: int
+    widths: tuple[int, ...]
+    divergences: tuple[float, ...]
+    seconds: float
+    file: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRecord:
+    """A survey but for its tensors.
+
+    Attributes:
+        source: Where the dense model came from.
+        spec: The request that it was made for, with every default resolved.
+        calibration: The data that the statistics rest on.
+        costs: How large the model is at any widths.
+        units: Per unit, in forward order.
+        predictions: Predictions that the divergences are means of.
+        probes: Calibration items that they were measured on.
+        survey_seconds: Time to calibrate and search.
+        probe_seconds: Time to measure the divergences.
+        version: Version of this format.
+    """
+
+    source: SourceInfo
+    spec: PruneSpec
+    calibration: DataInfo
+    costs: CostModel
+    units: tuple[UnitSurvey, ...]
+    predictions: int
+    probes: int
+    survey_seconds: float
+    probe_seconds: float
+    version: int = SURVEY_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """What runs of a surveyed model were measured to lose.
+
+    Attributes:
+        sequential: Of runs that calibrated again, block after block.
+        deployed: Of models made from the survey alone.
+    """
+
+    sequential: tuple[MeasuredPoint, ...] = ()
+    deployed: tuple[MeasuredPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """The tensors of one unit: the gram's lower triangle and mean in float32, and the path."""
+
+    triangle: Tensor
+    mean_x: Tensor
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """One unit re-fitted at a width; without weights if it stays complete."""
+
+    support: Tensor
+    W: Tensor | None
+    bias_change: Tensor | None
+    report: UnitReport
+
+
+class Survey:
+    """One calibration of a dense model; made by `make_survey` or `load_survey`.
+
+    Attributes:
+        record: Everything but the tensors.
+        points: What was measured since.
+        folder: Where it lies on disk; ``None`` while it is in memory only.
+    """
+
+    def __init__(
+        self,
+        record: SurveyRecord,
+        kept: Mapping[str, _Kept],
+        points: Points | None = None,
+        folder: FilePath | None = None,
+    ) -> None:
+        self.record = record
+        self.points = points or Points()
+        self.folder = folder
+        self._kept = kept
+
+    def add(self, point: MeasuredPoint, *, is_deployed: bool = False) -> None:
+        """Keep what a run was measured to lose, on disk too where the survey lies there.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        name = "deployed" if is_deployed else "sequential"
+        known: tuple[MeasuredPoint, ...] = getattr(self.points, name)
+        if point in known:
+            return
+        self.points = dataclasses.replace(self.points, **{name: (*known, point)})
+        if self.folder is None:
+            return
+        try:
+            write_atomically(self.folder / POINTS_FILE, to_json(self.points))
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to the survey {self.folder} ({error.strerror})",
+                "Make the folder writable, or copy the survey",
+            ) from error
+
+    def quality(self, *, is_deployed: bool = False) -> QualityModel:
+        """Return what is known of how much quality a predicted divergence costs.
+
+        Args:
+            is_deployed: For models made from the survey alone, instead of whole runs.
+        """
+        points = self.points.deployed if is_deployed else self.points.sequential
+        is_image = self.record.source.task == "image"
+        return QualityModel(PRIORS["image" if is_image else "text"], points)
+
+    def curves(self) -> dict[str, LossCurve]:
+        """Return the predicted divergence of every unit at every width."""
+        return {unit.name: self._curve(unit) for unit in self.record.units}
+
+    def _curve(self, unit: UnitSurvey) -> LossCurve:
+        path = self._kept[unit.name].path
+        removed = torch.cat((torch.zeros(1, dtype=torch.float64), path.costs - path.initial))
+        # From the width 1 to the complete one: what the unit's own output loses.
+        scale = removed.clamp_min(0.0).flip(0).tolist()
+        return LossCurve(unit.name, unit.groups, unit.widths, unit.divergences, tuple(scale))
+
+    def problem(self, model: LoadedModel, unit: Unit, device: torch.device) -> LayerProblem:
+        """Return a unit's problem in the dense model.
+
+        Args:
+            model: The dense model that was surveyed.
+            unit: One of its units.
+            device: Where the problem is needed.
+        """
+        kept = self._kept[unit.name]
+        count = next(one.count for one in self.record.units if one.name == unit.name)
+        gram = _square(kept.triangle.to(device), kept.mean_x.numel())
+        return _dense_problem(
+            model.module, unit, self.record.spec, gram, kept.mean_x.to(device), count
+        )
+
+    def apply_(
+        self, model: LoadedModel, widths: Mapping[str, int], device: torch.device
+    ) -> tuple[tuple[UnitPlan, UnitReport], ...]:
+        """Cut a copy of the dense model to some widths from what is kept alone, in place.
+
+        Args:
+            model: The dense model on the host; it is changed.
+            widths: Groups each unit keeps; units that are absent stay complete.
+            device: Where the re-fits are computed.
+
+        Returns:
+            Of every unit in ``widths`` what is kept, and how it fared on the dense model's
+            statistics.
+
+        Raises:
+            SpecError: A width that the unit's path does not have.
+            NumericalError: A hessian that is not positive definite.
+        """
+        module = model.module
+        units = [unit for unit in model.adapter.units(module) if unit.name in widths]
+        # All fits first: cutting one unit changes the weights that another one reads.
+        fits = [self._fit(model, unit, widths[unit.name], device) for unit in units]
+        results = []
+        for unit, fit in zip(units, fits, strict=True):
+            change = fit.bias_change
+            adds_bias = change is not None and (
+                intercept_place(module, unit) is InterceptPlace.NEW_BIAS
+            )
+            if fit.W is not None:
+                _install_(module, unit, fit.support, fit.W, change)
+            kept = tuple(fit.support.tolist())
+            plan = UnitPlan(unit.name, unit.structure, unit.block, unit.groups, kept, adds_bias)
+            results.append((plan, fit.report))
+        return tuple(results)
+
+    def _fit(self, model: LoadedModel, unit: Unit, keep: int, device: torch.device) -> _Fit:
+        began = time.perf_counter()
+        support, W, change = torch.arange(unit.groups), None, None
+        error = baseline = 0.0
+        if keep < unit.groups:
+            problem = self.problem(model, unit, device)
+            support = self._kept[unit.name].path.support(keep)
+            W, change = refit(problem, support)
+            error = relative_error(problem, support.to(device), W, change)
+            baseline = solve(problem, keep, Method.MAGNITUDE_REFIT).relative_error
+        report = UnitReport(
+            name=unit.name,
+            structure=unit.structure,
+            block=unit.block,
+            groups=unit.groups,
+            kept=keep,
+            relative_error=error,
+            magnitude_error=baseline,
+            swaps=0,
+            seconds=time.perf_counter() - began,
+        )
+        return _Fit(support, W, change, report)
+
+    def save(self, folder: FilePath) -> SurveyRecord:
+        """Write the survey as a directory.
+
+        Raises:
+            OutputError: Something is there already, or the place cannot be written.
+            DataError: Writing failed half-way; nothing is left.
+        """
+        check_output(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        units = []
+        try:
+            for unit in self.record.units:
+                file = folder / unit.file
+                kept = self._kept[unit.name]
+                tensors = {
+                    "gram": kept.triangle,
+                    "mean": kept.mean_x,
+                    "order": kept.path.order.contiguous(),
+                    "costs": kept.path.costs.contiguous(),
+                }
+                about = {"initial": kept.path.initial.hex(), "problem": kept.path.problem}
+                save_file(tensors, file, metadata=about)
+                units.append(dataclasses.replace(unit, sha256=_sha256(file)))
+            record = dataclasses.replace(self.record, units=tuple(units))
+            write_atomically(folder / SURVEY_FILE, to_json(record))
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise DataError(
+                f"the survey cannot be written to {folder} ({error})", "Choose another place"
+            ) from error
+        self.record, self.folder = record, folder
+        return record
+
+
+def load_survey(folder: FilePath) -> Survey:
+    """Read a survey that `Survey.save` wrote.
+
+    Raises:
+        DataError: A file is missing, damaged, or newer than this release.
+    """
+    try:
+        record = from_json(SurveyRecord, (folder / SURVEY_FILE).read_bytes())
+    except (OSError, OsscarError) as error:
+        raise DataError(
+            f"{folder} holds no readable survey ({error})", "Make it again with 'survey'"
+        ) from error
+    if record.version > SURVEY_VERSION:
+        raise DataError(
+            f"the survey {folder} has format version {record.version}",
+            f"This release reads up to {SURVEY_VERSION}; update it or survey again",
+        )
+    points = None
+    if (folder / POINTS_FILE).is_file():
+        try:
+            points = from_json(Points, (folder / POINTS_FILE).read_bytes())
+        except (OSError, OsscarError) as error:
+            raise DataError(
+                f"{folder / POINTS_FILE} cannot be read ({error})",
+                "Delete it; only what was measured since the survey is lost",
+            ) from error
+    kept = {unit.name: _load_unit(folder, unit) for unit in record.units}
+    return Survey(record, kept, points, folder)
+
+
+def _load_unit(folder: FilePath, unit: UnitSurvey) -> _Kept:
+    file = folder / FilePath(unit.file).name
+    try:
+        if _sha256(file) != unit.sha256:
+            raise DataError(f"{file} is not what was written", "Copy it again, or survey again")
+        with safe_open(file, framework="pt") as stored:
+            about = stored.metadata() or {}
+            path = Path(
+                groups=unit.groups,
+                order=stored.get_tensor("order"),
+                initial=float.fromhex(about["initial"]),
+                costs=stored.get_tensor("costs"),
+                problem=about["problem"],
+            )
+            kept = _Kept(stored.get_tensor("gram"), stored.get_tensor("mean"), path)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise DataError(f"{file} cannot be read ({error})", "Survey again") from error
+    path.check()
+    return kept
+
+
+def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | None = None) -> Survey:
+    """Calibrate a dense model, search every unit, and measure what each means to the output.
+
+    Args:
+        model: A dense model on the host; it is not changed.
+        spec: The request: data, device, damping and what may be pruned; not how much.
+        progress: Callback; raising from it stops.
+
+    Raises:
+        SpecError: A structure that the family does not have, or a model already pruned.
+        DataError: Calibration data missing, unreadable or too small.
+        NumericalError: Statistics that no re-fit can use.
+    """
+    if model.plan is not None:
+        raise SpecError(f"{spec.model} is already pruned", "Survey the dense model it came from")
+    began = time.perf_counter()
+    device = resolve_device(spec.device)
+    exactly = spec.samples is not None
+    spec = resolve(model, dataclasses.replace(spec, method=Method.OSSCAR))
+    units = chosen_units(model, spec)
+    inputs, data = calibration_inputs(model, spec, exactly=exactly)
+    spec = dataclasses.replace(spec, samples=data.count)
+    costs = CostModel.of(model)
+    surveyor = _Surveyor(model, spec, units, device, progress)
+    surveyor.calibrate(inputs)
+    survey_seconds = time.perf_counter() - began
+    probe_inputs = list(first_items(inputs, probe_count(model, spec, len(units))))
+    began = time.perf_counter()
+    records, predictions = surveyor.probe(probe_inputs)
+    record = SurveyRecord(
+        source=model.source,
+        spec=spec,
+        calibration=data,
+        costs=costs,
+        units=records,
+        predictions=predictions,
+        probes=sum(_items(one) for one in probe_inputs),
+        survey_seconds=survey_seconds,
+        probe_seconds=time.perf_counter() - began,
+    )
+    return Survey(record, surveyor.kept)
+
+
+def probe_count(model: LoadedModel, spec: PruneSpec, units: int) -> int:
+    """Return how many calibration items divergences are measured on.
+
+    A fixed rule, not the clock, decides, so that the same request gives the same widths.
+    """
+    samples = spec.samples or 1
+    if model.task == "text":
+        return max(1, min(samples, -(-_PROBED_TOKENS // (spec.seqlen or _PROBED_TOKENS))))
+    fewest, most = _PROBED_IMAGES
+    wanted = samples * _IMAGES_PER_PROBE // (units * len(_PROBED_SHARES))
+    return min(samples, max(fewest, min(most, wanted)))
+
+
+def probed_widths(groups: int) -> tuple[int, ...]:
+    """Return the widths at which a unit is measured, ascending, without the complete one."""
+    if groups <= _FEW_GROUPS:
+        return tuple(range(1, groups))
+    return tuple(
+        sorted({min(groups - 1, max(1, round(groups * (1 - share)))) for share in _PROBED_SHARES})
+    )
+
+
+class _Surveyor:
+    """Collects what a survey keeps."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        spec: PruneSpec,
+        units: Sequence[Unit],
+        device: torch.device,
+        progress: Progress | None,
+    ) -> None:
+        self.kept: dict[str, _Kept] = {}
+        self._model = model
+        self._spec = spec
+        self._units = units
+        self._device = device
+        self._progress = progress
+        self._counts: dict[str, int] = {}
+        self._seconds: dict[str, float] = {}
+        self._fits: dict[tuple[str, int], tuple[Tensor, Tensor, Tensor | None]] = {}
+
+    def calibrate(self, inputs: Sequence[dict[str, Tensor | bool]]) -> None:
+        module = self._model.module
+        blocks = self._model.adapter.blocks(module)
+        last = max(blocks.index(unit.block) for unit in self._units)
+        runner = BlockRunner(module, blocks, inputs, device=self._device, with_dense=False)
+        done = 0
+        for index in range(last + 1):
+            with runner.block(index) as block:
+                for unit in self._units:
+                    if unit.block != blocks[index]:
+                        continue
+                    report(self._progress, "survey", done, len(self._units), unit.name)
+                    began = time.perf_counter()
+                    scale = _scale(module, unit)
+                    self._keep(unit, block.collect(unit, Target.LAYER, scale))
+                    self._seconds[unit.name] = time.perf_counter() - began
+                    done += 1
+        report(self._progress, "survey", done, len(self._units), "")
+
+    def _keep(self, unit: Unit, statistics: Statistics) -> None:
+        """Search one unit, fit it at the widths to probe, and pack what is needed later."""
+        features = statistics.gram.shape[0]
+        index = torch.tril_indices(features, features, device=statistics.gram.device)
+        triangle = statistics.gram[index[0], index[1]].float()
+        mean_x = statistics.mean_x.float()
+        # From the rounded statistics, so that a stored survey gives the very same search.
+        problem = _dense_problem(
+            self._model.module,
+            unit,
+            self._spec,
+            _square(triangle, features),
+            mean_x,
+            statistics.count,
+        )
+        path = eliminate(problem, 1)
+        for width in probed_widths(unit.groups):
+            support = path.support(width)
+            W, change = refit(problem, support)
+            self._fits[unit.name, width] = (
+                support.cpu(),
+                W.float().cpu(),
+                None if change is None else change.float().cpu(),
+            )
+        self._counts[unit.name] = statistics.count
+        path = dataclasses.replace(path, order=path.order.cpu(), costs=path.costs.cpu())
+        self.kept[unit.name] = _Kept(triangle.cpu(), mean_x.cpu(), path)
+
+    def probe(
+        self, inputs: Sequence[dict[str, Tensor | bool]]
+    ) -> tuple[tuple[UnitSurvey, ...], int]:
+        """Measure the divergence of the output with each unit alone cut."""
+        blocks = self._model.adapter.blocks(self._model.module)
+        records = []
+        with placed(self._model.module, self._device) as module:
+            probe = Probe(module, blocks, inputs)
+            entries = probe.entries(module)
+            for number, unit in enumerate(self._units):
+                report(self._progress, "probe", number, len(self._units), unit.name)
+                widths = probed_widths(unit.groups)
+                values = [
+                    probe.divergence_with(
+                        entries, blocks.index(unit.block), self._cut_block(unit, width)
+                    )
+                    for width in widths
+                ]
+                records.append(
+                    UnitSurvey(
+                        name=unit.name,
+                        groups=unit.groups,
+                        count=self._counts[unit.name],
+                        widths=(*widths, unit.groups),
+                        divergences=(*_falling(values), 0.0),
+                        seconds=self._seconds[unit.name],
+                        file=f"unit-{number:04d}.safetensors",
+                    )
+                )
+        report(self._progress, "probe", len(self._units), len(self._units), "")
+        return tuple(records), probe.predictions
+
+    def _cut_block(self, unit: Unit, width: int) -> nn.Module:
+        root = detached(self._model.module.get_submodule(unit.block), unit.block)
+        support, W, change = self._fits[unit.name, width]
+        _install_(root, unit, support, W, change)
+        return root.get_submodule(unit.block)
+
+
+def _install_(
+    module: nn.Module, unit: Unit, support: Tensor, W: Tensor, change: Tensor | None
+) -> None:
+    shrink_(module, unit, support.cpu())
+    write_consumer_(module, unit, W, change)
+
+
+def _scale(module: nn.Module, unit: Unit) -> Tensor | None:
+    return norm_scale(module.get_submodule(unit.norm)) if unit.norm else None
+
+
+def _dense_problem(
+    module: nn.Module, unit: Unit, spec: PruneSpec, gram: Tensor, mean_x: Tensor, count: int
+) -> LayerProblem:
+    """Return the problem whose target is what the unit gives in the dense model."""
+    W0 = consumer_matrix(module.get_submodule(unit.consumer)).to(gram.device)
+    mean_x = mean_x.double()
+    cross = gram @ W0
+    statistics = Statistics(
+        count=count,
+        gram=gram,
+        cross=cross,
+        mean_x=mean_x,
+        mean_y=mean_x @ W0,
+        power_y=(W0 * cross).sum(0),
+    )
+    return LayerProblem.build(
+        statistics,
+        W0,
+        unit.groups,
+        damping=spec.damping,
+        intercept=fits_intercept(spec, intercept_place(module, unit)),
+        output_weights=_scale(module, unit),
+    )
+
+
+def _square(triangle: Tensor, features: int) -> Tensor:
+    """Return the symmetric matrix, float64, whose lower triangle is given row by row."""
+    rows, columns = torch.tril_indices(features, features, device=triangle.device)
+    square = torch.zeros(features, features, dtype=torch.float64, device=triangle.device)
+    square[rows, columns] = triangle.double()
+    return square + square.tril(-1).t()
+
+
+def _falling(values: Sequence[float]) -> tuple[float, ...]:
+    """Return values by ascending width, none above one of a smaller width."""
+    # A wider unit can always do what a narrower one does; a rise is noise of the probe.
+    rising = list(itertools.accumulate(reversed(values), max))
+    return tuple(reversed(rising))
+
+
+def _items(inputs: Mapping[str, Tensor | bool]) -> int:
+    return max(value.shape[0] for value in inputs.values() if isinstance(value, Tensor))
+
+
+def first_items(
+    inputs: Sequence[dict[str, Tensor | bool]], count: int
+) -> Iterator[dict[str, Tensor | bool]]:
+    """Yield micro-batches that hold the first ``count`` items of given ones."""
+    for one in inputs:
+        if count <= 0:
+            return
+        yield {
+            name: value[:count] if isinstance(value, Tensor) else value
+            for name, value in one.items()
+        }
+        count -= _items(one)
+
+
+def _sha256(file: FilePath) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
