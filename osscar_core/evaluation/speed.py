@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.size import image_side, prompt_length
@@ -26,6 +26,8 @@ from osscar_core.records import Latency, MeasureReport, SpeedComparison, check_r
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
+
+_Result = TypeVar("_Result")
 
 WARM_UP = 3
 DECODE_STEPS = 16
@@ -60,7 +62,7 @@ def measure(
         SpecError: A setting outside its range.
     """
     started = time.perf_counter()
-    bench = _Bench(loaded, batch_size, seqlen)
+    bench = _Bench(Workload.build(loaded, batch_size, seqlen))
     _rounds((bench,), repeats, progress)
     return bench.summary(time.perf_counter() - started)
 
@@ -100,7 +102,9 @@ def compare(
     if dense.task == "text" and seqlen is None:
         length = min(prompt_length(dense, None), prompt_length(pruned, None))
     started = time.perf_counter()
-    benches = (_Bench(dense, batch_size, length), _Bench(pruned, batch_size, length))
+    benches = tuple(
+        _Bench(Workload.build(loaded, batch_size, length)) for loaded in (dense, pruned)
+    )
     _rounds(benches, repeats, progress)
     seconds = time.perf_counter() - started
     first, second = benches
@@ -131,97 +135,72 @@ def device_name(device: torch.device) -> str:
     return platform.processor() or platform.machine() or "CPU"
 
 
-@dataclass(slots=True)
-class _Bench:
-    """One model, its input, and the times so far in milliseconds, one per round."""
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What one round runs: a model on random input of the size that is asked about.
+
+    Attributes:
+        loaded: The model, on the device where it is timed.
+        inputs: (B, 3, side, side) pixels or (B, length) token ids.
+        steps: (B, steps) further token ids, for text whose model has positions left.
+    """
 
     loaded: LoadedModel
-    batch_size: int | None
-    seqlen: int | None
-    forward: list[float] = field(default_factory=list)
-    decode: list[float] = field(default_factory=list)
-    _inputs: Tensor = field(init=False)
-    _steps: Tensor | None = field(init=False, default=None)
+    inputs: Tensor
+    steps: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        if self.batch_size is not None:
-            check_range("batch_size", self.batch_size, 1)
-        parameter = next(self.loaded.module.parameters())
+    @classmethod
+    def build(cls, loaded: LoadedModel, batch_size: int | None, seqlen: int | None) -> Self:
+        """Make the input that `measure` uses for these settings.
+
+        Raises:
+            SpecError: A setting outside its range.
+        """
+        if batch_size is not None:
+            check_range("batch_size", batch_size, 1)
+        parameter = next(loaded.module.parameters())
         generator = torch.Generator().manual_seed(0)
-        if self.loaded.task == "image":
-            if self.seqlen is not None:
+        if loaded.task == "image":
+            if seqlen is not None:
                 raise SpecError(
-                    f"{self.loaded.source.model} reads images, not tokens", "Leave --seqlen out"
+                    f"{loaded.source.model} reads images, not tokens", "Leave --seqlen out"
                 )
             place = "cpu" if parameter.device.type == "cpu" else "cuda"
-            side = image_side(self.loaded)
-            shape = (self.batch_size or _IMAGES[place], 3, side, side)
-            self._inputs = torch.randn(shape, generator=generator).to(parameter)
-            return
-        length = prompt_length(self.loaded, self.seqlen)
-        limit = self.loaded.max_length
+            side = image_side(loaded)
+            shape = (batch_size or _IMAGES[place], 3, side, side)
+            return cls(loaded, torch.randn(shape, generator=generator).to(parameter))
+        length = prompt_length(loaded, seqlen)
+        limit = loaded.max_length
         steps = DECODE_STEPS if limit is None else min(DECODE_STEPS, limit - length)
-        vocabulary = self.loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
-        ids = torch.randint(
-            vocabulary, (self.batch_size or 1, length + steps), generator=generator
-        ).to(parameter.device)
-        self._inputs = ids[:, :length]
-        self._steps = ids[:, length:] if steps else None
-
-    def run(self, *, is_kept: bool) -> None:
-        """Run one round; keep its times unless it is a warm-up."""
-        module = self.loaded.module
-        if self.loaded.task == "image":
-            spent, _ = self._time(lambda: module(self._inputs))
-            if is_kept:
-                self.forward.append(spent)
-            return
-        spent, output = self._time(lambda: module(input_ids=self._inputs, use_cache=True))
-        if is_kept:
-            self.forward.append(spent)
-        cache = getattr(output, "past_key_values", None)
-        if self._steps is None or cache is None:
-            return
-        steps = self._steps
-        del output
-
-        def decode() -> None:
-            for token in torch.split(steps, 1, dim=1):
-                module(input_ids=token, past_key_values=cache, use_cache=True)
-
-        spent, _ = self._time(decode)
-        if is_kept:
-            self.decode.append(spent / steps.shape[1])
-
-    def _time(self, work: Callable[[], Any]) -> tuple[float, Any]:
-        device = self._inputs.device
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        started = time.perf_counter()
-        result = work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return (time.perf_counter() - started) * 1e3, result
-
-    def summary(self, seconds: float) -> MeasureReport:
-        """Return what was measured."""
-        latency = _latency(self.forward)
-        is_image = self.loaded.task == "image"
-        items = self._inputs.shape[0] if is_image else self._inputs.numel()
-        return MeasureReport(
-            model=self.loaded.source.model,
-            latency_ms=latency,
-            throughput=items / latency.median * 1e3,
-            throughput_unit="images/s" if is_image else "tokens/s",
-            conditions=self._conditions(),
-            seconds=seconds,
-            decode_ms=_latency(self.decode) if self.decode else None,
+        vocabulary = loaded.module.get_input_embeddings().num_embeddings  # type: ignore[operator]
+        ids = torch.randint(vocabulary, (batch_size or 1, length + steps), generator=generator).to(
+            parameter.device
         )
+        return cls(loaded, ids[:, :length], ids[:, length:] if steps else None)
 
-    def _conditions(self) -> dict[str, str]:
-        shape = self._inputs.shape
+    @property
+    def device(self) -> torch.device:
+        """Where the model and its input are."""
+        return self.inputs.device
+
+    def forward(self, module: nn.Module | None = None, *, use_cache: bool = True) -> Any:
+        """Run the forward pass that is timed.
+
+        Args:
+            module: A network to run in place of the model's own.
+            use_cache: Whether a language model fills a key-value cache, as it does when
+                it is timed.
+        """
+        network = self.loaded.module if module is None else module
+        if self.loaded.task == "image":
+            return network(self.inputs)
+        return network(input_ids=self.inputs, use_cache=use_cache)
+
+    def conditions(self) -> dict[str, str]:
+        """Return what a time of the forward pass depends on, in words."""
+        shape = self.inputs.shape
         conditions = {
-            "device": device_name(self._inputs.device),
+            "device": device_name(self.device),
             "dtype": str(next(self.loaded.module.parameters()).dtype).removeprefix("torch."),
             "batch": str(shape[0]),
             "threads": str(torch.get_num_threads()),
@@ -230,10 +209,71 @@ class _Bench:
         }
         if self.loaded.task == "image":
             return conditions | {"input": " x ".join(str(n) for n in shape[1:])}
-        conditions["prompt"] = f"{shape[1]} tokens"
-        if self.decode and self._steps is not None:
-            conditions["decode"] = f"mean of {self._steps.shape[1]} tokens after the prompt"
-        return conditions
+        return conditions | {"prompt": f"{shape[1]} tokens"}
+
+
+def elapsed(work: Callable[[], _Result], device: torch.device) -> tuple[float, _Result]:
+    """Run ``work`` and wait for the device; return milliseconds and the result."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    result = work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - started) * 1e3, result
+
+
+@dataclass(slots=True)
+class _Bench:
+    """A workload and its times so far in milliseconds, one per round."""
+
+    work: Workload
+    forward: list[float] = field(default_factory=list)
+    decode: list[float] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        """The model as asked for."""
+        return self.work.loaded.source.model
+
+    def run(self, *, is_kept: bool) -> None:
+        """Run one round; keep its times unless it is a warm-up."""
+        work = self.work
+        spent, output = elapsed(work.forward, work.device)
+        if is_kept:
+            self.forward.append(spent)
+        cache = getattr(output, "past_key_values", None)
+        if work.steps is None or cache is None:
+            return
+        steps = work.steps
+        del output
+
+        def decode() -> None:
+            for token in torch.split(steps, 1, dim=1):
+                work.loaded.module(input_ids=token, past_key_values=cache, use_cache=True)
+
+        spent, _ = elapsed(decode, work.device)
+        if is_kept:
+            self.decode.append(spent / steps.shape[1])
+
+    def summary(self, seconds: float) -> MeasureReport:
+        """Return what was measured."""
+        latency = _latency(self.forward)
+        inputs, steps = self.work.inputs, self.work.steps
+        is_image = self.work.loaded.task == "image"
+        items = inputs.shape[0] if is_image else inputs.numel()
+        conditions = self.work.conditions()
+        if self.decode and steps is not None:
+            conditions["decode"] = f"mean of {steps.shape[1]} tokens after the prompt"
+        return MeasureReport(
+            model=self.model,
+            latency_ms=latency,
+            throughput=items / latency.median * 1e3,
+            throughput_unit="images/s" if is_image else "tokens/s",
+            conditions=conditions,
+            seconds=seconds,
+            decode_ms=_latency(self.decode) if self.decode else None,
+        )
 
 
 def _rounds(benches: Sequence[_Bench], repeats: int | None, progress: Progress | None) -> None:
@@ -241,7 +281,7 @@ def _rounds(benches: Sequence[_Bench], repeats: int | None, progress: Progress |
     if repeats is not None:
         check_range("repeats", repeats, 1)
     total = repeats or _MAX_ROUNDS
-    names = " and ".join(dict.fromkeys(bench.loaded.source.model for bench in benches))
+    names = " and ".join(dict.fromkeys(bench.model for bench in benches))
     report(progress, "measure", 0, total, names)
     with torch.inference_mode():
         for _ in range(WARM_UP):
