@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": BASE,
     "calibration": {"adapters", "solver", "surgery", *BASE},
     "models": {"adapters", "surgery", "networks", "catalogue", *BASE},
-    "evaluation": {"datasets", "models", "networks", *BASE},
+    "evaluation": {"adapters", "datasets", "models", "networks", "surgery", *BASE},
     "pruner": (LIBRARY - {"pruner"}) | BASE,
     "sweep": {"pruner", "evaluation", "models", *BASE},
     "bench": {"pruner", "models", "solver", *BASE},
