@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": BASE,
     "calibration": {"adapters", "solver", "surgery", *BASE},
     "models": {"adapters", "surgery", "networks", "catalogue", *BASE},
-    "evaluation": {"datasets", "models", "networks", *BASE},
+    "evaluation": {"adapters", "datasets", "models", "networks", "surgery", *BASE},
     "costs": {"adapters", "evaluation", "models", "surgery", *BASE},
     "preparation": {"adapters", "catalogue", "datasets", "models", "solver", *BASE},
     "probe": {"calibration", *BASE},

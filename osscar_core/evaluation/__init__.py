@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from osscar_core.datasets.spec import data_task, parse_data_spec
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.accuracy import evaluate_images
+from osscar_core.evaluation.latency_table import LatencyTable, latency_table
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.evaluation.perplexity import evaluate_text
 from osscar_core.evaluation.size import count_flops, count_parameters
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
 
 __all__ = [
+    "LatencyTable",
     "PeakMemory",
     "compare",
     "count_flops",
     "count_parameters",
     "evaluate",
+    "latency_table",
     "measure",
 ]
 

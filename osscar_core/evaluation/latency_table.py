@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import json
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ _MIN_PASSES = 2
 _MAX_PASSES = 8
 _MAX_TURNS = 96
 _BUDGET_SECONDS = 15.0
+# On a machine too slow or too busy for that, one pass must do.
+_PATIENCE_SECONDS = 60.0
 # Calls between two looks at the clock: a GPU works on while the next call is prepared.
 _CALLS = {"cpu": 1, "cuda": 8}
 # Medians are good enough when their own error is about this share.
@@ -65,6 +68,10 @@ _MEAN_COST = 0.65
 # two uneven ones, so spread that hardly any width is a multiple of anything.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _UNEVEN = ((0.4, 1.0), (0.1, 0.7))
+# A table with larger errors, or a factor further from 1, was measured on a busy machine.
+_MAX_NOISE = 0.1
+_MAX_RESIDUAL = 0.15
+_MAX_SCALE = 2.0
 # Savings below this share of the latency say little about the factor.
 _NOISE = 0.01
 # A factor smaller than this share of the largest would make all widths equal.
@@ -125,6 +132,12 @@ class LatencyTable:
         """Time of the complete model outside its blocks."""
         inside = sum(self.tables[name].complete_ms for name in self.blocks.values())
         return self.dense_ms - self.scale * inside
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the machine was quiet enough for the predictions to be relied on."""
+        is_plausible = 1 / _MAX_SCALE <= self.scale <= _MAX_SCALE
+        return self.noise <= _MAX_NOISE and self.residual <= _MAX_RESIDUAL and is_plausible
 
     def block_ms(self, block: str, widths: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Return a block's share of the model's time.
@@ -219,8 +232,9 @@ def latency_table(
 ) -> LatencyTable:
     """Measure a model's blocks, or read what was measured under the same conditions.
 
-    The model itself is not changed. Beside it, a copy with half of every unit is in memory
-    for a while.
+    A table from a machine that was busy with other work is returned but not kept; see
+    `LatencyTable.is_steady`. The model is not changed. Narrower copies of it, one at a time,
+    are in memory beside it.
 
     Args:
         loaded: The model, on the device where it is timed.
@@ -244,6 +258,8 @@ def latency_table(
         if found is not None:
             return found
     table = _Measurement(work, signatures, blocks).table(progress)
+    if not table.is_steady:
+        return table
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_json(table))
@@ -312,7 +328,8 @@ class _Measurement:
             report(progress, "latency", done, total, name)
             spent = time.perf_counter() - started
             is_late = spent * (number + 2) / (number + 1) > _BUDGET_SECONDS
-            if number + 1 >= _MIN_PASSES and (is_late or self._noise() <= _STEADY):
+            is_enough = is_late or self._noise() <= _STEADY
+            if (number + 1 >= _MIN_PASSES and is_enough) or spent > _PATIENCE_SECONDS:
                 break
         report(progress, "latency", total, total, name)
         return self._result(time.perf_counter() - started)
@@ -373,7 +390,8 @@ class _Measurement:
         tables = {}
         for block in self._blocks:
             times = self._times[block.signature].items()
-            medians = {point: float(np.median(values)) for point, values in times}
+            # The lower median: a burst of other work that hits half of the times is left out.
+            medians = {point: statistics.median_low(values) for point, values in times}
             tables[block.signature] = block.table(self._grids[block.signature], medians)
         complete = [spent for model in self._models for spent in model.complete]
         unscaled = LatencyTable(
