@@ -61,15 +61,7 @@ def prune(
     device = resolve_device(spec.device)
     with PeakMemory(device) as memory:
         report(progress, "load", 0, 1, spec.model)
-        model = load_model(
-            spec.model,
-            weights=spec.weights,
-            device="cpu",
-            dtype=spec.dtype,
-            compute_device=device,
-            image_size=spec.image_size,
-            trust_remote_code=spec.trust_remote_code,
-        )
+        model = dense_model(spec)
         result = prune_(
             model, spec, repeat=repeat, survey=survey, progress=progress, observe=observe
         )
@@ -83,6 +75,23 @@ def prune(
         bytes=BeforeAfter(result.bytes.dense, size),
         seconds=time.perf_counter() - started,
         peak_memory_bytes=memory.peak_bytes,
+    )
+
+
+def dense_model(spec: PruneSpec) -> LoadedModel:
+    """Load the model of a request, on the host.
+
+    Raises:
+        OsscarError: It cannot be loaded.
+    """
+    return load_model(
+        spec.model,
+        weights=spec.weights,
+        device="cpu",
+        dtype=spec.dtype,
+        compute_device=resolve_device(spec.device),
+        image_size=spec.image_size,
+        trust_remote_code=spec.trust_remote_code,
     )
 
 

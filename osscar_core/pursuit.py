@@ -37,6 +37,7 @@ from osscar_core.records import (
     BudgetReport,
     EvaluationReport,
     GoalReport,
+    Method,
     PruneReport,
     PruneSpec,
     SpeedComparison,
@@ -285,7 +286,8 @@ class Pursuit:
             lost = lost_quality(dense, quality)
             tries.append(_Try(outcome, choice, quality, lost))
             points.append(measured_point(choice.loss, lost, quality))
-            if self._survey is not None:
+            # Estimates are about the product's own method.
+            if self._survey is not None and self._spec.method is Method.OSSCAR:
                 self._survey.add(points[-1], is_deployed=self._is_deployed)
             if 0.8 * allowed <= lost <= allowed:
                 break

@@ -631,12 +631,13 @@ class SweepPoint:
 
     Attributes:
         method: Selection method.
-        sparsity: Share of groups removed.
+        sparsity: Share of groups removed; 0 beside a goal.
         seed: The seed.
         prune: The pruning report with the plan; its ``out`` is ``None``, since a sweep
             keeps no weights.
         evaluation: Quality of the small model.
         speed: Its speed in turns with the dense model's, unless that was not asked for.
+        goal: What was asked for instead of a sparsity.
     """
 
     method: Method
@@ -645,14 +646,41 @@ class SweepPoint:
     prune: PruneReport
     evaluation: EvaluationReport
     speed: SpeedComparison | None = None
+    goal: Goal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreachablePoint:
+    """A point of the grid that no widths within the limits lead to.
+
+    Attributes:
+        method: Selection method.
+        sparsity: As in `SweepPoint`.
+        seed: The seed.
+        goal: What was asked for; ``None`` for a sparsity.
+        nearest: The two nearest goals that can be reached, the farther one first.
+    """
+
+    method: Method
+    sparsity: float
+    seed: int
+    goal: Goal | None
+    nearest: tuple[Goal, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """The dense model and all points, by method, then sparsity, then seed."""
+    """The dense model and all points, by method, then sparsity, then goal, then seed.
+
+    Attributes:
+        dense: The dense model.
+        points: The points that were measured.
+        unreachable: Those that cannot be.
+    """
 
     dense: DensePoint
     points: tuple[SweepPoint, ...]
+    unreachable: tuple[UnreachablePoint, ...] = ()
 
 
 def to_dict(record: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class SampleRun:
     """Everything that was measured of one model.
 
     Attributes:
-        base: The request of every point, but for sparsity, method and seed.
+        base: The request of every point, but for sparsity, goal, method and seed.
         data: Data specification that quality was measured on.
         report: The dense model and all points, each with its speed; the plans name no groups.
         created: When it was put together, ISO 8601 UTC.
@@ -53,7 +53,11 @@ class SampleRun:
     def request(self, point: SweepPoint) -> PruneSpec:
         """Return what was asked for to get a point."""
         return dataclasses.replace(
-            self.base, sparsity=point.sparsity, method=point.method, seed=point.seed
+            self.base,
+            sparsity=point.sparsity,
+            goal=point.goal,
+            method=point.method,
+            seed=point.seed,
         )
 
 

@@ -11,16 +11,20 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from osscar_core import __version__
-from osscar_core.errors import OsscarError, OutputError, SpecError
+from osscar_core.errors import DataError, OsscarError, OutputError, SpecError
+from osscar_core.goals import Goal, GoalKind
 from osscar_core.progress import Progress, ProgressEvent
 from osscar_core.records import (
+    Certify,
     DensePoint,
     EvaluationReport,
     Method,
@@ -28,6 +32,7 @@ from osscar_core.records import (
     SpeedComparison,
     SweepPoint,
     SweepReport,
+    UnreachablePoint,
     check_range,
     from_json,
     to_dict,
@@ -37,6 +42,7 @@ from osscar_core.storage import write_atomically
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
+    from osscar_core.survey import Survey
 
 _Record = TypeVar("_Record")
 _TIMED_ROUNDS = 10
@@ -44,16 +50,17 @@ _TIMED_ROUNDS = 10
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """A grid of runs: every method at every sparsity with every seed.
+    """A grid of runs: every method at every sparsity and goal with every seed.
 
     Attributes:
-        base: The request whose ``sparsity``, ``method`` and ``seed`` are replaced.
-        sparsities: Shares of groups to remove.
+        base: The request whose ``sparsity``, ``goal``, ``method`` and ``seed`` are replaced.
+        sparsities: Shares of groups to remove; may be empty beside goals.
         methods: Selection methods.
-        data: Data specification to evaluate on.
+        data: Data specification to evaluate on, and for goals of quality to measure on.
         seeds: Seeds; see `PruneSpec`.
         limit: Evaluate on at most this many windows or images; ``None`` for all.
         latency: Whether each small model is also timed against the dense one.
+        goals: What to reach; may be empty beside sparsities.
     """
 
     base: PruneSpec
@@ -63,10 +70,16 @@ class SweepSpec:
     seeds: tuple[int, ...] = (0,)
     limit: int | None = None
     latency: bool = True
+    goals: tuple[Goal, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that every axis has values, and every point is a legal request."""
-        for name in ("sparsities", "methods", "seeds"):
+        if not self.sparsities and not self.goals:
+            raise SpecError(
+                "the list of sparsities is empty, and so is that of goals",
+                "Give at least one of either, such as sparsities 0.3,0.5 or goals speedup=2",
+            )
+        for name in ("methods", "seeds"):
             if not getattr(self, name):
                 raise SpecError(f"the list of {name} is empty", "Give at least one")
         if self.limit is not None:
@@ -74,70 +87,153 @@ class SweepSpec:
         self.points()
 
     def points(self) -> tuple[PruneSpec, ...]:
-        """Return the request of every point, by method, then sparsity, then seed."""
+        """Return the request of every point: by method, sparsities, goals, then seed."""
+        amounts: list[dict[str, Any]] = [
+            *({"sparsity": share, "goal": None} for share in dict.fromkeys(self.sparsities)),
+            *(self._amount(goal) for goal in dict.fromkeys(self.goals)),
+        ]
         return tuple(
-            dataclasses.replace(self.base, method=method, sparsity=sparsity, seed=seed)
+            dataclasses.replace(self.base, method=method, seed=seed, **amount)
             for method in dict.fromkeys(self.methods)
-            for sparsity in dict.fromkeys(self.sparsities)
+            for amount in amounts
             for seed in dict.fromkeys(self.seeds)
         )
 
+    def _amount(self, goal: Goal) -> dict[str, Any]:
+        data = self.base.data
+        if goal.kind is GoalKind.QUALITY_LOSS:
+            data = data or self.data
+        return {"sparsity": 0.0, "goal": goal, "data": data}
 
-def sweep(spec: SweepSpec, *, out: Path, progress: Progress | None = None) -> SweepReport:
+
+def sweep(
+    spec: SweepSpec,
+    *,
+    out: Path,
+    survey: Survey | None = None,
+    progress: Progress | None = None,
+) -> SweepReport:
     """Run every point that is not stored yet, and return all of them.
+
+    Points that need a survey share one, which is made once, kept in ``out`` and made
+    better by every point that was measured.
 
     Args:
         spec: The grid.
         out: Directory that collects the points; made if needed. One that holds other
             things than a sweep is refused.
+        survey: A survey of the model, instead of making one for every seed.
         progress: Callback; raising `osscar_core.errors.Cancelled` from it stops. The
             points finished by then stay and are not computed again.
 
     Returns:
-        The dense model's quality and every point.
+        The dense model's quality, every point, and those that no widths lead to.
 
     Raises:
         OsscarError: With the reason in words; finished points stay.
     """
-    folder = _points_folder(out)
     requests = spec.points()
-    # The evaluation uses the calibration's window length, which only a finished point knows
-    # when it was left open, so the dense model is judged after the first point.
+    if survey is not None and not any(_needs_survey(request) for request in requests):
+        raise SpecError(
+            "no point of this sweep uses a survey",
+            "Leave it out, or add goals or a loss-weighted budget",
+        )
+    folder = _points_folder(out)
     points: list[SweepPoint] = []
-    lab = _Lab(spec, out)
+    unreachable: list[UnreachablePoint] = []
+    lab = _Lab(spec, out, survey)
     for number, request in enumerate(requests, start=1):
-        path = folder / f"{_point_name(spec, request)}.json"
-        point = _read(SweepPoint, path)
+        path = folder / f"{_point_name(spec, request, survey)}.json"
+        point = _read(SweepPoint, path) or _read(UnreachablePoint, path)
         if point is None:
             point = lab.run(request, _labelled(progress, f"point {number}/{len(requests)}"))
             write_atomically(path, to_json(point))
-        points.append(point)
-    path = out / f"{_dense_name(spec)}.json"
-    dense = _read(DensePoint, path)
-    if dense is None:
-        seqlen = points[0].prune.plan.spec.seqlen
-        dense = DensePoint(lab.evaluate(lab.dense(), seqlen, _labelled(progress, "dense")))
-        write_atomically(path, to_json(dense))
-    return SweepReport(dense, tuple(points))
+        if isinstance(point, SweepPoint):
+            points.append(point)
+        else:
+            unreachable.append(point)
+    # The evaluation uses the calibration's window length, which only a finished point knows
+    # when it was left open, so the dense model is judged after a point; where there is none,
+    # the evaluation takes the same length by itself.
+    seqlen = points[0].prune.plan.spec.seqlen if points else spec.base.seqlen
+    dense = lab.dense_point(seqlen, progress)
+    return SweepReport(dense, tuple(points), tuple(unreachable))
+
+
+def pareto(points: Sequence[SweepPoint]) -> tuple[bool, ...]:
+    """Return which points are on the Pareto front of speed and quality.
+
+    A point is on it if no other is at least as fast and at least as good, and better in one
+    of the two. Speed is the measured speed-up if all points were timed, else fewer FLOPs. A
+    model that predicts nothing, at an infinite perplexity or none, is never on it.
+
+    Args:
+        points: Points of one model, evaluated on the same data.
+    """
+    is_timed = all(point.speed is not None for point in points)
+    marks = [(_speed(point, is_timed=is_timed), _quality(point)) for point in points]
+    return tuple(
+        own[1] > -math.inf
+        and not any(
+            speed >= own[0] and quality >= own[1] and (speed, quality) != own
+            for speed, quality in marks
+        )
+        for own in marks
+    )
+
+
+def _speed(point: SweepPoint, *, is_timed: bool) -> float:
+    if is_timed and point.speed is not None:
+        return point.speed.speedup
+    return -point.prune.flops.pruned
+
+
+def _quality(point: SweepPoint) -> float:
+    """Return a figure that grows with quality."""
+    value = point.evaluation.value
+    if math.isnan(value):
+        return -math.inf
+    return value if point.evaluation.metric == "top1" else -value
 
 
 class _Lab:
     """Prunes, evaluates and times single points. The dense model is loaded at most once."""
 
-    def __init__(self, spec: SweepSpec, out: Path) -> None:
+    def __init__(self, spec: SweepSpec, out: Path, survey: Survey | None) -> None:
         self._spec = spec
         self._out = out
+        self._given = survey
+        self._survey: tuple[str, Survey] | None = None
         self._dense: LoadedModel | None = None
 
-    def run(self, request: PruneSpec, progress: Progress | None) -> SweepPoint:
+    def run(self, request: PruneSpec, progress: Progress | None) -> SweepPoint | UnreachablePoint:
+        """Measure one point."""
+        if not _needs_survey(request) and request.goal is None:
+            return self._measure(request, None, progress)
+        from osscar_core.explorer import UnreachableGoal
+
+        survey = self._surveyed(request, progress) if _needs_survey(request) else None
+        try:
+            point = self._measure(request, survey, progress)
+        except UnreachableGoal as error:
+            return UnreachablePoint(
+                request.method, request.sparsity, request.seed, request.goal, error.nearest
+            )
+        if survey is not None:
+            self._learn(survey, request, point, progress)
+        return point
+
+    def _measure(
+        self, request: PruneSpec, survey: Survey | None, progress: Progress | None
+    ) -> SweepPoint:
         from osscar_core.models import load_model
         from osscar_core.pruner import prune
 
         with tempfile.TemporaryDirectory(dir=self._out, prefix=".work-") as folder:
             small = Path(folder) / "model"
-            report = prune(request, out=small, progress=progress)
+            report = prune(request, out=small, survey=survey, progress=progress)
             loaded = load_model(str(small), device=request.device, dtype=request.dtype)
-            evaluation = self.evaluate(loaded, report.plan.spec.seqlen, progress)
+            evaluation = self._evaluate(loaded, report.plan.spec.seqlen, progress)
             speed = self._time(loaded, request, progress) if self._spec.latency else None
         return SweepPoint(
             method=request.method,
@@ -146,7 +242,55 @@ class _Lab:
             prune=dataclasses.replace(report, out=None),
             evaluation=dataclasses.replace(evaluation, model=request.model),
             speed=speed,
+            goal=request.goal,
         )
+
+    def _surveyed(self, request: PruneSpec, progress: Progress | None) -> Survey:
+        """Return the survey that a request shares with others: given, stored, or made now."""
+        if self._given is not None:
+            return self._given
+        about = _survey_request(request)
+        name = _survey_name(about)
+        if self._survey is not None and self._survey[0] == name:
+            return self._survey[1]
+        from osscar_core.pruner import dense_model
+        from osscar_core.survey import load_survey, make_survey
+
+        folder = self._out / name
+        try:
+            survey = load_survey(folder)
+        except DataError:
+            shutil.rmtree(folder, ignore_errors=True)
+            survey = make_survey(dense_model(request), about, progress=progress)
+            survey.save(folder)
+        self._survey = name, survey
+        return survey
+
+    def _learn(
+        self, survey: Survey, request: PruneSpec, point: SweepPoint, progress: Progress | None
+    ) -> None:
+        """Tell the survey what a point lost, unless the run itself did so."""
+        from osscar_core.pursuit import lost_quality, measured_point
+
+        budget = point.prune.budget
+        is_told = request.goal is not None and request.goal.kind is GoalKind.QUALITY_LOSS
+        # The prediction of a refined run is that of the widths before its exchanges.
+        if budget is None or is_told or request.refine or request.method is not Method.OSSCAR:
+            return
+        dense = self.dense_point(point.prune.plan.spec.seqlen, progress).evaluation
+        lost = lost_quality(dense, point.evaluation)
+        if math.isfinite(lost):
+            survey.add(measured_point(budget.predicted, lost, point.evaluation))
+
+    def dense_point(self, seqlen: int | None, progress: Progress | None) -> DensePoint:
+        """Return the dense model's quality, stored or evaluated now."""
+        path = self._out / f"{_dense_name(self._spec)}.json"
+        point = _read(DensePoint, path)
+        if point is None:
+            evaluation = self._evaluate(self.dense(), seqlen, _labelled(progress, "dense"))
+            point = DensePoint(evaluation)
+            write_atomically(path, to_json(point))
+        return point
 
     def dense(self) -> LoadedModel:
         from osscar_core.models import load_model
@@ -163,7 +307,7 @@ class _Lab:
             )
         return self._dense
 
-    def evaluate(
+    def _evaluate(
         self, loaded: LoadedModel, seqlen: int | None, progress: Progress | None
     ) -> EvaluationReport:
         from osscar_core.evaluation import evaluate
@@ -211,25 +355,56 @@ def _points_folder(out: Path) -> Path:
     return folder
 
 
-def _point_name(spec: SweepSpec, request: PruneSpec) -> str:
+def _point_name(spec: SweepSpec, request: PruneSpec, survey: Survey | None) -> str:
     settings = {"spec": to_dict(request), "latency": spec.latency}
-    return _digest(spec, settings, request.calibration)
+    if survey is not None and _needs_survey(request):
+        settings["survey"] = to_dict(survey.record)
+    settings |= {"data": spec.data, "limit": spec.limit}
+    return _digest(spec.base, settings, spec.data, request.calibration)
+
+
+def _needs_survey(request: PruneSpec) -> bool:
+    goal = request.goal
+    return request.is_weighted or (goal is not None and goal.kind is GoalKind.QUALITY_LOSS)
+
+
+def _survey_request(request: PruneSpec) -> PruneSpec:
+    """Return a request without what says how much to remove, or what a survey does not use."""
+    return dataclasses.replace(
+        request,
+        method=Method.OSSCAR,
+        sparsity=0.0,
+        goal=None,
+        budget=None,
+        caps=(),
+        refine=0,
+        data=None,
+        target=None,
+        swaps=None,
+        certify=Certify.AUTO,
+        round_to=1,
+        refit_head=True,
+    )
+
+
+def _survey_name(request: PruneSpec) -> str:
+    return "survey-" + _digest(request, to_dict(request), request.calibration)
 
 
 def _dense_name(spec: SweepSpec) -> str:
     """Return the name of the dense model's quality, which pruning settings do not touch."""
     names = ("model", "weights", "device", "dtype", "seqlen", "batch_size", "image_size")
     settings = {name: getattr(spec.base, name) for name in names}
-    return "dense-" + _digest(spec, settings)
+    settings |= {"data": spec.data, "limit": spec.limit}
+    return "dense-" + _digest(spec.base, settings, spec.data)
 
 
-def _digest(spec: SweepSpec, settings: dict[str, Any], *sources: str) -> str:
-    files = (spec.base.model, spec.base.weights or "", spec.data, *sources)
+def _digest(request: PruneSpec, settings: dict[str, Any], *sources: str) -> str:
+    """Return a name for settings, this release, and the files of a model and of data."""
+    files = (request.model, request.weights or "", *sources)
     complete = {
         **settings,
         "release": __version__,
-        "data": spec.data,
-        "limit": spec.limit,
         "files": [list(_fingerprint(name)) for name in files],
     }
     text = json.dumps(complete, sort_keys=True)

@@ -85,7 +85,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "pursuit": (LIBRARY - {"pruner", "pursuit"}) | BASE,
     "pruner": (LIBRARY - {"pruner"}) | BASE,
-    "sweep": {"pruner", "evaluation", "models", *BASE},
+    "sweep": {"pruner", "evaluation", "models", "survey", "explorer", "pursuit", *BASE},
     "bench": {"pruner", "models", "solver", *BASE},
     "doctor": {"catalogue", *BASE},
     "sample": {"catalogue", *BASE},

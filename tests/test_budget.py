@@ -245,6 +245,7 @@ def test_a_curve_is_interpolated_in_its_width() -> None:
     curve = LossCurve("fc2", 8, (2, 4, 8), (1.0, 0.2, 0.0))
     assert curve.at([2, 3, 4, 6, 8]) == pytest.approx([1.0, 0.6, 0.2, 0.1, 0.0])
     assert curve.at([[8], [2]]).shape == (2, 1)
+    assert curve.at(3) == pytest.approx(0.6)
     assert LossCurve("fc2", 8, (8,), (0.0,)).at([8]).tolist() == [0]
 
 
@@ -253,6 +254,7 @@ def test_a_curve_is_interpolated_along_its_scale() -> None:
     curve = LossCurve("fc2", 8, (1, 5, 8), (2.0, 9 * 2 / 49, 0.0), errors)
     # The loss is proportional to the error at the known widths, hence everywhere.
     assert curve.at(np.arange(1, 9)) == pytest.approx(2 * np.array(errors))
+    assert curve.at(4) == pytest.approx(2 * errors[3])
     flat = LossCurve("fc2", 4, (1, 3, 4), (1.0, 0.5, 0.0), (3.0, 3.0, 3.0, 0.0))
     assert flat.at([1, 2, 3, 4]) == pytest.approx([1, 0.75, 0.5, 0])
 

@@ -31,11 +31,13 @@ from osscar_core.cli.console import (
     table,
 )
 from osscar_core.errors import Cancelled, DataError
+from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.progress import ProgressEvent
 from osscar_core.records import (
     BeforeAfter,
     DataInfo,
     EvaluationReport,
+    GoalReport,
     Intercept,
     Latency,
     MeasureReport,
@@ -49,6 +51,7 @@ from osscar_core.records import (
     Target,
     UnitPlan,
     UnitReport,
+    UnreachablePoint,
     from_dict,
     to_dict,
     to_json,
@@ -148,6 +151,7 @@ def library(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> types.SimpleNamesp
 
     return types.SimpleNamespace(
         pruner=stand_in("osscar_core.pruner", prune=prune),
+        survey=stand_in("osscar_core.survey", load_survey=lambda folder: f"survey in {folder}"),
         models=stand_in("osscar_core.models", load_model=load_model),
         evaluation=stand_in(
             "osscar_core.evaluation", evaluate=evaluate, measure=measure, compare=compare
@@ -195,16 +199,38 @@ def test_prune_passes_every_option(library: object, calls: Calls, main: Main, te
         round_to=8,
         image_size=64,
         trust_remote_code=True,
+        budget=Budget.UNIFORM,
     )
     assert rest["out"] == Path("small")
     assert rest["repeat"] is None
+    assert rest["survey"] is None
     assert from_dict(PruneReport, result.payload) == prune_report(spec, Path("small"))
 
 
+def test_prune_passes_a_goal(library: object, calls: Calls, main: Main, text: str) -> None:
+    main(
+        *("prune", "m", "--goal", "bytes=50MB", "--budget", "loss-weighted", "--refine", 2),
+        *("--cap", "layer4.* = 0.5, heads=0.25", "--protect", "fc2,layer1.*", "--data", text),
+        *("--calibration", text, "--survey", "surveyed", "--out", "o"),
+    )
+    ((spec, rest),) = calls
+    assert spec == PruneSpec(
+        "m",
+        text,
+        goal=Goal(GoalKind.BYTES, 50e6),
+        budget=Budget.LOSS_WEIGHTED,
+        caps=(("layer4.*", 0.5), ("heads", 0.25), ("fc2", 0.0), ("layer1.*", 0.0)),
+        refine=2,
+        data=text,
+    )
+    assert rest["survey"] == "survey in surveyed"
+
+
 def test_prune_options_cover_the_specification() -> None:
-    args = cli.build_parser().parse_args(["prune", "m", "--out", "o"])
-    missing = {field.name for field in dataclasses.fields(PruneSpec)} - set(vars(args))
-    assert missing == set()
+    args = vars(cli.build_parser().parse_args(["prune", "m", "--out", "o"]))
+    missing = {field.name for field in dataclasses.fields(PruneSpec)} - set(args)
+    assert missing == {"caps"}
+    assert {"cap", "protect"} <= set(args)
 
 
 def test_prune_leaves_defaults_to_the_specification(
@@ -227,11 +253,23 @@ def test_prune_repeats_a_plan(
     assert spec == dataclasses.replace(plan.spec, model="other", samples=5)
 
 
-@pytest.mark.parametrize("option", ["--sparsity", "--round-to", "--swaps"])
-def test_plan_excludes_what_it_fixes(main: Main, text: str, tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--sparsity", "0"),
+        ("--round-to", "0"),
+        ("--swaps", "0"),
+        ("--goal", "removed=0.5"),
+        ("--budget", "uniform"),
+        ("--refine", "1"),
+    ],
+)
+def test_plan_excludes_what_it_fixes(
+    main: Main, text: str, tmp_path: Path, option: str, value: str
+) -> None:
     file = tmp_path / "plan.json"
     file.write_text(to_json(prune_report(PruneSpec("m", text, 0.5), None).plan), encoding="utf8")
-    result = main("prune", "m", "--plan", file, option, "0", "--out", "o")
+    result = main("prune", "m", "--plan", file, option, value, "--out", "o")
     assert result.code == 2
     assert result.reason == f"error: {option} does not go with --plan. The plan fixes it."
 
@@ -325,6 +363,7 @@ def test_sweep_builds_the_grid(
     def sweep(spec: module.SweepSpec, **rest: Any) -> module.SweepReport:
         seen.append(spec)
         assert rest["out"] == tmp_path
+        assert rest["survey"] is None
         points = tuple(
             module.SweepPoint(
                 request.method,
@@ -357,11 +396,62 @@ def test_sweep_builds_the_grid(
     assert payload["dense"]["evaluation"]["value"] == 0.9
     assert len(payload["points"]) == 8
     assert payload["points"][0]["speed"]["speedup"] == 2.0
+    # All are equally good, so none beats another.
+    assert payload["pareto"] == [True] * 8
     lines = main(*arguments).out.splitlines()
-    assert len(lines) == 1 + 1 + 8
+    assert len(lines) == 1 + 1 + 8 + 2
+    assert lines[0].split()[:2] == ["method", "sparsity"]
     assert lines[1].split()[:2] == ["dense", "0"]
     assert lines[2].split()[:5] == ["osscar", "0.3", "0", "-50.0%", "-75.0%"]
-    assert lines[2].split()[-1] == "2.00x"
+    assert lines[2].split()[-2:] == ["2.00x", "*"]
+    assert lines[-1] == "* on the front of speed and top1"
+
+
+def test_sweep_takes_goals(
+    library: object, monkeypatch: pytest.MonkeyPatch, main: Main, text: str
+) -> None:
+    from osscar_core import sweep as module
+
+    flops, speedup = Goal(GoalKind.FLOPS, 0.5), Goal(GoalKind.SPEEDUP, 99.0)
+
+    def sweep(spec: module.SweepSpec, **rest: Any) -> module.SweepReport:
+        assert rest["survey"] == "survey in surveyed"
+        assert spec.base == PruneSpec("m", text, caps=(("heads", 0.0),))
+        assert (spec.sparsities, spec.goals) == ((0.3,), (flops, speedup))
+        points = []
+        for number, request in enumerate(spec.points()[:2]):
+            report = prune_report(request, None)
+            if request.goal is not None:
+                reached = GoalReport(request.goal, 40e6, 20e6, is_met=False)
+                report = dataclasses.replace(report, goal=reached)
+            quality = evaluation_report("m", text, 0.75 + number / 100)
+            amount = (request.method, request.sparsity, request.seed)
+            points.append(module.SweepPoint(*amount, report, quality, None, request.goal))
+        near = (Goal(GoalKind.SPEEDUP, 3.0), Goal(GoalKind.SPEEDUP, 2.0))
+        missed = UnreachablePoint(Method.OSSCAR, 0.0, 0, speedup, near)
+        dense = module.DensePoint(evaluation_report("m", text, 0.9))
+        return module.SweepReport(dense, tuple(points), (missed,))
+
+    monkeypatch.setattr(module, "sweep", sweep)
+    arguments = (
+        *("sweep", "m", "--sparsities", 0.3, "--goals", "flops=0.5,speedup=99"),
+        *("--survey", "surveyed", "--protect", "heads", "--no-latency"),
+        *("--calibration", text, "--data", text, "--out", "o"),
+    )
+    payload = main(*arguments, "--json").payload
+    assert payload["pareto"] == [False, True]
+    assert payload["points"][1]["goal"] == {"kind": "flops", "value": 0.5}
+    assert payload["unreachable"][0]["nearest"][0] == {"kind": "speedup", "value": 3.0}
+    header, dense, by_share, by_goal, _, legend, unreachable = main(*arguments).out.splitlines()
+    assert header.split()[:3] == ["method", "asked", "achieved"]
+    assert dense.split()[:2] == ["dense", "90.00%"]
+    assert by_share.split()[:3] == ["osscar", "sparsity=0.3", "0"]
+    assert by_goal.split()[:5] == ["osscar", "flops=0.5", "20.0", "M", "(missed)"]
+    assert (by_share[-1], by_goal[-1]) == ("%", "*")
+    assert legend == "* on the front of FLOPs and top1"
+    assert unreachable == (
+        "unreachable: osscar speedup=99, seed 0: nearest are speedup=3 or speedup=2"
+    )
 
 
 # Printing
@@ -524,7 +614,21 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away() -> None:
         ("prune m --sparsity 1.0 --calibration TEXT --out o", "sparsity is 1.0. It must be in"),
         ("prune m --sparsity -1 --calibration TEXT --out o", "sparsity is -1"),
         ("prune m --sparsity nan --calibration TEXT --out o", "sparsity is nan"),
-        ("prune m --calibration TEXT --out o", "no sparsity was given"),
+        ("prune m --calibration TEXT --out o", "neither a goal nor a sparsity was"),
+        ("prune m --sparsity 0.5 --goal flops=0.5 --calibration TEXT --out o", "one of the two"),
+        ("prune m --goal speed --calibration TEXT --out o", "'speed' is no goal. Write KIND=VALUE"),
+        ("prune m --goal sped=2 --calibration TEXT --out o", "Did you mean 'speedup'?"),
+        ("prune m --goal speedup=0.5 --calibration TEXT --out o", "It must be at least 1"),
+        ("prune m --goal removed=1 --calibration TEXT --out o", "It must be in [0, 1)"),
+        ("prune m --goal bytes=much --calibration TEXT --out o", "such as bytes=50MB"),
+        ("prune m --goal latency=5MB --calibration TEXT --out o", "no unit 'MB'"),
+        ("prune m --goal flops=0.5 --cap x --calibration TEXT --out o", "not a list of NAME=SHARE"),
+        ("prune m --goal flops=0.5 --cap x=y --calibration TEXT --out o", "'y' is not a number"),
+        ("prune m --goal flops=0.5 --cap x=2 --calibration TEXT --out o", "the cap of x is 2"),
+        ("prune m --goal flops=0.5 --refine 2 --budget uniform --calibration TEXT --out o", "refi"),
+        ("prune m --sparsity 0.5 --refine 2 --calibration TEXT --out o", "--budget loss-weighted"),
+        ("prune m --sparsity 0.5 --survey s --calibration TEXT --out o", "--survey is of no use"),
+        ("prune m --goal quality_loss=0.1 --data text:/no --calibration TEXT --out o", "not exist"),
         ("prune m --sparsity 0.5 --out o", "no calibration data"),
         ("prune m --sparsity 0.5 --calibration TEXT --samples 1.5 --out o", "not a whole number"),
         ("prune m --sparsity 0.5 --calibration TEXT --samples 0 --out o", "samples is 0"),
@@ -547,6 +651,13 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away() -> None:
         ("sweep m --sparsities 0.5,x --data TEXT --out o", "'x' is not a number"),
         ("sweep m --sparsities 0.5,1 --calibration TEXT --data TEXT --out o", "sparsity is 1"),
         ("sweep m --sparsities , --calibration TEXT --data TEXT --out o", "sparsities is empty"),
+        ("sweep m --calibration TEXT --data TEXT --out o", "so is that of goals"),
+        ("sweep m --goals flops --calibration TEXT --data TEXT --out o", "'flops' is no goal"),
+        ("sweep m --goals flops=-1 --calibration TEXT --data TEXT --out o", "no value of the goal"),
+        ("estimate s", "required: --goal"),
+        ("estimate s --goal flops=0", "the goal flops is 0"),
+        ("deploy s --goal flops=0.5", "required: --out"),
+        ("survey m --out o", "no calibration data"),
         ("sweep m --sparsities 0.5 --methods x --data TEXT --calibration TEXT --out o", "method"),
         ("sweep m --sparsities 0.5 --seeds -2 --data TEXT --calibration TEXT --out o", "seed"),
         ("sweep m --sparsities 0.5 --data TEXT --out o", "no calibration data"),

@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osscar_core.errors import SpecError
+from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.records import (
     PLAN_VERSION,
     BeforeAfter,
+    BudgetReport,
     DataInfo,
     DensePoint,
     EvaluationReport,
+    GoalReport,
     ImagePreprocess,
     Intercept,
     Latency,
@@ -34,6 +37,7 @@ from osscar_core.records import (
     Target,
     UnitPlan,
     UnitReport,
+    UnreachablePoint,
     check_range,
     from_dict,
     from_json,
@@ -73,11 +77,18 @@ MEASURED = MeasureReport("m", LATENCY, 99.5, "images/s", {"device": "cpu"}, 3.0,
 COMPARED = SpeedComparison(MEASURED, MEASURED, 1.5, (1.0, 2.0), 1.0, (0.5, 1.5))
 DENSE = DensePoint(EVALUATED)
 POINT = SweepPoint(Method.PAPER, 0.3, 1, PRUNED, EVALUATED, COMPARED)
-SWEPT = SweepReport(DENSE, (POINT, dataclasses.replace(POINT, speed=None)))
+GOAL = Goal(GoalKind.SPEEDUP, 2.0)
+REACHED = GoalReport(GOAL, 2.0, 1.9, False, 1.0, (1.8, 2.0), 2.1, 3, "in turns")
+SPREAD = BudgetReport(Budget.LOSS_WEIGHTED, 0.2, 0.1, 8, 3.0, 1.0, 0.1, 2, (0.3, 0.2))
+AIMED = dataclasses.replace(
+    POINT, sparsity=0.0, goal=GOAL, prune=dataclasses.replace(PRUNED, goal=REACHED, budget=SPREAD)
+)
+MISSED = UnreachablePoint(Method.OSSCAR, 0.0, 1, GOAL, (Goal(GoalKind.SPEEDUP, 1.5), GOAL))
+SWEPT = SweepReport(DENSE, (POINT, dataclasses.replace(POINT, speed=None), AIMED), (MISSED,))
 
 EVERY_RECORD = [
     SPEC, PREPROCESS, SOURCE, DATA, UNIT, PLAN, UNIT_REPORT, BOTH, PRUNED, EVALUATED, LATENCY,
-    MEASURED, COMPARED, DENSE, POINT, SWEPT,
+    MEASURED, COMPARED, DENSE, POINT, REACHED, SPREAD, AIMED, MISSED, SWEPT,
 ]  # fmt: skip
 
 

@@ -177,7 +177,17 @@ def _add_sweep(commands: Any) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="as for prune")
     parser.add_argument(
-        "--sparsities", type=_numbers, required=True, metavar="LIST", help="such as 0.3,0.5,0.7"
+        "--sparsities", type=_numbers, default=(), metavar="LIST", help="such as 0.3,0.5,0.7"
+    )
+    parser.add_argument(
+        "--goals",
+        type=_names,
+        default=(),
+        metavar="LIST",
+        help="as for prune, such as speedup=1.5,quality_loss=0.01",
+    )
+    parser.add_argument(
+        "--survey", metavar="DIR", help="a survey of this model, instead of making one"
     )
     parser.add_argument(
         "--methods",

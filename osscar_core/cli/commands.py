@@ -44,6 +44,7 @@ from osscar_core.records import (
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
+    from osscar_core.survey import Survey
 
 _FIXED_BY_PLAN = ("sparsity", "goal", "budget", "caps", "refine", "structures", "round_to", "swaps")
 
@@ -126,11 +127,12 @@ def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
     _check_data(spec.calibration)
     if spec.data is not None:
         _check_data(spec.data)
-    survey = None
-    if args.survey is not None:
-        from osscar_core.survey import load_survey
-
-        survey = load_survey(Path(args.survey))
+    if args.survey is not None and (repeat is not None or not (spec.goal or spec.is_weighted)):
+        raise SpecError(
+            "--survey is of no use to a plan or an equal share",
+            "Leave it out, or add --goal or --budget loss-weighted",
+        )
+    survey = _survey_of(args)
     from osscar_core.pruner import prune
 
     report = prune(spec, out=Path(args.out), repeat=repeat, survey=survey, progress=progress)
@@ -140,23 +142,16 @@ def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
 def _survey(args: argparse.Namespace, progress: Progress) -> Outcome:
     spec = PruneSpec(**_with_calibration(_settings(args)))
     _check_data(spec.calibration)
-    from osscar_core.models import check_output, load_model, resolve_device
+    from osscar_core.models import check_output
+    from osscar_core.pruner import dense_model
     from osscar_core.survey import make_survey
 
     out = Path(args.out)
     check_output(out)
-    model = load_model(
-        spec.model,
-        weights=spec.weights,
-        device="cpu",
-        dtype=spec.dtype,
-        compute_device=resolve_device(spec.device),
-        image_size=spec.image_size,
-        trust_remote_code=spec.trust_remote_code,
-    )
-    record = make_survey(model, spec, progress=progress).save(out)
+    record = make_survey(dense_model(spec), spec, progress=progress).save(out)
     size = sum(file.stat().st_size for file in out.iterdir())
-    return Outcome({"out": str(out), "bytes": size, **to_dict(record)}, survey_text(record, size))
+    payload = {"out": str(out), "bytes": size, **to_dict(record)}
+    return Outcome(payload, survey_text(record, out, size))
 
 
 def _estimate(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -242,11 +237,14 @@ def _measure(args: argparse.Namespace, progress: Progress) -> Outcome:
 
 
 def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
-    from osscar_core.sweep import SweepSpec, sweep
+    from osscar_core.sweep import SweepSpec, pareto, sweep
 
+    # The data is that of every point's evaluation, and not a setting of the runs.
+    settings = {name: value for name, value in _settings(args).items() if name != "data"}
     spec = SweepSpec(
-        base=PruneSpec(**{"sparsity": 0.0, **_with_calibration(_settings(args))}),
+        base=PruneSpec(**{"sparsity": 0.0, **_with_calibration(settings)}),
         sparsities=args.sparsities,
+        goals=tuple(Goal.parse(text) for text in args.goals),
         methods=tuple(parse_choice("method", name, Method) for name in args.methods),
         data=args.data or _own_data(args.model),
         seeds=args.seeds,
@@ -255,8 +253,9 @@ def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
     )
     _check_data(spec.base.calibration)
     _check_data(spec.data)
-    report = sweep(spec, out=Path(args.out), progress=progress)
-    return Outcome(to_dict(report), sweep_text(report))
+    report = sweep(spec, out=Path(args.out), survey=_survey_of(args), progress=progress)
+    payload = {**to_dict(report), "pareto": list(pareto(report.points))}
+    return Outcome(payload, sweep_text(report))
 
 
 def _doctor(workspace: str | None) -> Outcome:
@@ -380,6 +379,14 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     protected = tuple((name, 0.0) for name in getattr(args, "protect", None) or ())
     limits = (*(getattr(args, "cap", None) or ()), *protected)
     return {**given, "caps": limits} if limits else given
+
+
+def _survey_of(args: argparse.Namespace) -> Survey | None:
+    if args.survey is None:
+        return None
+    from osscar_core.survey import load_survey
+
+    return load_survey(Path(args.survey))
 
 
 def _is_pruned(path: Path) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from osscar_core.cli.console import change, scaled, table
-from osscar_core.goals import GoalKind
+from osscar_core.goals import Budget, GoalKind
 from osscar_core.records import (
     BeforeAfter,
     EvaluationReport,
@@ -19,11 +19,16 @@ from osscar_core.records import (
     MeasureReport,
     PruneReport,
     SpeedComparison,
+    SweepPoint,
     SweepReport,
     UnitReport,
+    UnreachablePoint,
 )
+from osscar_core.sweep import pareto
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from osscar_core.bench import SolverBench
     from osscar_core.explorer import WhatIf
     from osscar_core.survey import SurveyRecord
@@ -65,16 +70,22 @@ def _budget_lines(report: PruneReport) -> list[str]:
     budget = report.budget
     if budget is None:
         return []
-    text = (
-        f"budget {budget.budget}: predicted divergence {budget.predicted:.4f} nats "
-        f"(no choice is below {budget.bound:.4f}), from {budget.probes} items; "
-        f"survey {budget.survey_seconds:.1f} s, sensitivities {budget.probe_seconds:.1f} s, "
+    is_weighted = budget.budget is Budget.LOSS_WEIGHTED
+    bound = f" (no choice is below {budget.bound:.4f})" if is_weighted else ""
+    first = (
+        f"budget {budget.budget}: predicted divergence {budget.predicted:.4f} nats{bound}, "
+        f"measured on {budget.probes} items"
+    )
+    times = (
+        f"  survey {budget.survey_seconds:.1f} s, sensitivities {budget.probe_seconds:.1f} s, "
         f"choice {budget.budget_seconds:.1f} s"
     )
+    lines = [first, times]
     if budget.divergence is not None:
         before, after = budget.divergence
-        text += f"; {budget.exchanges} exchanges kept, divergence {before:.4f} to {after:.4f}"
-    return [text]
+        exchanges = "1 exchange" if budget.exchanges == 1 else f"{budget.exchanges} exchanges"
+        lines.append(f"  {exchanges} kept: measured divergence {before:.4f} to {after:.4f} nats")
+    return lines
 
 
 def _goal_lines(report: PruneReport) -> list[str]:
@@ -107,55 +118,74 @@ def _amount(kind: GoalKind, value: float) -> str:
             return f"{value:.2%}"
 
 
-def survey_text(record: SurveyRecord, size: int) -> str:
+def survey_text(record: SurveyRecord, out: Path, size: int) -> str:
     """Return how much each unit means to the model's output."""
-    units = table(
-        ("unit", "groups", "rows", "divergence in nats by groups kept"),
+    # The last width is the complete one, at which nothing diverges.
+    probed = [
         [
-            (
-                unit.name,
-                str(unit.groups),
-                f"{unit.count:,}",
-                "  ".join(
-                    f"{width}: {value:.4f}"
-                    for width, value in zip(unit.widths, unit.divergences, strict=True)
-                ),
-            )
-            for unit in record.units
+            f"{width}: {value:.4f}"
+            for width, value in zip(unit.widths[:-1], unit.divergences[:-1], strict=True)
+        ]
+        for unit in record.units
+    ]
+    most = max(len(cells) for cells in probed)
+    title = "divergence in nats at so many groups kept"
+    units = table(
+        ("unit", "groups", "rows", *[""] * most),
+        [
+            (unit.name, str(unit.groups), f"{unit.count:,}", *[""] * (most - len(cells)), *cells)
+            for unit, cells in zip(record.units, probed, strict=True)
         ],
     )
-    return (
-        f"{units}\n\ncalibrated and searched in {record.survey_seconds:.1f} s, sensitivities on "
-        f"{record.probes} items in {record.probe_seconds:.1f} s; {scaled(size, 'B')} on disk"
+    header, *rows = units.splitlines()
+    lines = [f"{header}  {title}", *rows, ""]
+    lines.append(
+        f"calibrated and searched in {record.survey_seconds:.1f} s, sensitivities on "
+        f"{record.probes} items in {record.probe_seconds:.1f} s"
     )
+    lines.append(f"{out}: {scaled(size, 'B')}")
+    return "\n".join(lines)
 
 
 def estimate_text(answers: Sequence[WhatIf], record: SurveyRecord) -> str:
     """Return one row a goal: sizes exact, speed from the latency table, quality estimated."""
-    word = "points lost" if record.source.task == "image" else "perplexity"
-    header = ("goal", "removed", "parameters", "file", "FLOPs", "speed-up", word, "95% band")
-    rows = []
-    for answer in answers:
-        quality = answer.quality
-        rows.append(
-            (
-                answer.goal.describe(),
-                f"{answer.removed:.1%}",
-                scaled(answer.parameters),
-                scaled(answer.bytes, "B"),
-                scaled(answer.flops),
-                "" if answer.speedup is None else f"≈{answer.speedup:.2f}x",
-                "" if quality is None else f"≈{_lost(quality.median, record)}",
-                ""
-                if quality is None
-                else f"{_lost(quality.low, record)} to {_lost(quality.high, record)}",
-            )
-        )
+    word = "points lost" if _is_image(record) else "perplexity"
+    header = ["goal", "removed", "parameters", "file", "FLOPs"]
+    rows = [
+        [
+            answer.goal.describe(),
+            f"{answer.removed:.1%}",
+            scaled(answer.parameters),
+            scaled(answer.bytes, "B"),
+            scaled(answer.flops),
+        ]
+        for answer in answers
+    ]
+    if any(answer.speedup is not None for answer in answers):
+        header.append("speed-up")
+        for row, answer in zip(rows, answers, strict=True):
+            row.append("" if answer.speedup is None else f"≈{answer.speedup:.2f}x")
+    header += [word, "95% band"]
+    for row, answer in zip(rows, answers, strict=True):
+        row += _band(answer, record)
     return f"{table(header, rows)}\n\n≈ is an estimate; parameters, file and FLOPs are exact."
 
 
+def _band(answer: WhatIf, record: SurveyRecord) -> tuple[str, str]:
+    quality = answer.quality
+    if quality is None:
+        return "", ""
+    low, high = _lost(quality.low, record), _lost(quality.high, record)
+    return f"≈{_lost(quality.median, record)}", f"{low} to {high}"
+
+
 def _lost(value: float, record: SurveyRecord) -> str:
-    return f"{100 * value:.2f}" if record.source.task == "image" else f"+{math.expm1(value):.1%}"
+    # No model loses more points than there are.
+    return f"{min(100.0, 100 * value):.2f}" if _is_image(record) else f"+{math.expm1(value):.1%}"
+
+
+def _is_image(record: SurveyRecord) -> bool:
+    return record.source.task == "image"
 
 
 def _gap(unit: UnitReport) -> str:
@@ -224,24 +254,51 @@ def comparison_text(result: SpeedComparison) -> str:
 
 
 def sweep_text(report: SweepReport) -> str:
-    """Return one row a point, the dense model first."""
+    """Return one row a point, the dense model first, and what cannot be reached."""
     dense = report.dense.evaluation
-    header = ("method", "sparsity", "seed", "parameters", "FLOPs", dense.metric, "95% interval")
-    rows = [("dense", "0", "", "", "", *_quality(dense), "")]
-    for point in report.points:
+    goals = [*(point.goal for point in report.points), *(one.goal for one in report.unreachable)]
+    has_goals = any(goal is not None for goal in goals)
+    asked = ("asked", "achieved") if has_goals else ("sparsity",)
+    nothing = ("", "") if has_goals else ("0",)
+    header = ("method", *asked, "seed", "parameters", "FLOPs", dense.metric, "95% interval")
+    rows = [("dense", *nothing, "", "", "", *_quality(dense), "", "")]
+    for point, is_best in zip(report.points, pareto(report.points), strict=True):
         pruned = point.prune
         rows.append(
             (
                 point.method.value,
-                f"{point.sparsity:g}",
+                *((_asked(point), _achieved(point)) if has_goals else (f"{point.sparsity:g}",)),
                 str(point.seed),
                 change(pruned.parameters.dense, pruned.parameters.pruned),
                 change(pruned.flops.dense, pruned.flops.pruned),
                 *_quality(point.evaluation),
                 "" if point.speed is None else f"{point.speed.speedup:.2f}x",
+                "*" if is_best else "",
             )
         )
-    return table((*header, "speed"), rows)
+    lines = [table((*header, "speed", ""), rows)]
+    if report.points:
+        is_timed = all(point.speed is not None for point in report.points)
+        measure = "speed" if is_timed else "FLOPs"
+        lines += ["", f"* on the front of {measure} and {dense.metric}"]
+    lines += [_unreachable(point) for point in report.unreachable]
+    return "\n".join(lines)
+
+
+def _asked(point: SweepPoint | UnreachablePoint) -> str:
+    return f"sparsity={point.sparsity:g}" if point.goal is None else point.goal.describe()
+
+
+def _achieved(point: SweepPoint) -> str:
+    goal = point.prune.goal
+    if goal is None:
+        return ""
+    return _amount(goal.goal.kind, goal.achieved) + ("" if goal.is_met else " (missed)")
+
+
+def _unreachable(point: UnreachablePoint) -> str:
+    nearest = " or ".join(goal.describe() for goal in point.nearest)
+    return f"unreachable: {point.method} {_asked(point)}, seed {point.seed}: nearest are {nearest}"
 
 
 def solver_bench_text(result: SolverBench) -> str:

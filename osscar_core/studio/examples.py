@@ -79,4 +79,7 @@ def _of(run: SampleRun) -> Iterator[Finished]:
 
 def _id(run: SampleRun, point: SweepPoint) -> str:
     tail = run.base.model.rpartition("/")[2]
-    return f"{_PREFIX}{tail}-{point.method}-{round(100 * point.sparsity)}"
+    asked = str(round(100 * point.sparsity))
+    if point.goal is not None:
+        asked = f"{point.goal.kind}-{point.goal.value:g}"
+    return f"{_PREFIX}{tail}-{point.method}-{asked}"
