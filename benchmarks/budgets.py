@@ -141,11 +141,11 @@ class Bench:
                 self.row("deployed from the survey", share, outcome.model, outcome.report)
         for value in args.extra:
             if survey is not None:
-                self.extra(survey, value)
+                self.further(survey, value)
         if survey is not None:
             self.estimates(survey)
 
-    def extra(self, survey: Survey, value: float) -> None:
+    def further(self, survey: Survey, value: float) -> None:
         """Measure one more goal, for the estimates."""
         goal = Goal(GoalKind(self.args.price), value)
         model = self.load()
