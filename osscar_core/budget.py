@@ -134,7 +134,7 @@ class LossCurve:
         losses = np.asarray(self.losses)
         left = np.clip(np.searchsorted(known, asked, side="right") - 1, 0, len(known) - 2)
         low, high = known[left], known[left + 1]
-        share = (asked - low) / (high - low)
+        share = np.asarray((asked - low) / (high - low))  # of a single width, too
         if self.scale is not None:
             scale = np.asarray(self.scale, np.float64)
             span = scale[high - 1] - scale[low - 1]
