@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osscar_core.errors import SpecError
+from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.records import (
     PLAN_VERSION,
     BeforeAfter,
+    BudgetReport,
     DataInfo,
     DensePoint,
     EvaluationReport,
+    GoalReport,
     ImagePreprocess,
     Intercept,
     Latency,
@@ -67,6 +70,21 @@ PLAN = Plan(
 UNIT_REPORT = UnitReport("fc2", Structure.NEURONS, "b", 4, 2, 0.25, 0.5, 1, 0.01)
 BOTH = BeforeAfter(10, 5)
 PRUNED = PruneReport(None, BOTH, BOTH, BOTH, "one image", (UNIT_REPORT,), 1.5, 2**33, PLAN, ("w",))
+REACHED = GoalReport(
+    Goal(GoalKind.SPEEDUP, 2.0), 2.0, 1.97, True, 1.0, (1.9, 2.1), 2.03, 3, "timed"
+)
+BUDGET = BudgetReport(Budget.LOSS_WEIGHTED, 0.2, 0.19, 64, 3.0, 1.0, 0.1, 2, (0.3, 0.25))
+AIMED = dataclasses.replace(
+    PRUNED,
+    goal=REACHED,
+    budget=BUDGET,
+    plan=dataclasses.replace(
+        PLAN,
+        spec=dataclasses.replace(
+            SPEC, sparsity=0.0, goal=REACHED.goal, caps=(("heads", 0.0), ("*.1.*", 0.5)), refine=2
+        ),
+    ),
+)
 EVALUATED = EvaluationReport("m", "top1", 0.5, 10, DATA, "first 10", 0.1, (0.2, 0.8), 0.7, top5=0.9)
 LATENCY = Latency(1.0, 2.0, 0.5, 20)
 MEASURED = MeasureReport("m", LATENCY, 99.5, "images/s", {"device": "cpu"}, 3.0, decode_ms=LATENCY)
@@ -77,7 +95,7 @@ SWEPT = SweepReport(DENSE, (POINT, dataclasses.replace(POINT, speed=None)))
 
 EVERY_RECORD = [
     SPEC, PREPROCESS, SOURCE, DATA, UNIT, PLAN, UNIT_REPORT, BOTH, PRUNED, EVALUATED, LATENCY,
-    MEASURED, COMPARED, DENSE, POINT, SWEPT,
+    MEASURED, COMPARED, DENSE, POINT, SWEPT, REACHED, BUDGET, AIMED,
 ]  # fmt: skip
 
 
