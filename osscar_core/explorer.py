@@ -30,13 +30,20 @@ from osscar_core.errors import SpecError
 from osscar_core.estimates import Estimate, QualityModel
 from osscar_core.evaluation.latency_table import LatencyTable
 from osscar_core.goals import TIMED, Goal, GoalKind
-from osscar_core.preparation import caps, uniform_widths
-from osscar_core.records import PruneSpec, Structure
+from osscar_core.preparation import caps, least_kept, uniform_widths
+from osscar_core.records import Method, PruneSpec, Structure, Task
+from osscar_core.sequential import fits_intercept
+from osscar_core.solver import refits, round_width
+from osscar_core.surgery import InterceptPlace
 from osscar_core.survey import Survey
 
 # Options a block at most: with two units of 24 widths each a budget is met to a percent.
 _LEVELS = {1: 64, 2: 24, 3: 10}
 _BISECTIONS = 24
+# Sums of floating-point numbers that ought to be equal differ by no more than this share.
+ROUNDING = 1e-12
+# Steps of an exchange between units, as a share of a unit's groups.
+_STEP = 1 / 16
 # Wide layers keep multiples of these, which matrix kernels like, unless asked otherwise.
 _CUSTOMARY = ((1024, 16), (256, 8), (128, 4))
 # Predicted divergence, in nats a prediction, beyond which a model is a different one: an
@@ -59,7 +66,7 @@ class WhatIf:
         bound: No other choice at this price has a smaller predicted sum.
         latency_ms: From the latency table; ``None`` without one.
         speedup: Likewise.
-        quality: Estimated loss of quality, in the unit of `GoalKind.QUALITY_LOSS`;
+        quality: Estimated loss of quality: top-1 accuracy as a fraction, or log-perplexity;
             ``None`` without a survey.
     """
 
@@ -86,7 +93,7 @@ class UnreachableGoal(SpecError):  # noqa: N818 - the words of the product
     """
 
     def __init__(self, goal: Goal, nearest: Sequence[Goal]) -> None:
-        options = " or ".join(each.describe() for each in nearest)
+        options = " or ".join(dict.fromkeys(each.describe() for each in nearest))
         super().__init__(
             f"{goal.describe()} cannot be reached within these limits",
             f"Ask for {options}, or lift caps and protection",
@@ -102,10 +109,18 @@ class Explorer:
         costs: Its sizes.
         spec: The request, resolved; its structures, caps, ``round_to`` and budget count.
         units: The units that may be pruned, in forward order.
+        task: Decides in which unit quality is counted.
         curves: Predicted divergence of every unit; needed for all but uniform budgets
             without a goal of quality.
         table: Latencies; needed for goals of speed.
         quality: Relates divergence to loss of quality.
+        is_deployed: Whether models are made from the survey alone.
+
+    Attributes:
+        quality: As given; it may be replaced by one that knows more.
+
+    Raises:
+        SpecError: A loss-weighted budget without curves, or a cap on nothing.
     """
 
     def __init__(
@@ -114,9 +129,11 @@ class Explorer:
         spec: PruneSpec,
         units: Sequence[Unit],
         *,
+        task: Task,
         curves: Mapping[str, LossCurve] | None = None,
         table: LatencyTable | None = None,
         quality: QualityModel | None = None,
+        is_deployed: bool = False,
     ) -> None:
         if spec.is_weighted and curves is None:
             raise SpecError("a loss-weighted budget needs a survey", "Make one first")
@@ -127,6 +144,9 @@ class Explorer:
         self._table = table
         self._caps = caps(spec, self._units)
         self._frontiers: dict[GoalKind, Frontier] = {}
+        self._task = task
+        self._is_deployed = is_deployed
+        self._gaining = tuple(unit for unit in self._units if _gains_bias(unit, costs, spec))
         self.quality = quality
         # `costs.removed` weighs all units of the model, a goal only those of the request.
         self._share = sum(
@@ -170,9 +190,11 @@ class Explorer:
             record.costs,
             spec,
             units,
+            task=record.source.task,
             curves=survey.curves(),
             table=table,
             quality=survey.quality(is_deployed=is_deployed),
+            is_deployed=is_deployed,
         )
 
     def choose(self, goal: Goal, factor: float = 1.0) -> Allocation:
@@ -188,11 +210,10 @@ class Explorer:
         """
         if goal.kind is GoalKind.QUALITY_LOSS:
             return self._choose_quality(goal, factor)
-        budget = self._budget(goal) * factor
         if not self._spec.is_weighted:
-            return self._uniform(goal, budget)
+            return self._uniform(goal, factor)
         try:
-            return self._frontier(goal.kind).allocate(budget)
+            return self._frontier(goal.kind).allocate(self._budget(goal) * factor)
         except UnreachableError as error:
             raise UnreachableGoal(goal, self._nearest(goal, error.nearest, factor)) from error
 
@@ -208,13 +229,14 @@ class Explorer:
     def describe(self, goal: Goal, choice: Allocation) -> WhatIf:
         """Return sizes, speed and estimated quality of a choice of widths."""
         widths, table = choice.widths, self._table
+        new_biases = self.new_biases(widths)
         latency = None if table is None else table.model_ms(widths)
         return WhatIf(
             goal=goal,
             widths=dict(widths),
             removed=self.removed(widths),
-            parameters=self._costs.parameters(widths),
-            bytes=self._costs.bytes(widths),
+            parameters=self._costs.parameters(widths, new_biases),
+            bytes=self._costs.bytes(widths, new_biases),
             flops=self._costs.flops(widths),
             predicted=choice.loss,
             bound=choice.bound,
@@ -225,13 +247,42 @@ class Explorer:
 
     def removed(self, widths: Mapping[str, int]) -> float:
         """Return the share removed of what the request may remove, in [0, 1)."""
-        return self._costs.removed(widths) / self._share
+        return self._costs.removed(widths) / self._share if self._share else 0.0
 
     def predicted(self, widths: Mapping[str, int]) -> float:
-        """Return the sum of the units' divergences at widths; not a number without a survey."""
+        """Return the sum of the units' divergences at widths; not a number without a survey.
+
+        Below the smallest width that was measured, a unit counts as it does there.
+        """
         if self._curves is None:
             return math.nan
-        return sum(float(self._curves[name].at(width)) for name, width in widths.items())
+        curves = ((self._curves[name], width) for name, width in widths.items())
+        return sum(float(curve.at(max(width, curve.widths[0]))) for curve, width in curves)
+
+    def new_biases(self, widths: Mapping[str, int]) -> tuple[str, ...]:
+        """Return the units whose consumers gain a bias at widths that they did not have."""
+        cut = [unit for unit in self._units if widths.get(unit.name, unit.groups) < unit.groups]
+        if not cut:
+            return ()
+        # A run re-fits every unit behind the first cut, and a deployed model those that are cut.
+        first = self._units.index(cut[0])
+        touched = cut if self._is_deployed else self._units[first:]
+        return tuple(unit.name for unit in touched if unit in self._gaining)
+
+    def neighbours(self, unit: str, width: int) -> tuple[int, ...]:
+        """Return a width and the permitted ones some groups below and above it, ascending.
+
+        Args:
+            unit: The unit's name.
+            width: Its present width.
+        """
+        (own,) = (one for one in self._units if one.name == unit)
+        multiple = self._multiple(own)
+        step = max(1, round(_STEP * own.groups / multiple)) * multiple
+        least = least_kept(own.groups, self._caps[unit])
+        fewer = round_width(max(least, width - step), own.groups, multiple)
+        more = round_width(width + step, own.groups, multiple)
+        return tuple(sorted({min(fewer, width), width, more}))
 
     def local_options(
         self, kind: GoalKind, block: str, changes: Mapping[str, Mapping[int, float]]
@@ -252,40 +303,53 @@ class Explorer:
         stacked = np.stack(list(widths.values()), axis=1)
         return BlockOptions(block, tuple(widths), stacked, prices, np.asarray(losses, np.float64))
 
-    def _budget(self, goal: Goal) -> float:
-        """Return what may be spent on a goal, in the unit of its price."""
-        costs = self._costs
+    def _limit(self, goal: Goal) -> float:
+        """Return the most that a goal allows, in the unit of `_total`."""
         match goal.kind:
             case GoalKind.REMOVED:
                 return 1 - goal.value * self._share
-            case GoalKind.PARAMETERS:
-                return goal.absolute(costs.parameters({}))
-            case GoalKind.BYTES:
-                return goal.absolute(costs.bytes({})) - costs.header_bytes({})
-            case GoalKind.FLOPS:
-                return goal.absolute(costs.flops({}))
             case GoalKind.SPEEDUP:
                 return self._timed().dense_ms / goal.value
-            case _:
+            case GoalKind.LATENCY:
                 return goal.value
+            case _:
+                return goal.absolute(self._total(goal.kind, {}))
 
-    def _value(self, goal: Goal, price: float) -> float:
-        """Return a goal's value at a price; the inverse of `_budget`."""
+    def _budget(self, goal: Goal) -> float:
+        """Return what a goal allows to spend, in the unit of its price."""
+        limit = self._limit(goal) * (1 + ROUNDING)
+        # Complete models are no dearer than they are: they gain no biases.
+        return (
+            math.inf if limit >= self._total(goal.kind, {}) else limit - self._unpriced(goal.kind)
+        )
+
+    def _unpriced(self, kind: GoalKind) -> float:
+        """Return the most that a pruned model has beside what blocks are priced at."""
         costs = self._costs
+        new_biases = [unit.name for unit in self._gaining]
+        match kind:
+            case GoalKind.PARAMETERS:
+                return costs.parameters({}, new_biases) - costs.parameters({})
+            case GoalKind.BYTES:
+                data = costs.bytes({}) - costs.header_bytes({})
+                return costs.bytes({}, new_biases) - data
+            case _:
+                return 0.0
+
+    def _reached(self, goal: Goal, total: float) -> Goal:
+        """Return the goal of the same kind that a total reaches; the inverse of `_limit`."""
+        dense = self._total(goal.kind, {})
+        total = min(total, dense)
         match goal.kind:
             case GoalKind.REMOVED:
-                return (1 - price) / self._share
-            case GoalKind.PARAMETERS:
-                return price / costs.parameters({}) if goal.value <= 1 else price
-            case GoalKind.BYTES:
-                price += costs.header_bytes({})
-                return price / costs.bytes({}) if goal.value <= 1 else price
-            case GoalKind.FLOPS:
-                return price / costs.flops({}) if goal.value <= 1 else price
+                value = (1 - total) / self._share if self._share else 0.0
             case GoalKind.SPEEDUP:
-                return self._timed().dense_ms / price
+                value = self._timed().dense_ms / total
+            case GoalKind.LATENCY:
+                value = total
             case _:
-                return price
+                value = total / dense if goal.value <= 1 else total
+        return Goal(goal.kind, _outward(goal.kind, value))
 
     def _timed(self) -> LatencyTable:
         if self._table is None:
@@ -310,23 +374,14 @@ class Explorer:
         """Return the part of a price that no unit of the request changes."""
         if kind is GoalKind.QUALITY_LOSS:
             return self.fixed(self.saved)
-        if kind in TIMED:
-            table = self._timed()
-            inside = sum(float(table.block_ms(block, {})) for block in self._blocks())
-            return table.dense_ms - inside
-        complete = sum(
+        total = self._total(kind, {})
+        if kind is GoalKind.BYTES:
+            total -= self._costs.header_bytes({})
+        inside = (
             float(np.asarray(self._price(kind, block)(self._whole(block))))
             for block in self._blocks()
         )
-        if kind is GoalKind.REMOVED:
-            return 1 - complete
-        price = Price(kind.value)
-        whole = {unit.name: np.int64(unit.groups) for unit in self._costs.units}
-        total = self._costs.constant(price)
-        for block in self._costs.blocks:
-            own = {u.name: whole[u.name] for u in self._costs.units if u.block == block}
-            total += int(self._costs.block_prices(block, price, own))
-        return total - complete
+        return total - sum(inside)
 
     def _whole(self, block: str) -> dict[str, NDArray[np.int64]]:
         return {
@@ -373,26 +428,35 @@ class Explorer:
     def _choose_quality(self, goal: Goal, factor: float) -> Allocation:
         if self.quality is None or self._curves is None:
             raise SpecError("a goal of quality needs a survey", "Make one first")
-        divergence = self.quality.invert(goal.value) * factor
+        allowed = math.log1p(goal.value) if self._task == "text" else goal.value
+        divergence = self.quality.invert(allowed) * factor
         if self._spec.is_weighted:
             return self._frontier(self.saved).at_loss(divergence)
-        return self._bisect(lambda widths: self.predicted(widths) <= divergence, is_least=False)
-
-    def _uniform(self, goal: Goal, budget: float) -> Allocation:
-        smallest = self._widths(1.0)
-        cheapest = self._total(goal.kind, smallest)
-        if cheapest > budget:
-            nearest = [Goal(goal.kind, self._value(goal, cheapest))]
-            half = self._total(goal.kind, self._widths(0.5))
-            nearest.append(Goal(goal.kind, self._value(goal, half)))
-            raise UnreachableGoal(goal, nearest)
         return self._bisect(
-            lambda widths: self._total(goal.kind, widths) <= budget * (1 + 1e-12), is_least=True
+            lambda widths: self._is_measured(widths) and self.predicted(widths) <= divergence,
+            is_least=False,
         )
+
+    def _is_measured(self, widths: Mapping[str, int]) -> bool:
+        """Return whether no width is below the smallest that was measured."""
+        curves = self._curves or {}
+        return all(width >= curves[name].widths[0] for name, width in widths.items())
+
+    def _uniform(self, goal: Goal, factor: float) -> Allocation:
+        limit = self._limit(goal) * factor * (1 + ROUNDING)
+        cheapest = self._total(goal.kind, self._widths(1.0))
+        if cheapest > limit:
+            half = self._total(goal.kind, self._widths(0.5))
+            raise UnreachableGoal(
+                goal, [self._reached(goal, total / factor) for total in (cheapest, half)]
+            )
+        return self._bisect(lambda widths: self._total(goal.kind, widths) <= limit, is_least=True)
 
     def _bisect(self, fits: Callable[[dict[str, int]], bool], *, is_least: bool) -> Allocation:
         """Return the least (or most) equal share that fits."""
         low, high = 0.0, 1.0
+        if is_least and fits(self._widths(0.0)):
+            high = 0.0  # the first biases gained may cost more than the first groups save
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             if fits(self._widths(middle)) is is_least:
@@ -400,8 +464,6 @@ class Explorer:
             else:
                 low = middle
         widths = self._widths(high if is_least else low)
-        if is_least and fits(self._widths(0.0)):
-            widths = self._widths(0.0)
         predicted = self.predicted(widths)
         return Allocation(widths, math.nan, predicted, predicted)
 
@@ -409,35 +471,47 @@ class Explorer:
         return uniform_widths(self._units, share, self._caps, self._spec.round_to)
 
     def _total(self, kind: GoalKind, widths: Mapping[str, int]) -> float:
+        """Return what a model of these widths has of what a goal limits, exactly."""
         costs = self._costs
         match kind:
             case GoalKind.REMOVED:
                 return 1 - costs.removed(widths)
             case GoalKind.PARAMETERS:
-                return costs.parameters(widths)
+                return costs.parameters(widths, self.new_biases(widths))
             case GoalKind.BYTES:
-                return costs.bytes(widths) - costs.header_bytes({})
+                return costs.bytes(widths, self.new_biases(widths))
             case GoalKind.FLOPS:
                 return costs.flops(widths)
             case _:
                 return self._timed().model_ms(widths)
 
     def _nearest(self, goal: Goal, cheapest: float, factor: float) -> list[Goal]:
-        """Return the two nearest goals that can be reached."""
+        """Return the two nearest goals that can be reached, from the smallest price."""
         frontier = self._frontier(goal.kind)
         prices, losses = frontier.curve()
-        bearable = prices[losses <= _BEARABLE]
-        found = [cheapest, float(bearable.min()) if len(bearable) else frontier.dearest]
-        values = [self._value(goal, price / factor) for price in found]
-        return [Goal(goal.kind, _outward(goal.kind, value)) for value in values]
+        bearable = float(prices[losses <= _BEARABLE].min())
+        second = bearable if bearable > cheapest else (cheapest + frontier.dearest) / 2
+        unpriced = self._unpriced(goal.kind)
+        return [self._reached(goal, price / factor + unpriced) for price in (cheapest, second)]
+
+
+def _gains_bias(unit: Unit, costs: CostModel, spec: PruneSpec) -> bool:
+    """Return whether a re-fit adds a bias to a unit's consumer."""
+    has_place = unit.norm is not None or any(
+        tensor.name == f"{unit.consumer}.bias" for tensor in costs.tensors
+    )
+    changes_it = refits(spec.method) or spec.method is Method.FLAP
+    return not has_place and changes_it and fits_intercept(spec, InterceptPlace.NEW_BIAS)
 
 
 def _outward(kind: GoalKind, value: float) -> float:
     """Return a value rounded to three digits, to the side where it is surely reachable."""
     if value <= 0:
-        return value
+        return 0.0
     digits = 2 - math.floor(math.log10(value))
     is_floor = kind in (GoalKind.REMOVED, GoalKind.SPEEDUP)
-    step = 10.0**-digits
-    rounded = (math.floor if is_floor else math.ceil)(value / step) * step
+    count = value * 10.0**digits
+    # What is a round number but for the last bits stays one.
+    whole = math.floor(count + ROUNDING) if is_floor else math.ceil(count - ROUNDING)
+    rounded = round(whole / 10.0**digits, digits)
     return max(1.0, rounded) if kind is GoalKind.SPEEDUP else rounded

@@ -23,6 +23,7 @@ _FACTORS = {
     "ki": 2.0**10,
     "mi": 2.0**20,
     "gi": 2.0**30,
+    "ti": 2.0**40,
 }
 _NUMBER = re.compile(
     r"(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(?P<unit>%|x|ms|s|(?:[kmgt]i?)?b?)?",
@@ -120,15 +121,22 @@ class Goal:
                 f"'{rest.strip()}' is no value of the goal {kind}",
                 f"Write a number, such as {kind}={_EXAMPLES[kind]}",
             )
-        return cls(kind, float(match["number"]) * _factor(kind, match["unit"] or ""))
+        unit = match["unit"] or ""
+        value = float(match["number"]) * _factor(kind, unit)
+        if unit == "%" and kind in _SIZES and value > 1:
+            raise SpecError(
+                f"'{rest.strip()}' of the dense model is more than all of it",
+                f"Write 100% or less, or a number, such as {kind}={_EXAMPLES[kind]}",
+            )
+        return cls(kind, value)
 
     def absolute(self, dense: float) -> float:
         """Return a size goal as a number, a share being one of ``dense``."""
         return self.value * dense if self.value <= 1 else self.value
 
     def describe(self) -> str:
-        """Return the goal as it is written, such as ``speedup=2``."""
-        return f"{self.kind}={self.value:g}"
+        """Return the goal as `parse` reads it, such as ``speedup=2``."""
+        return f"{self.kind}={self.value:.12g}"
 
 
 _EXAMPLES = {

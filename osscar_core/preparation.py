@@ -97,14 +97,13 @@ def calibration_inputs(
     model: LoadedModel, spec: PruneSpec, *, exactly: bool
 ) -> tuple[list[dict[str, Tensor | bool]], DataInfo]:
     """Return the model's keyword arguments, one mapping per micro-batch, and their origin."""
-    asked = spec.samples or DEFAULT_WINDOWS
     if model.task == "text":
         seqlen = spec.seqlen or DEFAULT_SEQLEN
         windows = load_windows(
             spec.calibration,
             model.tokenizer,
             seqlen=seqlen,
-            samples=asked,
+            samples=spec.samples or DEFAULT_WINDOWS,
             seed=spec.seed,
             split="calibration",
             exactly=exactly,
@@ -123,7 +122,7 @@ def calibration_inputs(
     images = load_images(
         spec.calibration,
         preprocess,
-        limit=asked,
+        limit=spec.samples or DEFAULT_IMAGES,
         seed=spec.seed,
         classes=model.source.classes,
         split="calibration",

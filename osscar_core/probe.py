@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -63,11 +64,16 @@ class Probe:
             return
         for one in self._inputs:
             length = one["input_ids"].shape[1]
-            one["logits_to_keep"] = torch.arange(every - 1, length, every, device=self._device)
+            step = min(every, length)  # every text keeps at least one
+            one["logits_to_keep"] = torch.arange(step - 1, length, step, device=self._device)
 
     @torch.no_grad()
     def divergence(self, model: nn.Module) -> float:
-        """Return the mean divergence of a model's predictions, in nats, at least 0."""
+        """Return the mean divergence of a model's predictions, in nats, at least 0.
+
+        Raises:
+            NumericalError: It is not finite.
+        """
         return self._mean(lambda number: self._run(model, number))
 
     @torch.no_grad()
@@ -98,6 +104,9 @@ class Probe:
             entries: Of that model.
             index: Position of the block.
             block: What stands in its place, on the same device.
+
+        Raises:
+            NumericalError: It is not finite.
         """
         with contextlib.ExitStack() as stack:
             place = entries.model.get_submodule(self._blocks[index])
@@ -128,9 +137,9 @@ class Probe:
         for number, chances in enumerate(self._reference):
             total -= float((chances * predict(number)).sum(dim=-1).double().sum())
         value = total / self.predictions
-        if value != value:
+        if not math.isfinite(value):
             raise NumericalError(
-                "a pruned block makes the model's outputs not a number",
+                "a pruned block makes the model's outputs not finite",
                 "Run the forward passes in float32 (--dtype float32)",
             )
         return max(0.0, value)

@@ -27,6 +27,12 @@ from osscar_core.records import BeforeAfter, Plan, PruneReport, PruneSpec
 from osscar_core.sequential import Observer, prune_to_widths_
 from osscar_core.survey import Survey
 
+# What a survey's statistics and paths depend on.
+_CALIBRATED = (
+    "model", "weights", "calibration", "method", "samples", "seqlen", "seed", "dtype", "damping",
+    "intercept", "image_size",
+)  # fmt: skip
+
 
 def prune(
     spec: PruneSpec,
@@ -118,11 +124,11 @@ def deploy(
         OsscarError: With the reason in words.
     """
     started = time.perf_counter()
+    _check_same_calibration(survey, spec)
     if out is not None:
         check_output(out)
     report(progress, "load", 0, 1, spec.model)
     model = surveyed_model(survey, spec)
-    spec = resolve(model, spec)
     outcome = Pursuit(model, spec, survey=survey, is_deployed=True, progress=progress).run()
     result, plan = outcome.report, outcome.model.plan
     size = result.bytes.pruned
@@ -153,13 +159,19 @@ def surveyed_model(survey: Survey, spec: PruneSpec) -> LoadedModel:
         image_size=made.image_size,
         trust_remote_code=made.trust_remote_code,
     )
-    known = survey.record.source.sha256
-    if known is not None and model.source.sha256 != known:
-        raise SpecError(
-            f"the weights of {made.model} are not those that were surveyed",
-            "Survey the model again",
-        )
+    survey.check_source(model.source)
     return model
+
+
+def _check_same_calibration(survey: Survey, spec: PruneSpec) -> None:
+    """Raise `SpecError` where a request contradicts the survey it is to be met from."""
+    for name in _CALIBRATED:
+        made, given = getattr(survey.record.spec, name), getattr(spec, name)
+        if given is not None and given != made:
+            raise SpecError(
+                f"{name} is {given}, and the survey was made with {made}",
+                "Start from the survey's own request, or survey again",
+            )
 
 
 def prune_(
@@ -196,12 +208,12 @@ def prune_(
         raise SpecError(
             f"{spec.model} is already pruned", "Start from the dense model that its plan names"
         )
-    exactly = spec.samples is not None
-    spec = resolve(model, spec)
     if repeat is None and (spec.goal is not None or spec.is_weighted):
         outcome = Pursuit(model, spec, survey=survey, progress=progress).run()
         model.module, model.plan = outcome.model.module, outcome.model.plan
         return outcome.report
+    exactly = spec.samples is not None
+    spec = resolve(model, spec)
     units = chosen_units(model, spec, repeat)
     inputs, data = calibration_inputs(model, spec, exactly=exactly)
     spec = dataclasses.replace(spec, samples=data.count)

@@ -27,10 +27,10 @@ from osscar_core.estimates import MeasuredPoint, QualityModel
 from osscar_core.evaluation import compare, evaluate
 from osscar_core.evaluation.latency_table import LatencyTable, latency_table
 from osscar_core.evaluation.memory import PeakMemory
-from osscar_core.explorer import Explorer
+from osscar_core.explorer import ROUNDING, Explorer, UnreachableGoal
 from osscar_core.goals import TIMED, Budget, Goal, GoalKind
 from osscar_core.models import LoadedModel, resolve_device
-from osscar_core.preparation import calibration_inputs, chosen_units
+from osscar_core.preparation import calibration_inputs, chosen_units, resolve
 from osscar_core.probe import Probe, placed
 from osscar_core.progress import Progress, report
 from osscar_core.records import (
@@ -52,17 +52,27 @@ TOLERANCE = 0.05
 _AIM = 0.015
 _TIMED_TRIES = 5
 _QUALITY_TRIES = 4
-# Steps of an exchange, as a share of a unit's groups.
-_STEP = 1 / 16
+# A goal of quality is reached well enough when this share of what was allowed is lost.
+_NEAR = 0.8
+# After a miss the middle between that and all that was allowed is aimed at.
+_MIDDLE = 0.9
+# Units that grow, and units that shrink, in one exchange at most.
 _MOVES = 6
 
 
 @dataclass(slots=True)
 class Outcome:
-    """A pruned model and how it came about."""
+    """A pruned model and how it came about.
+
+    Attributes:
+        model: The model.
+        report: How it was made.
+        quality: Its quality, once that was measured.
+    """
 
     model: LoadedModel
     report: PruneReport
+    quality: EvaluationReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,13 @@ class _Try:
 
     outcome: Outcome
     choice: Allocation
-    quality: EvaluationReport
     lost: float
+    is_met: bool
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """The larger the better: most is removed of those that meet, least is lost else."""
+        return self.is_met, self.choice.loss if self.is_met else -self.lost
 
 
 class Pursuit:
@@ -80,7 +95,7 @@ class Pursuit:
 
     Args:
         model: The dense model on the host; it is not changed.
-        spec: The request, resolved, with a goal or a loss-weighted budget.
+        spec: The request, with a goal or a loss-weighted budget.
         survey: A survey of this model under these settings, if there is one.
         is_deployed: Whether small models are made from the survey alone, without
             calibrating again: quicker, at some cost in quality, since no layer is told what
@@ -107,29 +122,41 @@ class Pursuit:
                 f"refine is {spec.refine}, and a deployed model is not calibrated again",
                 "Use prune with --survey",
             )
+        self._started = time.perf_counter()
         self._is_deployed = is_deployed
         self._model = model
-        self._spec = spec
         self._progress = progress
+        exactly = spec.samples is not None
+        spec = resolve(model, spec)
         self._goal = spec.goal or Goal(GoalKind.REMOVED, spec.sparsity)
+        self._quality_data = self._data_to_evaluate(spec)
         self._units = chosen_units(model, spec)
         self._inputs: list[dict[str, Tensor | bool]] = []
+        if survey is not None:
+            self._check_survey(survey)
         if survey is not None and is_deployed:
             self._data = survey.record.calibration
         else:
-            self._inputs, self._data = calibration_inputs(model, spec, exactly=False)
+            self._inputs, self._data = calibration_inputs(model, spec, exactly=exactly)
+        self._spec = spec = dataclasses.replace(spec, samples=self._data.count)
         self._device = resolve_device(spec.device)
-        self._survey = self._surveyed(survey)
+        needed = spec.is_weighted or self._goal.kind is GoalKind.QUALITY_LOSS
+        if survey is None and needed:
+            survey = make_survey(model, spec, progress=progress)
+        self._survey = survey
         self._budget_seconds = 0.0
-        costs = CostModel.of(model) if self._survey is None else self._survey.record.costs
+        self._believed = None if survey is None else survey.quality(is_deployed=is_deployed)
         self._explorer = Explorer(
-            costs,
+            CostModel.of(model) if survey is None else survey.record.costs,
             spec,
             self._units,
-            curves=None if self._survey is None else self._survey.curves(),
+            task=model.task,
+            curves=None if survey is None else survey.curves(),
             table=self._latencies(),
-            quality=None if self._survey is None else self._survey.quality(is_deployed=is_deployed),
+            quality=self._believed,
+            is_deployed=is_deployed,
         )
+        self._dense_quality: EvaluationReport | None = None
         self._tries = 1
 
     def run(self) -> Outcome:
@@ -139,19 +166,15 @@ class Pursuit:
             UnreachableGoal: No widths within the limits reach it.
             OsscarError: With the reason in words.
         """
-        started = time.perf_counter()
         if self._goal.kind is GoalKind.QUALITY_LOSS:
-            outcome, choice, goal = self._run_quality()
+            outcome, choice = self._approach_quality()
         else:
             choice = self._choose_timed() if self._goal.kind in TIMED else self._choose()
             outcome = self._prune(choice.widths)
-            goal = None
         budget = self._budget_report(choice)
         if self._spec.refine:
-            outcome, budget = self._refine(outcome, choice, budget)
-        if goal is None or self._spec.refine:
-            goal = self._goal_report(outcome, choice)
-        survey = 0.0 if self._survey is None else self._survey.record.survey_seconds
+            outcome, choice, budget = self._refine(outcome, choice, budget)
+        goal = self._goal_report(outcome, choice)
         warnings = outcome.report.warnings
         if not goal.is_met:
             warnings = (*warnings, _missed(goal))
@@ -160,14 +183,23 @@ class Pursuit:
             goal=goal if self._spec.goal is not None else None,
             budget=budget,
             warnings=warnings,
-            seconds=time.perf_counter() - started + survey,
+            seconds=time.perf_counter() - self._started,
         )
         return outcome
 
-    def _surveyed(self, survey: Survey | None) -> Survey | None:
-        needed = self._spec.is_weighted or self._goal.kind is GoalKind.QUALITY_LOSS
-        if survey is None:
-            return make_survey(self._model, self._spec, progress=self._progress) if needed else None
+    def _data_to_evaluate(self, spec: PruneSpec) -> str | None:
+        """Return the data that quality is measured on, if the goal needs any."""
+        if self._goal.kind is not GoalKind.QUALITY_LOSS:
+            return None
+        data = spec.data or own_data(spec.model)
+        if data is None:
+            raise SpecError(
+                "the goal quality_loss needs data to measure quality on",
+                "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
+            )
+        return data
+
+    def _check_survey(self, survey: Survey) -> None:
         known = {unit.name: unit.groups for unit in survey.record.units}
         for unit in self._units:
             if known.get(unit.name) != unit.groups:
@@ -176,7 +208,7 @@ class Pursuit:
                     f"with {unit.groups} groups",
                     "Use the survey of this model, with all structures that may be removed",
                 )
-        return survey
+        survey.check_source(self._model.source)
 
     def _latencies(self) -> LatencyTable | None:
         if self._goal.kind not in TIMED:
@@ -196,7 +228,12 @@ class Pursuit:
         best: tuple[float, Allocation] | None = None
         with placed(self._model.module, self._device):
             for number in range(_TIMED_TRIES):
-                choice = self._explorer.choose(self._goal, factor)
+                try:
+                    choice = self._explorer.choose(self._goal, factor)
+                except UnreachableGoal:
+                    if best is None or best[0] > 2 * TOLERANCE:
+                        raise
+                    break
                 speed = self._time(_cut(self._model, self._units, choice.widths))
                 reached = self._reached(speed)
                 # Too slow is worse than too fast by as much.
@@ -256,63 +293,85 @@ class Pursuit:
                 units,
                 seconds=time.perf_counter() - began,
                 peak_memory_bytes=memory.peak_bytes,
+                warnings=self._data.warnings,
             ),
         )
 
-    def _run_quality(self) -> tuple[Outcome, Allocation, GoalReport]:
+    def _approach_quality(self) -> tuple[Outcome, Allocation]:
         """Prune, measure and correct until what is lost is just below what was allowed."""
-        data = self._spec.data or own_data(self._spec.model)
-        if data is None:
-            raise SpecError(
-                "the goal quality_loss needs data to measure quality on",
-                "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
-            )
-        dense = self._evaluate(self._model, data)
-        goal = self._goal
-        allowed = math.log1p(goal.value) if self._model.task == "text" else goal.value
-        target = Goal(goal.kind, allowed)
-        before = self._explorer.quality
-        if before is None:
+        believed = self._believed
+        if believed is None:
             raise SpecError("a goal of quality needs a survey", "Make one first")
-        points = list(before.points)
-        tries: list[_Try] = []
-        for _ in range(_QUALITY_TRIES):
-            self._explorer.quality = QualityModel(before.prior, points)
-            choice = self._explorer.choose(target)
-            if any(choice.widths == one.choice.widths for one in tries):
+        allowed = self._allowed()
+        points = list(believed.points)
+        best: _Try | None = None
+        tried: list[dict[str, int]] = []
+        met, missed = 0.0, math.inf  # the predicted losses between which the answer lies
+        while len(tried) < _QUALITY_TRIES:
+            choice = self._choose_between(met, missed)
+            if choice.widths in tried:
                 break
             outcome = self._prune(choice.widths)
-            quality = self._evaluate(outcome.model, data)
-            lost = lost_quality(dense, quality)
-            tries.append(_Try(outcome, choice, quality, lost))
-            points.append(measured_point(choice.loss, lost, quality))
-            # Estimates are about the product's own method.
-            if self._survey is not None and self._spec.method is Method.OSSCAR:
-                self._survey.add(points[-1], is_deployed=self._is_deployed)
-            if 0.8 * allowed <= lost <= allowed:
+            lost, point = self._measure(outcome, choice)
+            one = _Try(outcome, choice, lost, lost <= allowed)
+            best = one if best is None else max(best, one, key=lambda each: each.rank)
+            tried.append(choice.widths)
+            points.append(point)
+            self._explorer.quality = QualityModel(believed.prior, points)
+            if _NEAR * allowed <= lost <= allowed:
                 break
-        met = [one for one in tries if one.lost <= allowed]
-        best = max(met, key=lambda one: one.choice.loss) if met else min(tries, key=_lost)
-        self._tries = len(tries)
-        estimate = before.estimate(best.choice.loss).median
-        worst = [lost_quality(dense, best.quality, value) for value in best.quality.interval]
-        is_text = self._model.task == "text"
-        shown = math.expm1 if is_text else float
-        result = GoalReport(
-            goal=goal,
-            asked=goal.value,
-            achieved=shown(best.lost),
-            is_met=best.lost <= allowed,
-            dense=dense.value,
-            interval=(shown(min(worst)), shown(max(worst))),
-            estimate=shown(estimate),
-            tries=len(tries),
-            protocol=f"dense {dense.value:.4g}, pruned {best.quality.value:.4g}; "
-            f"{best.quality.protocol}",
-        )
-        return best.outcome, best.choice, result
+            if one.is_met:
+                met = max(met, choice.loss)
+            else:
+                missed = min(missed, choice.loss)
+        if best is None:
+            raise SpecError("no widths were tried", "Report this as a bug")
+        self._tries = len(tried)
+        return best.outcome, best.choice
 
-    def _evaluate(self, model: LoadedModel, data: str) -> EvaluationReport:
+    def _choose_between(self, met: float, missed: float) -> Allocation:
+        """Return the widths that are believed to reach a goal of quality.
+
+        Args:
+            met: Predicted loss that was measured to be within the goal.
+            missed: Predicted loss that was measured to be beyond it.
+        """
+        began = time.perf_counter()
+        aim = _MIDDLE if math.isfinite(missed) else 1.0
+        choice = self._explorer.choose(self._goal, aim)
+        if missed <= choice.loss or choice.loss <= met:
+            # Measurements contradict the belief: halve the range that they leave.
+            between = math.sqrt(met * missed) if met > 0 else missed / 2
+            if math.isfinite(between) and choice.loss > 0:
+                choice = self._explorer.choose(self._goal, aim * between / choice.loss)
+        self._budget_seconds += time.perf_counter() - began
+        return choice
+
+    def _allowed(self) -> float:
+        """Return what a goal of quality allows to lose, in the unit of `lost_quality`."""
+        value = self._goal.value
+        return math.log1p(value) if self._model.task == "text" else value
+
+    def _measure(self, outcome: Outcome, choice: Allocation) -> tuple[float, MeasuredPoint]:
+        """Measure what a run lost, and let the survey know."""
+        dense, quality = self._qualities(outcome)
+        lost = lost_quality(dense, quality)
+        point = measured_point(choice.loss, lost, quality)
+        # Estimates are about the product's own method.
+        if self._survey is not None and self._spec.method is Method.OSSCAR:
+            self._survey.add(point, is_deployed=self._is_deployed)
+        return lost, point
+
+    def _qualities(self, outcome: Outcome) -> tuple[EvaluationReport, EvaluationReport]:
+        """Return the quality of the dense model and of a pruned one, each measured once."""
+        if self._dense_quality is None:
+            self._dense_quality = self._evaluate(self._model)
+        if outcome.quality is None:
+            outcome.quality = self._evaluate(outcome.model)
+        return self._dense_quality, outcome.quality
+
+    def _evaluate(self, model: LoadedModel) -> EvaluationReport:
+        data = self._quality_data or ""
         with placed(model.module, self._device):
             return evaluate(model, data, seqlen=self._spec.seqlen, progress=self._progress)
 
@@ -331,11 +390,30 @@ class Pursuit:
                 removed = self._explorer.removed(kept)
                 is_met = removed >= goal.value - 1e-9
                 return GoalReport(goal, goal.value, removed, is_met, 0.0, estimate=what.removed)
+            case GoalKind.QUALITY_LOSS:
+                return self._quality_report(outcome, choice)
             case _:
                 return self._timed_report(outcome, what.speedup, what.latency_ms)
         asked = goal.absolute(sizes.dense)
+        is_met = sizes.pruned <= asked * (1 + ROUNDING)
+        return GoalReport(goal, asked, sizes.pruned, is_met, sizes.dense, estimate=estimate)
+
+    def _quality_report(self, outcome: Outcome, choice: Allocation) -> GoalReport:
+        dense, quality = self._qualities(outcome)
+        lost = lost_quality(dense, quality)
+        ends = [lost_quality(dense, quality, value) for value in quality.interval]
+        shown = math.expm1 if self._model.task == "text" else float
+        estimate = None if self._believed is None else self._believed.estimate(choice.loss).median
         return GoalReport(
-            goal, asked, sizes.pruned, sizes.pruned <= asked, sizes.dense, estimate=estimate
+            goal=self._goal,
+            asked=self._goal.value,
+            achieved=shown(lost),
+            is_met=lost <= self._allowed(),
+            dense=dense.value,
+            interval=(shown(min(ends)), shown(max(ends))),
+            estimate=None if estimate is None else shown(estimate),
+            tries=self._tries,
+            protocol=f"dense {dense.value:.4g}, pruned {quality.value:.4g}; {quality.protocol}",
         )
 
     def _timed_report(
@@ -377,7 +455,7 @@ class Pursuit:
 
     def _refine(
         self, outcome: Outcome, choice: Allocation, budget: BudgetReport | None
-    ) -> tuple[Outcome, BudgetReport | None]:
+    ) -> tuple[Outcome, Allocation, BudgetReport | None]:
         """Exchange groups between units as long as the divergence of whole runs falls."""
         count = probe_count(self._model, self._spec, len(self._units))
         inputs = list(first_items(self._inputs, 2 * count))
@@ -386,74 +464,77 @@ class Pursuit:
             probe = Probe(module, blocks, inputs)
         widths = dict(choice.widths)
         start = now = self._divergence(probe, outcome)
-        moves, kept, variants = _MOVES, 0, None
+        moves, kept = _MOVES, 0
+        variants: _Variants | None = None
+        rejected: list[dict[str, int]] = []
         for number in range(self._spec.refine):
             report(self._progress, "refine", number, self._spec.refine, f"divergence {now:.4f}")
             if variants is None:
                 # The run is repeated once to see its problems; a search is deterministic.
-                variants = _Variants(widths)
+                variants = self._variants(widths)
                 self._prune(widths, variants)
-            proposal = self._propose(probe, outcome, widths, variants, moves)
-            if proposal is None:
+            changes = self._changes(probe, outcome, widths, variants)
+            proposal = self._propose(changes, widths, moves)
+            while proposal in rejected and moves > 1:
+                moves //= 2
+                proposal = self._propose(changes, widths, moves)
+            if proposal is None or proposal in rejected:
                 break
-            fresh = _Variants(proposal)
+            fresh = self._variants(proposal)
             other = self._prune(proposal, fresh)
             divergence = self._divergence(probe, other)
             if divergence < now:
                 outcome, widths, now, variants = other, proposal, divergence, fresh
+                rejected = []
                 kept += 1
-            elif moves == 1:
-                break
             else:
-                moves //= 2
-        choice.widths.clear()
-        choice.widths.update(widths)
-        if budget is None:
-            return outcome, None
-        return outcome, dataclasses.replace(budget, exchanges=kept, divergence=(start, now))
+                rejected.append(proposal)
+                moves = max(1, moves // 2)
+        if kept:
+            choice = dataclasses.replace(
+                choice, widths=widths, loss=self._explorer.predicted(widths)
+            )
+        if budget is not None:
+            budget = dataclasses.replace(
+                budget, predicted=choice.loss, exchanges=kept, divergence=(start, now)
+            )
+        return outcome, choice, budget
+
+    def _variants(self, widths: Mapping[str, int]) -> _Variants:
+        return _Variants(
+            {name: self._explorer.neighbours(name, width) for name, width in widths.items()}
+        )
 
     def _divergence(self, probe: Probe, outcome: Outcome) -> float:
         with placed(outcome.model.module, self._device) as module:
             return probe.divergence(module)
 
     def _propose(
-        self,
-        probe: Probe,
-        outcome: Outcome,
-        widths: Mapping[str, int],
-        variants: _Variants,
-        moves: int,
+        self, changes: Mapping[str, Mapping[int, float]], widths: Mapping[str, int], moves: int
     ) -> dict[str, int] | None:
-        """Return widths at the same price with a smaller measured sum of divergences."""
-        changes = self._changes(probe, outcome, widths, variants)
+        """Return widths at no higher price with a smaller measured sum of divergences.
+
+        Args:
+            changes: By unit, by width, the measured change of the divergence.
+            widths: The present widths.
+            moves: How many units may grow, and how many may shrink: those that promise most.
+        """
         kind = self._goal.kind
-        names = sorted(
-            changes,
-            key=lambda name: min(changes[name].values()) - max(changes[name].values()),
-        )
-        ups = sorted(names, key=lambda name: min(changes[name].values()))[:moves]
+        ups = sorted(changes, key=lambda name: min(changes[name].values()))[:moves]
         downs = sorted(
-            (name for name in names if min(changes[name]) < widths[name]),
+            (name for name in changes if min(changes[name]) < widths[name]),
             key=lambda name: changes[name][min(changes[name])],
         )[:moves]
-        movable = set(ups) | set(downs)
-        options = []
+        movable = {*ups, *downs}
+        fixed = self._explorer.fixed(kind)
+        options, prices = [], [fixed]
         for block in dict.fromkeys(unit.block for unit in self._units):
-            here = {
-                unit.name: changes[unit.name] if unit.name in movable else {widths[unit.name]: 0.0}
-                for unit in self._units
-                if unit.block == block
-            }
-            options.append(self._explorer.local_options(kind, block, here))
-        price = self._explorer.fixed(kind) + sum(
-            float(
-                self._explorer.local_options(
-                    kind, one.block, {name: {widths[name]: 0.0} for name in one.units}
-                ).prices[0]
-            )
-            for one in options
-        )
-        found = Frontier(options, self._explorer.fixed(kind)).allocate(price * (1 + 1e-9))
+            here = [unit.name for unit in self._units if unit.block == block]
+            now = {name: {widths[name]: 0.0} for name in here}
+            offered = {name: changes[name] if name in movable else now[name] for name in here}
+            options.append(self._explorer.local_options(kind, block, offered))
+            prices += self._explorer.local_options(kind, block, now).prices.tolist()
+        found = Frontier(options, fixed).allocate(math.fsum(prices))
         return None if found.loss >= 0 or found.widths == dict(widths) else found.widths
 
     def _changes(
@@ -503,20 +584,25 @@ class Pursuit:
 
 
 class _Variants:
-    """The fits of every unit at its width and a few groups more or less, in a whole run."""
+    """The fits of every unit at its width and at neighbouring ones, in a whole run.
 
-    def __init__(self, widths: Mapping[str, int]) -> None:
+    Args:
+        wanted: The widths by unit.
+
+    Attributes:
+        fits: By unit, by width, the support, the weights and the change of the bias.
+    """
+
+    def __init__(self, wanted: Mapping[str, Sequence[int]]) -> None:
         self.fits: dict[str, dict[int, tuple[Tensor, Tensor, Tensor | None]]] = {}
-        self._widths = widths
+        self._wanted = wanted
 
     def add(self, name: str, problem: LayerProblem) -> None:
         """Fit one unit; called before it is solved."""
-        width, groups = self._widths[name], problem.groups
-        step = max(1, round(groups * _STEP))
-        wanted = {width, max(1, width - step), min(groups, width + step)}
+        wanted = self._wanted[name]
         path = eliminate(problem, min(wanted))
         self.fits[name] = {}
-        for keep in sorted(wanted):
+        for keep in wanted:
             support = path.support(keep)
             W, bias = refit(problem, support)
             change = None if bias is None else bias.float().cpu()
@@ -565,15 +651,9 @@ def measured_point(predicted: float, lost: float, quality: EvaluationReport) -> 
     return MeasuredPoint(predicted, lost, 0.02 * abs(lost) + 1e-3)
 
 
-def _lost(one: _Try) -> float:
-    return one.lost
-
-
 def _missed(goal: GoalReport) -> str:
-    return (
-        f"asked for {goal.goal.describe()}, achieved {goal.achieved:.4g} "
-        f"after {goal.tries} measured tries"
-    )
+    tries = "1 measured try" if goal.tries == 1 else f"{goal.tries} measured tries"
+    return f"asked for {goal.goal.describe()}, achieved {goal.achieved:.4g} after {tries}"
 
 
 def _copied(model: LoadedModel) -> LoadedModel:

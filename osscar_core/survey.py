@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from osscar_core.adapters.base import Unit
 from osscar_core.budget import LossCurve
 from osscar_core.calibration import BlockRunner, norm_scale
 from osscar_core.costs import CostModel
-from osscar_core.errors import DataError, OsscarError, OutputError, SpecError
+from osscar_core.errors import DataError, OsscarError, OutputError, SpecError, unknown_name
 from osscar_core.estimates import MeasuredPoint, Prior, QualityModel
 from osscar_core.models import LoadedModel, check_output, resolve_device
 from osscar_core.preparation import calibration_inputs, chosen_units, resolve
@@ -44,6 +45,7 @@ from osscar_core.records import (
     Task,
     UnitPlan,
     UnitReport,
+    from_dict,
     from_json,
     to_json,
 )
@@ -225,8 +227,18 @@ class Survey:
             is_deployed: For models made from the survey alone, instead of whole runs.
         """
         points = self.points.deployed if is_deployed else self.points.sequential
-        is_image = self.record.source.task == "image"
-        return QualityModel(PRIORS["image" if is_image else "text"], points)
+        return QualityModel(PRIORS[self.record.source.task], points)
+
+    def check_source(self, source: SourceInfo) -> None:
+        """Raise `SpecError` unless a model has the weights that were surveyed."""
+        known = self.record.source
+        if known.sha256 not in (None, source.sha256) or (
+            None not in (known.revision, source.revision) and known.revision != source.revision
+        ):
+            raise SpecError(
+                f"the weights of {source.model} are not those that were surveyed",
+                "Survey the model again",
+            )
 
     def curves(self) -> dict[str, LossCurve]:
         """Return the predicted divergence of every unit at every width."""
@@ -246,7 +258,12 @@ class Survey:
             model: The dense model that was surveyed.
             unit: One of its units.
             device: Where the problem is needed.
+
+        Raises:
+            SpecError: The survey does not cover the unit.
         """
+        if unit.name not in self._kept:
+            raise unknown_name("unit of the survey", unit.name, tuple(self._kept))
         kept = self._kept[unit.name]
         count = next(one.count for one in self.record.units if one.name == unit.name)
         gram = _square(kept.triangle.to(device), kept.mean_x.numel())
@@ -269,11 +286,15 @@ class Survey:
             statistics.
 
         Raises:
-            SpecError: A width that the unit's path does not have.
-            NumericalError: A hessian that is not positive definite.
+            SpecError: A unit that was not surveyed, or a width that it cannot have; nothing
+                was changed.
+            NumericalError: A hessian that is not positive definite; likewise.
         """
         module = model.module
         units = [unit for unit in model.adapter.units(module) if unit.name in widths]
+        for name in widths:
+            if name not in self._kept:
+                raise unknown_name("unit of the survey", name, tuple(self._kept))
         # All fits first: cutting one unit changes the weights that another one reads.
         fits = [self._fit(model, unit, widths[unit.name], device) for unit in units]
         results = []
@@ -293,7 +314,7 @@ class Survey:
         began = time.perf_counter()
         support, W, change = torch.arange(unit.groups), None, None
         error = baseline = 0.0
-        if keep < unit.groups:
+        if keep != unit.groups:
             problem = self.problem(model, unit, device)
             support = self._kept[unit.name].path.support(keep)
             W, change = refit(problem, support)
@@ -313,16 +334,16 @@ class Survey:
         return _Fit(support, W, change, report)
 
     def save(self, folder: FilePath) -> SurveyRecord:
-        """Write the survey as a directory.
+        """Write the survey as a directory, with what was measured since it was made.
 
         Raises:
-            OutputError: Something is there already, or the place cannot be written.
-            DataError: Writing failed half-way; nothing is left.
+            OutputError: Something is there already, or the place cannot be written; nothing
+                is left.
         """
         check_output(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         units = []
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             for unit in self.record.units:
                 file = folder / unit.file
                 kept = self._kept[unit.name]
@@ -336,10 +357,14 @@ class Survey:
                 save_file(tensors, file, metadata=about)
                 units.append(dataclasses.replace(unit, sha256=_sha256(file)))
             record = dataclasses.replace(self.record, units=tuple(units))
+            if self.points != Points():
+                write_atomically(folder / POINTS_FILE, to_json(self.points))
             write_atomically(folder / SURVEY_FILE, to_json(record))
-        except (OSError, SafetensorError) as error:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise DataError(
+            if not isinstance(error, (OSError, SafetensorError)):
+                raise
+            raise OutputError(
                 f"the survey cannot be written to {folder} ({error})", "Choose another place"
             ) from error
         self.record, self.folder = record, folder
@@ -353,16 +378,19 @@ def load_survey(folder: FilePath) -> Survey:
         DataError: A file is missing, damaged, or newer than this release.
     """
     try:
-        record = from_json(SurveyRecord, (folder / SURVEY_FILE).read_bytes())
-    except (OSError, OsscarError) as error:
+        values = json.loads((folder / SURVEY_FILE).read_bytes())
+        # Before the fields are read, of which a newer format may have others.
+        version = values.get("version") if isinstance(values, dict) else None
+        if isinstance(version, int) and version > SURVEY_VERSION:
+            raise DataError(
+                f"the survey {folder} has format version {version}",
+                f"This release reads up to {SURVEY_VERSION}; update it or survey again",
+            )
+        record = from_dict(SurveyRecord, values)
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{folder} holds no readable survey ({error})", "Make it again with 'survey'"
         ) from error
-    if record.version > SURVEY_VERSION:
-        raise DataError(
-            f"the survey {folder} has format version {record.version}",
-            f"This release reads up to {SURVEY_VERSION}; update it or survey again",
-        )
     points = None
     if (folder / POINTS_FILE).is_file():
         try:
@@ -402,7 +430,8 @@ def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | Non
 
     Args:
         model: A dense model on the host; it is not changed.
-        spec: The request: data, device, damping and what may be pruned; not how much.
+        spec: The request: data, device, damping and what may be pruned. How much and by
+            which method is left out of the survey's own request.
         progress: Callback; raising from it stops.
 
     Raises:
@@ -415,7 +444,10 @@ def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | Non
     began = time.perf_counter()
     device = resolve_device(spec.device)
     exactly = spec.samples is not None
-    spec = resolve(model, dataclasses.replace(spec, method=Method.OSSCAR))
+    open_ended = dataclasses.replace(
+        spec, method=Method.OSSCAR, sparsity=0.0, goal=None, budget=None, refine=0
+    )
+    spec = resolve(model, open_ended)
     units = chosen_units(model, spec)
     inputs, data = calibration_inputs(model, spec, exactly=exactly)
     spec = dataclasses.replace(spec, samples=data.count)
@@ -628,14 +660,15 @@ def first_items(
     inputs: Sequence[dict[str, Tensor | bool]], count: int
 ) -> Iterator[dict[str, Tensor | bool]]:
     """Yield micro-batches that hold the first ``count`` items of given ones."""
+    left = count
     for one in inputs:
-        if count <= 0:
+        if left <= 0:
             return
         yield {
-            name: value[:count] if isinstance(value, Tensor) else value
+            name: value[:left] if isinstance(value, Tensor) else value
             for name, value in one.items()
         }
-        count -= _items(one)
+        left -= _items(one)
 
 
 def _sha256(file: FilePath) -> str:

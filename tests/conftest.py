@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from surveyed import Surveyed
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -20,3 +25,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not present at {folder}; set OSSCAR_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def surveyed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Surveyed]:
+    """Return what gives a tiny model with its survey, by the family's name."""
+    from surveyed import Surveyed
+
+    known: dict[str, Surveyed] = {}
+
+    def get(name: str) -> Surveyed:
+        if name not in known:
+            known[name] = Surveyed.of(name, tmp_path_factory.mktemp(name))
+        return known[name]
+
+    return get

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import pickle
 from functools import partial
@@ -398,3 +399,10 @@ def test_budgets_of_real_models(name: str, kind: Price) -> None:
         assert got.bound <= got.loss <= previous
         previous = got.loss
     assert got.widths == {u.name: u.groups for u in costs.units}
+
+
+def test_a_single_width_is_an_answer_too() -> None:
+    scaled = LossCurve("fc2", 4, (1, 4), (3.0, 0.0), (9.0, 4.0, 1.0, 0.0))
+    for curve in (scaled, dataclasses.replace(scaled, scale=None)):
+        together = curve.at([1, 2, 3, 4])
+        assert [float(curve.at(width)) for width in (1, 2, 3, 4)] == together.tolist()

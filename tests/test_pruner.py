@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 import families
-from osscar_core.errors import Cancelled, DataError, NumericalError, SpecError
+from osscar_core import pursuit
+from osscar_core.errors import Cancelled, DataError, NumericalError, OutputError, SpecError
+from osscar_core.explorer import UnreachableGoal
+from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.models import load_model
 from osscar_core.progress import ProgressEvent
-from osscar_core.pruner import prune, prune_
+from osscar_core.pruner import deploy, prune, prune_
 from osscar_core.records import Intercept, Method, PruneSpec, Structure, Target
 from osscar_core.surgery import consumer_matrix
+from osscar_core.survey import Survey, load_survey, make_survey
 
 
 def spec_for(family: families.Family, folder: Path, **changes: Any) -> PruneSpec:
@@ -246,3 +250,97 @@ def test_random_draws_differ_between_units_and_seeds(opt: PruneSpec) -> None:
     first, second = (unit.kept for unit in prune(spec).plan.units)
     assert first != second
     assert prune(dataclasses.replace(spec, seed=1)).plan.units[0].kept != first
+
+
+# --- goals and deployment -------------------------------------------------------------------
+
+
+@pytest.fixture
+def survey(opt: PruneSpec, tmp_path: Path) -> Survey:
+    spec = dataclasses.replace(opt, sparsity=0.0)
+    make_survey(load_model(opt.model), spec).save(tmp_path / "survey")
+    return load_survey(tmp_path / "survey")
+
+
+def asking(survey: Survey, **changes: Any) -> PruneSpec:
+    goal = Goal(GoalKind.PARAMETERS, 0.85)
+    return dataclasses.replace(survey.record.spec, **{"goal": goal, **changes})
+
+
+def test_a_goal_writes_the_model_it_reports(survey: Survey, tmp_path: Path) -> None:
+    files = {file: file.read_bytes() for file in Path(survey.record.spec.model).iterdir()}
+    report = prune(asking(survey), out=tmp_path / "out", survey=survey)
+    assert {file: file.read_bytes() for file in files} == files  # the dense model on disk
+    again = load_model(str(tmp_path / "out"))
+    assert again.plan == report.plan
+    assert sum(p.numel() for p in again.module.parameters()) == report.parameters.pruned
+    assert report.goal is not None
+    assert report.goal.achieved == report.parameters.pruned <= report.goal.asked
+    assert (tmp_path / "out" / "model.safetensors").stat().st_size == report.bytes.pruned
+
+
+def test_one_survey_deploys_many_goals_without_calibration_data(
+    survey: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prune(asking(survey), survey=survey)
+
+    def unread(*_: Any, **__: Any) -> None:
+        pytest.fail("calibration data was read")
+
+    monkeypatch.setattr(pursuit, "calibration_inputs", unread)
+    Path(survey.record.spec.calibration.removeprefix("text:")).unlink()
+    first = deploy(survey, asking(survey), out=tmp_path / "first")
+    assert first.parameters == run.parameters
+    assert [unit.kept for unit in first.units] == [unit.kept for unit in run.units]
+    assert first.goal == run.goal
+    assert first.out == str(tmp_path / "first")
+    again = load_model(str(tmp_path / "first"))
+    assert again.plan == first.plan
+    assert sum(p.numel() for p in again.module.parameters()) == first.parameters.pruned
+    repeated = deploy(survey, asking(survey), out=tmp_path / "repeated")
+    assert repeated.plan.units == first.plan.units
+    assert_same(state(tmp_path / "repeated"), state(tmp_path / "first"))
+    other = deploy(survey, asking(survey, goal=Goal(GoalKind.FLOPS, 0.8)))
+    assert other.out is None
+    assert other.flops.pruned <= 0.8 * other.flops.dense
+    plain = deploy(survey, asking(survey, goal=None, sparsity=0.5))
+    assert plain.goal is None
+    assert [unit.kept for unit in plain.units] == [2, 24, 2, 24]
+
+
+def test_what_a_survey_was_made_with_cannot_be_changed_afterwards(survey: Survey) -> None:
+    for changes, message in (
+        ({"damping": 0.1}, "damping is 0.1, and the survey was made with 0.01"),
+        ({"model": "opt"}, "model is opt, and the survey was made with"),
+        ({"method": Method.FLAP}, "method is flap"),
+        ({"seed": 3}, "seed is 3"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            deploy(survey, asking(survey, **changes))
+    free = asking(survey, samples=None, seqlen=None, budget=Budget.UNIFORM, round_to=8)
+    assert deploy(survey, free).goal is not None
+
+
+def test_weights_that_changed_since_are_refused(survey: Survey) -> None:
+    file = Path(survey.record.spec.model) / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(SpecError, match="not those that were surveyed"):
+        deploy(survey, asking(survey))
+
+
+def test_nothing_is_left_of_a_deployment_that_fails(survey: Survey, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UnreachableGoal):
+        deploy(survey, asking(survey, goal=Goal(GoalKind.PARAMETERS, 0.01)), out=out)
+
+    def stop(event: ProgressEvent) -> None:
+        if event.stage == "save":
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        deploy(survey, asking(survey), out=out, progress=stop)
+    assert not out.exists()
+    with pytest.raises(OutputError, match="is not empty"):
+        deploy(survey, asking(survey), out=survey.folder)

@@ -71,6 +71,21 @@ PLAN = Plan(
 UNIT_REPORT = UnitReport("fc2", Structure.NEURONS, "b", 4, 2, 0.25, 0.5, 1, 0.01)
 BOTH = BeforeAfter(10, 5)
 PRUNED = PruneReport(None, BOTH, BOTH, BOTH, "one image", (UNIT_REPORT,), 1.5, 2**33, PLAN, ("w",))
+REACHED = GoalReport(
+    Goal(GoalKind.SPEEDUP, 2.0), 2.0, 1.97, True, 1.0, (1.9, 2.1), 2.03, 3, "timed"
+)
+BUDGET = BudgetReport(Budget.LOSS_WEIGHTED, 0.2, 0.19, 64, 3.0, 1.0, 0.1, 2, (0.3, 0.25))
+PRUNED_FOR_GOAL = dataclasses.replace(
+    PRUNED,
+    goal=REACHED,
+    budget=BUDGET,
+    plan=dataclasses.replace(
+        PLAN,
+        spec=dataclasses.replace(
+            SPEC, sparsity=0.0, goal=REACHED.goal, caps=(("heads", 0.0), ("*.1.*", 0.5)), refine=2
+        ),
+    ),
+)
 EVALUATED = EvaluationReport("m", "top1", 0.5, 10, DATA, "first 10", 0.1, (0.2, 0.8), 0.7, top5=0.9)
 LATENCY = Latency(1.0, 2.0, 0.5, 20)
 MEASURED = MeasureReport("m", LATENCY, 99.5, "images/s", {"device": "cpu"}, 3.0, decode_ms=LATENCY)
@@ -88,7 +103,7 @@ SWEPT = SweepReport(DENSE, (POINT, dataclasses.replace(POINT, speed=None), AIMED
 
 EVERY_RECORD = [
     SPEC, PREPROCESS, SOURCE, DATA, UNIT, PLAN, UNIT_REPORT, BOTH, PRUNED, EVALUATED, LATENCY,
-    MEASURED, COMPARED, DENSE, POINT, REACHED, SPREAD, AIMED, MISSED, SWEPT,
+    MEASURED, COMPARED, DENSE, POINT, PRUNED_FOR_GOAL, REACHED, SPREAD, AIMED, MISSED, SWEPT,
 ]  # fmt: skip
 
 
