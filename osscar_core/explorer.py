@@ -401,20 +401,23 @@ class Explorer:
             for block in self._blocks():
                 here = [unit for unit in self._units if unit.block == block]
                 levels = _LEVELS.get(len(here), 6)
-                offered = {unit.name: self._candidates(unit, levels) for unit in here}
+                offered = {unit.name: self._candidates(unit, levels, kind) for unit in here}
                 options.append(
                     product_options(block, offered, self._curves, self._price(kind, block))
                 )
             self._frontiers[kind] = Frontier(options, self.fixed(kind))
         return self._frontiers[kind]
 
-    def _candidates(self, unit: Unit, levels: int) -> tuple[int, ...]:
+    def _candidates(self, unit: Unit, levels: int, kind: GoalKind) -> tuple[int, ...]:
+        """Return the widths offered for a unit: for goals of speed those that are fast here."""
         curve = None if self._curves is None else self._curves[unit.name]
+        is_timed = kind in TIMED and self._spec.round_to == 1
         return candidate_widths(
             unit.groups,
             most_removed=self._caps[unit.name],
             multiple=self._multiple(unit),
             levels=levels,
+            fast=self._timed().fast_widths(unit.name) if is_timed else None,
             protected=1 if curve is None else curve.widths[0],
         )
 

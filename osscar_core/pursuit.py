@@ -30,7 +30,7 @@ from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.explorer import ROUNDING, Explorer, UnreachableGoal
 from osscar_core.goals import TIMED, Budget, Goal, GoalKind
 from osscar_core.models import LoadedModel, resolve_device
-from osscar_core.preparation import calibration_inputs, chosen_units, resolve
+from osscar_core.preparation import calibration_inputs, caps, chosen_units, resolve
 from osscar_core.probe import Probe, placed
 from osscar_core.progress import Progress, report
 from osscar_core.records import (
@@ -58,6 +58,11 @@ _NEAR = 0.8
 _MIDDLE = 0.9
 # Units that grow, and units that shrink, in one exchange at most.
 _MOVES = 6
+
+_UNSTEADY = (
+    "the machine was busy while blocks were timed, so the widths chosen for speed may not be "
+    "the best; run again when it is quiet"
+)
 
 
 @dataclass(slots=True)
@@ -131,6 +136,7 @@ class Pursuit:
         self._goal = spec.goal or Goal(GoalKind.REMOVED, spec.sparsity)
         self._quality_data = self._data_to_evaluate(spec)
         self._units = chosen_units(model, spec)
+        caps(spec, self._units)  # a pattern that names nothing is refused before any work
         self._inputs: list[dict[str, Tensor | bool]] = []
         if survey is not None:
             self._check_survey(survey)
@@ -146,13 +152,15 @@ class Pursuit:
         self._survey = survey
         self._budget_seconds = 0.0
         self._believed = None if survey is None else survey.quality(is_deployed=is_deployed)
+        table = self._latencies()
+        self._is_steady = table is None or table.is_steady
         self._explorer = Explorer(
             CostModel.of(model) if survey is None else survey.record.costs,
             spec,
             self._units,
             task=model.task,
             curves=None if survey is None else survey.curves(),
-            table=self._latencies(),
+            table=table,
             quality=self._believed,
             is_deployed=is_deployed,
         )
@@ -176,6 +184,8 @@ class Pursuit:
             outcome, choice, budget = self._refine(outcome, choice, budget)
         goal = self._goal_report(outcome, choice)
         warnings = outcome.report.warnings
+        if not self._is_steady:
+            warnings = (*warnings, _UNSTEADY)
         if not goal.is_met:
             warnings = (*warnings, _missed(goal))
         outcome.report = dataclasses.replace(

@@ -76,8 +76,8 @@ POINTS_FILE = "points.json"
 # How the sum of single divergences relates to what whole runs lose before any is measured:
 # from the runs of benchmarks/README.md.
 PRIORS: dict[Task, Prior] = {
-    "text": Prior(intercept=0.0, intercept_sd=0.7, slope=1.1, slope_sd=0.25, noise_sd=0.08),
-    "image": Prior(intercept=-1.5, intercept_sd=1.0, slope=1.2, slope_sd=0.4, noise_sd=0.15),
+    "text": Prior(intercept=-0.1, intercept_sd=0.4, slope=1.05, slope_sd=0.15, noise_sd=0.08),
+    "image": Prior(intercept=-1.5, intercept_sd=0.9, slope=1.1, slope_sd=0.3, noise_sd=0.15),
 }
 
 # Shares of a unit removed when its effect on the output is measured.
