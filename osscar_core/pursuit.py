@@ -37,6 +37,7 @@ from osscar_core.records import (
     BudgetReport,
     EvaluationReport,
     GoalReport,
+    Method,
     PruneReport,
     PruneSpec,
     SpeedComparison,
@@ -361,7 +362,8 @@ class Pursuit:
         dense, quality = self._qualities(outcome)
         lost = lost_quality(dense, quality)
         point = measured_point(choice.loss, lost, quality)
-        if self._survey is not None:
+        # Estimates are about the product's own method.
+        if self._survey is not None and self._spec.method is Method.OSSCAR:
             self._survey.add(point, is_deployed=self._is_deployed)
         return lost, point
 

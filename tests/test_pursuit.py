@@ -34,6 +34,7 @@ from osscar_core.records import (
     EvaluationReport,
     Latency,
     MeasureReport,
+    Method,
     PruneReport,
     PruneSpec,
     SpeedComparison,
@@ -41,6 +42,7 @@ from osscar_core.records import (
     from_json,
     to_json,
 )
+from osscar_core.survey import Points
 from surveyed import Surveyed, latencies, logits, widths_of
 
 K = GoalKind
@@ -465,6 +467,16 @@ def test_what_earlier_runs_measured_spares_tries(
     assert second.goal.is_met
     assert second.goal.tries <= first.goal.tries
     assert second.goal.estimate == pytest.approx(second.goal.achieved, rel=0.2)
+
+
+def test_other_methods_teach_a_survey_nothing(
+    opt: Surveyed, examiner: Callable[..., Examiner]
+) -> None:
+    examiner(opt, 1.0)
+    survey = opt.fresh_survey()
+    report, _ = run(opt, quality_spec(opt, 0.1, method=Method.FLAP), survey=survey)
+    assert report.goal is not None
+    assert survey.points == Points()
 
 
 def test_quality_needs_data_before_anything_else(
