@@ -22,7 +22,7 @@ from osscar_core.adapters.base import Unit
 from osscar_core.budget import Allocation, Frontier
 from osscar_core.catalogue import own_data
 from osscar_core.costs import CostModel
-from osscar_core.errors import SpecError
+from osscar_core.errors import DataError, NumericalError, SpecError
 from osscar_core.estimates import MeasuredPoint, QualityModel
 from osscar_core.evaluation import compare, evaluate
 from osscar_core.evaluation.latency_table import LatencyTable, latency_table
@@ -318,7 +318,13 @@ class Pursuit:
         tried: list[dict[str, int]] = []
         met, missed = 0.0, math.inf  # the predicted losses between which the answer lies
         while len(tried) < _QUALITY_TRIES:
-            choice = self._choose_between(met, missed)
+            try:
+                self._explorer.quality = QualityModel(believed.prior, points)
+                choice = self._choose_between(met, missed)
+            except (DataError, NumericalError):
+                if best is None:
+                    raise
+                break  # what was measured contradicts itself; the runs done still count
             if choice.widths in tried:
                 break
             outcome = self._prune(choice.widths)
@@ -327,7 +333,6 @@ class Pursuit:
             best = one if best is None else max(best, one, key=lambda each: each.rank)
             tried.append(choice.widths)
             points.append(point)
-            self._explorer.quality = QualityModel(believed.prior, points)
             if _NEAR * allowed <= lost <= allowed:
                 break
             if one.is_met:

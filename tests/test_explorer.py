@@ -19,8 +19,8 @@ from osscar_core.goals import TIMED, Budget, Goal, GoalKind
 from osscar_core.models import LoadedModel, state_bytes
 from osscar_core.preparation import caps, least_kept, uniform_widths
 from osscar_core.pruner import prune_
-from osscar_core.records import Intercept, Method, PruneSpec, Structure
-from surveyed import Surveyed, latencies, widths_of
+from osscar_core.records import Intercept, Method, Structure
+from surveyed import CPU, Surveyed, latencies, widths_of
 
 K = GoalKind
 Get = Callable[[str], Surveyed]
@@ -49,10 +49,10 @@ def explorer(case: Surveyed, **changes: Any) -> Explorer:
     return Explorer.of(case.fresh_survey(), spec, table=latencies(case.model))
 
 
-def cut(case: Surveyed, answer: WhatIf, spec: PruneSpec) -> LoadedModel:
-    """Really prune, by the survey or by a run, to the widths of an answer."""
+def cut(case: Surveyed, answer: WhatIf) -> LoadedModel:
+    """Really prune to the widths of an answer."""
     small = case.copy()
-    case.survey.apply_(small, answer.widths, next(small.module.parameters()).device)
+    case.survey.apply_(small, answer.widths, CPU)
     return small
 
 
@@ -83,7 +83,7 @@ def test_answers_are_exact_and_within_the_goal(case: Surveyed, goal: Goal, budge
     answer = explorer(case, budget=budget).what_if(goal)
     assert answer.goal == goal
     assert answer.widths.keys() == widths_of(case.model).keys()
-    small = cut(case, answer, case.spec)
+    small = cut(case, answer)
     assert widths_of(small) == answer.widths
     assert answer.parameters == count_parameters(small.module)
     assert answer.bytes == state_bytes(small.module, small.dtype)
@@ -173,7 +173,7 @@ def test_only_chosen_structures_are_touched(surveyed: Get, goal: Goal, budget: B
         goal = Goal(goal.kind, 0.9)
     answer = found.what_if(goal)
     assert all(name.endswith("down_proj") for name in answer.widths)
-    small = cut(case, answer, case.spec)
+    small = cut(case, answer)
     assert answer.parameters == count_parameters(small.module)
     assert answer.flops == count_flops(small)[0]
     assert is_within(goal, answer, case.model)

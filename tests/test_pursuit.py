@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 from osscar_core import pursuit as pursuits
 from osscar_core.errors import Cancelled, DataError, SpecError
+from osscar_core.estimates import MeasuredPoint, QualityModel
 from osscar_core.evaluation.latency_table import LatencyTable
 from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.explorer import UnreachableGoal
@@ -32,6 +34,7 @@ from osscar_core.records import (
     EvaluationReport,
     Latency,
     MeasureReport,
+    Method,
     PruneReport,
     PruneSpec,
     SpeedComparison,
@@ -39,6 +42,7 @@ from osscar_core.records import (
     from_json,
     to_json,
 )
+from osscar_core.survey import Points
 from surveyed import Surveyed, latencies, logits, widths_of
 
 K = GoalKind
@@ -89,7 +93,7 @@ def test_a_goal_of_size_is_reached_and_reported(
     assert from_json(PruneReport, to_json(report)) == report
     assert report.plan.spec.goal == goal
     assert kept(report) == widths_of(small)
-    assert report.warnings == report.warnings
+    assert not any("asked for" in one for one in report.warnings)
     told = report.goal
     assert told is not None
     assert (told.goal, told.is_met, told.tries, told.interval) == (goal, True, 1, None)
@@ -295,7 +299,8 @@ def test_times_are_corrected_before_anything_is_pruned(
     assert 1 <= told.tries <= 5
     assert watch.calls == told.tries + 1  # once more on the model that was made
     assert share != 1.0 or told.tries == 1
-    assert report.warnings == run(resnet, spec, survey=resnet.fresh_survey())[0].warnings
+    assert not any("asked for" in one for one in report.warnings)
+    assert stages.count("survey") == stages.count("probe") == 0  # one was given
 
 
 def test_a_time_out_of_reach_is_refused_with_what_was_learnt(
@@ -343,7 +348,7 @@ class Examiner:
         lost = self.lost(widths_of(model))
         self.losses.append(lost)
         if self.is_text:
-            return evaluated(20 * float(torch.tensor(lost).double().exp()), "perplexity")
+            return evaluated(20 * math.exp(lost), "perplexity")
         return evaluated(0.9 - lost, "top1")
 
 
@@ -387,9 +392,8 @@ def test_a_goal_of_quality_is_approached_by_whole_runs(
     assert dense == 0
     assert len(rest) == told.tries  # every model measured once, the dense one too
     # The best of those that meet, with the widths that were exported.
-    assert exam.lost(widths_of(small)) == max(
-        one for one in rest if one <= 0.0488 or one <= told.achieved
-    )
+    allowed = math.log1p(0.05) if name == "opt" else 0.05
+    assert exam.lost(widths_of(small)) == max(one for one in rest if one <= allowed)
     assert kept(report) == widths_of(small)
     assert told.interval is not None
     assert told.interval[0] < told.achieved < told.interval[1]
@@ -428,6 +432,29 @@ def test_a_missed_quality_is_said(
     assert report.warnings[-1] == f"asked for quality_loss=0.2, {achieved}"
 
 
+def test_points_that_contradict_themselves_do_not_lose_what_was_done(
+    opt: Surveyed, examiner: Callable[..., Examiner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examiner(opt, 0.01)
+    invert = QualityModel.invert
+
+    def fails_later(self: QualityModel, added: float) -> float:
+        if len(self.points) > 1:
+            raise DataError("the measured loss falls", "Measure more models")
+        return invert(self, added)
+
+    monkeypatch.setattr(QualityModel, "invert", fails_later)
+    report, _ = run(opt, quality_spec(opt, 0.1), survey=opt.fresh_survey())
+    assert report.goal is not None
+    assert report.goal.is_met
+    assert report.goal.tries == 2
+    survey = opt.fresh_survey()
+    survey.add(MeasuredPoint(0.1, 0.1, 0.01))
+    survey.add(MeasuredPoint(0.2, 0.01, 0.001))
+    with pytest.raises(DataError, match="the measured loss falls"):
+        run(opt, quality_spec(opt, 0.1), survey=survey)
+
+
 def test_what_earlier_runs_measured_spares_tries(
     opt: Surveyed, examiner: Callable[..., Examiner]
 ) -> None:
@@ -440,6 +467,16 @@ def test_what_earlier_runs_measured_spares_tries(
     assert second.goal.is_met
     assert second.goal.tries <= first.goal.tries
     assert second.goal.estimate == pytest.approx(second.goal.achieved, rel=0.2)
+
+
+def test_other_methods_teach_a_survey_nothing(
+    opt: Surveyed, examiner: Callable[..., Examiner]
+) -> None:
+    examiner(opt, 1.0)
+    survey = opt.fresh_survey()
+    report, _ = run(opt, quality_spec(opt, 0.1, method=Method.FLAP), survey=survey)
+    assert report.goal is not None
+    assert survey.points == Points()
 
 
 def test_quality_needs_data_before_anything_else(
@@ -497,6 +534,7 @@ def test_exchanges_lower_the_divergence_at_no_higher_price(
     before, after = told.divergence
     assert after <= before
     assert (after < before) is (told.exchanges > 0)
+    assert told.exchanges > 0 or name == "opt"  # where the first choice can be improved
     assert (kept(report) != kept(plain)) is (told.exchanges > 0)
     assert kept(report) == widths_of(small)
     # What is reported is the refined model, and it still is what was asked for.
@@ -513,6 +551,33 @@ def test_exchanges_lower_the_divergence_at_no_higher_price(
     assert told.predicted == pytest.approx(predicted)
     again, _ = run(case, spec, survey=case.fresh_survey())
     assert again.plan.units == report.plan.units
+
+
+@pytest.mark.parametrize("name", ["opt", "llama", "resnet-bottleneck"])
+def test_a_rebuilt_block_is_that_of_the_run(surveyed: Get, name: str) -> None:
+    """What an exchange promises is measured on blocks as the run itself makes them."""
+    case = surveyed(name)
+    # Without swaps the path of an elimination is all of the search.
+    spec = case.request(goal=Goal(K.REMOVED, 0.4), refine=1, swaps=0)
+    pursuit = Pursuit(case.copy(), spec, survey=case.fresh_survey())
+    widths = pursuit._choose().widths
+    variants = pursuit._variants(widths)
+    outcome = pursuit._prune(widths, variants)
+    blocks = case.model.adapter.blocks(case.model.module)
+    probe = Probe(case.model.module, blocks, [dict(case.family.calibration)])
+    expected = probe.divergence(outcome.model.module)
+    entries = probe.entries(outcome.model.module)
+    for unit in case.model.adapter.units(case.model.module):
+        if unit.name not in variants.fits:
+            continue
+        rebuilt = pursuit._rebuilt(unit, widths[unit.name], widths, variants)
+        again = probe.divergence_with(entries, blocks.index(unit.block), rebuilt)
+        assert again == pytest.approx(expected, rel=1e-3), unit.name
+        others = [width for width in variants.fits[unit.name] if width != widths[unit.name]]
+        for width in others:
+            other = pursuit._rebuilt(unit, width, widths, variants)
+            moved = probe.divergence_with(entries, blocks.index(unit.block), other)
+            assert moved != pytest.approx(expected, rel=1e-6), unit.name
 
 
 def test_exchanges_respect_caps_and_rounding(opt: Surveyed) -> None:
@@ -562,7 +627,7 @@ def test_a_refined_goal_of_quality_is_measured_again(
     told = report.goal
     assert told is not None
     assert told.protocol.startswith("dense 20, pruned ")
-    expected = float(torch.tensor(exam.lost(widths_of(small))).double().expm1())
+    expected = math.expm1(exam.lost(widths_of(small)))
     assert told.achieved == pytest.approx(expected)
     assert report.budget is not None
     assert len(exam.losses) == 1 + told.tries + (report.budget.exchanges > 0)
