@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 import sys
 
 import psutil
@@ -19,7 +20,10 @@ def test_peak_of_the_process() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     below_peak = max(0, before - psutil.Process().memory_info().rss)
     with PeakMemory(CPU) as memory:
-        torch.ones((below_peak + 40_000_000) // 4)  # more than ever before, then freed
+        # Fresh pages, more than ever before, then freed; malloc might hand out old ones.
+        pages = mmap.mmap(-1, below_peak + 40_000_000)
+        torch.frombuffer(pages, dtype=torch.uint8).fill_(1)
+        del pages
     assert before + 20_000_000 < memory.peak_bytes < before + 80_000_000
 
 

@@ -47,7 +47,9 @@ def test_images(image_model: MakeImage) -> None:
     assert report.throughput_unit == "images/s"
     assert report.throughput == pytest.approx(3 / latency.median * 1000)
     assert report.decode_ms is None
-    assert report.conditions == {
+    conditions = dict(report.conditions)
+    assert conditions.pop("memory", "kept by malloc") == "kept by malloc"  # glibc only
+    assert conditions == {
         "device": device_name(torch.device("cpu")),
         "dtype": "float32",
         "batch": "3",
