@@ -29,8 +29,10 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from osscar_core.evaluation import evaluate, measure
+    from osscar_core.explorer import Explorer
+    from osscar_core.goals import Budget, Goal, GoalKind
     from osscar_core.models import load_model
-    from osscar_core.pruner import prune
+    from osscar_core.pruner import deploy, prune
     from osscar_core.records import (
         EvaluationReport,
         Intercept,
@@ -42,13 +44,18 @@ if TYPE_CHECKING:
         Structure,
         Target,
     )
+    from osscar_core.survey import load_survey, make_survey
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Budget",
     "Cancelled",
     "DataError",
     "EvaluationReport",
+    "Explorer",
+    "Goal",
+    "GoalKind",
     "Intercept",
     "MeasureReport",
     "Method",
@@ -65,13 +72,23 @@ __all__ = [
     "UnknownModelError",
     "WeightsError",
     "__version__",
+    "deploy",
     "evaluate",
     "load_model",
+    "load_survey",
+    "make_survey",
     "measure",
     "prune",
 ]
 
 _HOMES = {
+    "Budget": "goals",
+    "Explorer": "explorer",
+    "Goal": "goals",
+    "GoalKind": "goals",
+    "deploy": "pruner",
+    "load_survey": "survey",
+    "make_survey": "survey",
     "evaluate": "evaluation",
     "measure": "evaluation",
     "load_model": "models",

@@ -149,16 +149,7 @@ def surveyed_model(survey: Survey, spec: PruneSpec) -> LoadedModel:
     Raises:
         OsscarError: It cannot be loaded, or its weights changed since.
     """
-    made = survey.record.spec
-    model = load_model(
-        made.model,
-        weights=made.weights,
-        device="cpu",
-        dtype=made.dtype,
-        compute_device=resolve_device(spec.device),
-        image_size=made.image_size,
-        trust_remote_code=made.trust_remote_code,
-    )
+    model = dense_model(dataclasses.replace(survey.record.spec, device=spec.device))
     survey.check_source(model.source)
     return model
 
