@@ -411,15 +411,20 @@ class Explorer:
     def _candidates(self, unit: Unit, levels: int, kind: GoalKind) -> tuple[int, ...]:
         """Return the widths offered for a unit: for goals of speed those that are fast here."""
         curve = None if self._curves is None else self._curves[unit.name]
-        is_timed = kind in TIMED and self._spec.round_to == 1
-        return candidate_widths(
+        least = 1 if curve is None else curve.widths[0]
+        cap = self._caps[unit.name]
+        offered = candidate_widths(
             unit.groups,
-            most_removed=self._caps[unit.name],
+            most_removed=cap,
             multiple=self._multiple(unit),
             levels=levels,
-            fast=self._timed().fast_widths(unit.name) if is_timed else None,
-            protected=1 if curve is None else curve.widths[0],
+            protected=least,
         )
+        if kind not in TIMED or self._spec.round_to > 1:
+            return offered
+        # The smallest width is offered too: whether it was timed must not limit what can be had.
+        fast = (*self._timed().fast_widths(unit.name), offered[0])
+        return candidate_widths(unit.groups, most_removed=cap, fast=fast, protected=least)
 
     def _multiple(self, unit: Unit) -> int:
         if self._spec.round_to > 1:
