@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -160,10 +161,10 @@ def test_a_run_from_the_form_to_the_figure(visit: Visit, images: Path, tmp_path:
     sync_api.expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     page.get_by_test_id("stButtonGroup").get_by_text("Size", exact=True).click()
     sync_api.expect(page.get_by_text("Size, MB (left is better)")).to_be_visible()
-    assert "x=size" in page.url
+    sync_api.expect(page).to_have_url(re.compile("x=size"))
     page.get_by_role("link", name="Explain").click()
     sync_api.expect(page.locator(".st-key-verdict")).to_contain_text("convolution channels")
-    assert f"run={folders(tmp_path)[0].name}" in page.url
+    sync_api.expect(page).to_have_url(re.compile(f"run={folders(tmp_path)[0].name}"))
     sync_api.expect(page.locator(".barlayer .point")).to_have_count(36)
     page.get_by_role("link", name="Runs").click()
     sync_api.expect(page.get_by_text("1 runs in this workspace")).to_be_visible()
