@@ -44,7 +44,7 @@ from osscar_core.records import (
 )
 from osscar_core.sequential import Sizes, plan_of, prune_to_widths_, size_report
 from osscar_core.solver import LayerProblem, eliminate, refit
-from osscar_core.surgery import detached, shrink_, write_consumer_
+from osscar_core.surgery import detached, install_, shrink_
 from osscar_core.survey import Survey, first_items, make_survey, probe_count
 
 # A time counts as reached within this share of what was asked.
@@ -150,8 +150,7 @@ class Pursuit:
             self._inputs, self._data = calibration_inputs(model, spec, exactly=exactly)
         self._spec = spec = dataclasses.replace(spec, samples=self._data.count)
         self._device = resolve_device(spec.device)
-        needed = spec.is_weighted or self._goal.kind is GoalKind.QUALITY_LOSS
-        if survey is None and needed:
+        if survey is None and spec.needs_survey:
             survey = make_survey(model, spec, progress=progress)
         self._survey = survey
         self._budget_seconds = 0.0
@@ -601,8 +600,7 @@ class Pursuit:
                 continue
             kept = width if unit.name == changed.name else widths[unit.name]
             support, W, bias = variants.fits[unit.name][kept]
-            shrink_(root, unit, support)
-            write_consumer_(root, unit, W, bias)
+            install_(root, unit, support, W, bias)
         return root.get_submodule(changed.block)
 
 

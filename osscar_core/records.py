@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from osscar_core.errors import SpecError, unknown_name
-from osscar_core.goals import Budget, Goal
+from osscar_core.goals import Budget, Goal, GoalKind
 
 PLAN_VERSION = 1
 
@@ -245,6 +245,12 @@ class PruneSpec:
         if self.budget is None:
             return self.goal is not None
         return self.budget is Budget.LOSS_WEIGHTED
+
+    @property
+    def needs_survey(self) -> bool:
+        """Whether sensitivities decide the widths, by the budget or by a goal of quality."""
+        is_quality = self.goal is not None and self.goal.kind is GoalKind.QUALITY_LOSS
+        return self.is_weighted or is_quality
 
 
 @dataclass(frozen=True, slots=True)

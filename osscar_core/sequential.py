@@ -50,9 +50,8 @@ from osscar_core.solver import (
 from osscar_core.surgery import (
     InterceptPlace,
     consumer_matrix,
+    install_,
     intercept_place,
-    shrink_,
-    write_consumer_,
     write_layer_,
 )
 
@@ -376,9 +375,8 @@ class SequentialPass:
         seconds = time.perf_counter() - began
         is_baseline = spec.method is Method.MAGNITUDE_REFIT and unit.name not in self._given
         baseline = solution if is_baseline else solve(problem, keep, Method.MAGNITUDE_REFIT)
-        shrink_(module, unit, solution.support.cpu())
         change = solution.bias_change if intercept else None
-        write_consumer_(module, unit, solution.W, change)
+        install_(module, unit, solution.support, solution.W, change)
         self._rows.append((unit.name, statistics.count, problem.features))
         kept = tuple(solution.support.tolist())
         adds_bias = change is not None and place is InterceptPlace.NEW_BIAS

@@ -179,6 +179,22 @@ def write_consumer_(
     write_layer_(consumer, weights, bias_change)
 
 
+def install_(
+    model: nn.Module, unit: Unit, kept: Tensor, weights: Tensor, bias_change: Tensor | None
+) -> None:
+    """Cut a unit to a support and give its consumer the weights that were fitted on it.
+
+    Args:
+        model: The model that holds the unit; changed in place.
+        unit: The unit as the adapter described it for the present shapes.
+        kept: (k,) int64, ascending group indices, on any device.
+        weights: As for `write_consumer_`.
+        bias_change: As for `write_consumer_`.
+    """
+    shrink_(model, unit, kept.cpu())
+    write_consumer_(model, unit, weights, bias_change)
+
+
 def write_layer_(layer: nn.Module, weights: Tensor, bias_change: Tensor | None) -> None:
     """Overwrite a layer's weights and add to its bias, in place.
 

@@ -64,9 +64,8 @@ from osscar_core.surgery import (
     InterceptPlace,
     consumer_matrix,
     detached,
+    install_,
     intercept_place,
-    shrink_,
-    write_consumer_,
 )
 
 SURVEY_VERSION = 1
@@ -304,7 +303,7 @@ class Survey:
                 intercept_place(module, unit) is InterceptPlace.NEW_BIAS
             )
             if fit.W is not None:
-                _install_(module, unit, fit.support, fit.W, change)
+                install_(module, unit, fit.support, fit.W, change)
             kept = tuple(fit.support.tolist())
             plan = UnitPlan(unit.name, unit.structure, unit.block, unit.groups, kept, adds_bias)
             results.append((plan, fit.report))
@@ -597,15 +596,8 @@ class _Surveyor:
     def _cut_block(self, unit: Unit, width: int) -> nn.Module:
         root = detached(self._model.module.get_submodule(unit.block), unit.block)
         support, W, change = self._fits[unit.name, width]
-        _install_(root, unit, support, W, change)
+        install_(root, unit, support, W, change)
         return root.get_submodule(unit.block)
-
-
-def _install_(
-    module: nn.Module, unit: Unit, support: Tensor, W: Tensor, change: Tensor | None
-) -> None:
-    shrink_(module, unit, support.cpu())
-    write_consumer_(module, unit, W, change)
 
 
 def _scale(module: nn.Module, unit: Unit) -> Tensor | None:

@@ -133,7 +133,7 @@ def sweep(
         OsscarError: With the reason in words; finished points stay.
     """
     requests = spec.points()
-    if survey is not None and not any(_needs_survey(request) for request in requests):
+    if survey is not None and not any(request.needs_survey for request in requests):
         raise SpecError(
             "no point of this sweep uses a survey",
             "Leave it out, or add goals or a loss-weighted budget",
@@ -208,11 +208,11 @@ class _Lab:
 
     def run(self, request: PruneSpec, progress: Progress | None) -> SweepPoint | UnreachablePoint:
         """Measure one point."""
-        if not _needs_survey(request) and request.goal is None:
+        if not request.needs_survey and request.goal is None:
             return self._measure(request, None, progress)
         from osscar_core.explorer import UnreachableGoal
 
-        survey = self._surveyed(request, progress) if _needs_survey(request) else None
+        survey = self._surveyed(request, progress) if request.needs_survey else None
         try:
             point = self._measure(request, survey, progress)
         except UnreachableGoal as error:
@@ -274,7 +274,7 @@ class _Lab:
 
         budget = point.prune.budget
         is_told = request.goal is not None and request.goal.kind is GoalKind.QUALITY_LOSS
-        # The prediction of a refined run is that of the widths before its exchanges.
+        # A refined run loses less than is predicted for its widths; plain ones are foretold.
         if budget is None or is_told or request.refine or request.method is not Method.OSSCAR:
             return
         dense = self.dense_point(point.prune.plan.spec.seqlen, progress).evaluation
@@ -357,15 +357,10 @@ def _points_folder(out: Path) -> Path:
 
 def _point_name(spec: SweepSpec, request: PruneSpec, survey: Survey | None) -> str:
     settings = {"spec": to_dict(request), "latency": spec.latency}
-    if survey is not None and _needs_survey(request):
+    if survey is not None and request.needs_survey:
         settings["survey"] = to_dict(survey.record)
     settings |= {"data": spec.data, "limit": spec.limit}
     return _digest(spec.base, settings, spec.data, request.calibration)
-
-
-def _needs_survey(request: PruneSpec) -> bool:
-    goal = request.goal
-    return request.is_weighted or (goal is not None and goal.kind is GoalKind.QUALITY_LOSS)
 
 
 def _survey_request(request: PruneSpec) -> PruneSpec:
