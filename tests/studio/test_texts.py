@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def sources() -> str:
     files = [ROOT / "app.py", *(ROOT / "pages").glob("*.py")]
-    files += [p for p in (ROOT / "osscar_core/studio").glob("*.py") if p.name != "texts.py"]
+    files += (ROOT / "osscar_core/studio").glob("*.py")
     return "\n".join(path.read_text(encoding="utf8") for path in files)
 
 

