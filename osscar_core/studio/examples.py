@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from osscar_core.records import Method, SweepPoint
 from osscar_core.sample import SampleRun, sample_folder, sample_runs
-from osscar_core.studio.jobs import JobRequest, Run, RunResult, RunStore, State, Status
+from osscar_core.studio.jobs import Run, RunStore, State, Status
+from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.summary import Finished
 
 OPENING_SPARSITY = 0.5

@@ -13,8 +13,9 @@ from osscar_core.figures import short_names, unit_errors, unit_shares
 from osscar_core.records import UnitReport
 from osscar_core.studio import examples
 from osscar_core.studio.frame import go, is_dark, run_title
-from osscar_core.studio.jobs import Run, RunResult, RunStore, State
+from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import duration, megabytes, percent, significant
+from osscar_core.studio.requests import RunResult
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import as_plain, say
 

@@ -10,8 +10,9 @@ import streamlit as st
 from osscar_core.studio import examples, form
 from osscar_core.studio.choices import listed_as, shown_name
 from osscar_core.studio.frame import save_link
-from osscar_core.studio.jobs import JobRequest, Run, RunStore, State
+from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import percent
+from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import group_of
 from osscar_core.studio.texts import say
 

@@ -28,7 +28,7 @@ from osscar_core.studio.choices import (
     offered,
     packaged_gguf,
 )
-from osscar_core.studio.jobs import JobRequest
+from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import as_plain, say
 

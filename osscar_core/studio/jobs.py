@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
-import hashlib
 import os
 import re
 import secrets
@@ -26,18 +25,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from osscar_core import __version__
 from osscar_core.errors import OsscarError
-from osscar_core.records import (
-    EvaluationReport,
-    MeasureReport,
-    PruneReport,
-    PruneSpec,
-    check_range,
-    from_json,
-    to_json,
-)
+from osscar_core.records import from_json, to_json
 from osscar_core.storage import workspace, write_atomically
+from osscar_core.studio.requests import JobRequest, RunResult
 
 WORKER = "osscar_core.studio.worker"
 _KILL_AFTER = 2.0
@@ -59,58 +50,6 @@ class State(StrEnum):
     def is_live(self) -> bool:
         """Whether more will happen without anyone asking for it."""
         return self in (State.QUEUED, State.RUNNING)
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """One request of the app: what to prune and how to judge the result.
-
-    Attributes:
-        spec: The pruning run.
-        data: Data specification for the evaluation.
-        limit: Evaluate on at most this many windows or images; ``None`` for all.
-        batch_size: Batch of the latency measurement; ``None`` for its default.
-    """
-
-    spec: PruneSpec
-    data: str
-    limit: int | None = None
-    batch_size: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name in ("limit", "batch_size"):
-            value = getattr(self, name)
-            if value is not None:
-                check_range(name, value, 1)
-
-    @property
-    def key(self) -> str:
-        """Digest of everything that determines the result, this release included."""
-        return hashlib.sha256(f"{to_json(self)}\n{__version__}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a finished run found.
-
-    Attributes:
-        prune: The pruning report with the plan.
-        dense: Quality of the dense model.
-        pruned: Quality of the pruned model on the same data.
-        dense_speed: Latency of the dense model, timed alternately with the pruned one.
-        pruned_speed: Latency of the pruned model.
-        speedup: Dense over pruned latency.
-        speedup_interval: Its approximate 95% interval.
-    """
-
-    prune: PruneReport
-    dense: EvaluationReport
-    pruned: EvaluationReport
-    dense_speed: MeasureReport
-    pruned_speed: MeasureReport
-    speedup: float
-    speedup_interval: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)

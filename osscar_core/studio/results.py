@@ -14,8 +14,9 @@ from osscar_core.figures import tradeoff
 from osscar_core.records import Method
 from osscar_core.studio import examples
 from osscar_core.studio.frame import is_dark, watch
-from osscar_core.studio.jobs import JobRequest, Run, RunStore, State
+from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import percent
+from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import (
     Finished,
     Metric,

@@ -12,7 +12,8 @@ import streamlit as st
 
 from osscar_core.records import to_json
 from osscar_core.studio.frame import go, run_title, watch
-from osscar_core.studio.jobs import Run, RunResult, RunStore, State
+from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.requests import RunResult
 from osscar_core.studio.results import outcome
 from osscar_core.studio.summary import verdict
 from osscar_core.studio.texts import say

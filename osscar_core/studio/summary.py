@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from osscar_core.figures import TradePoint
 from osscar_core.records import EvaluationReport, Latency, MeasureReport, Method
-from osscar_core.studio.jobs import JobRequest, Run, RunResult
+from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import change as arrow
 from osscar_core.studio.numbers import counted, factor, megabytes, milliseconds, percent, signed
 from osscar_core.studio.numbers import significant as digits3
+from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.texts import say
 
 

@@ -25,15 +25,8 @@ from osscar_core.errors import Cancelled, OsscarError
 from osscar_core.progress import ProgressEvent
 from osscar_core.records import EvaluationReport, from_json, to_json
 from osscar_core.storage import write_atomically
-from osscar_core.studio.jobs import (
-    JobRequest,
-    RunResult,
-    RunStore,
-    State,
-    Status,
-    discard_output,
-    try_lock,
-)
+from osscar_core.studio.jobs import RunStore, State, Status, discard_output, try_lock
+from osscar_core.studio.requests import JobRequest, RunResult
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel

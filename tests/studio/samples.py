@@ -23,7 +23,8 @@ from osscar_core.records import (
     UnitReport,
     to_json,
 )
-from osscar_core.studio.jobs import JobRequest, RunResult, State, Status
+from osscar_core.studio.jobs import State, Status
+from osscar_core.studio.requests import JobRequest, RunResult
 
 CONDITIONS = {
     "device": "Test CPU",

@@ -11,16 +11,8 @@ import pytest
 
 from osscar_core.errors import SpecError
 from osscar_core.records import PruneSpec, from_json, to_json
-from osscar_core.studio.jobs import (
-    JobRequest,
-    Run,
-    RunResult,
-    RunStore,
-    State,
-    Status,
-    start_ticks,
-    try_lock,
-)
+from osscar_core.studio.jobs import Run, RunStore, State, Status, start_ticks, try_lock
+from osscar_core.studio.requests import JobRequest, RunResult
 
 FAKE_WORKER = """
 import os, pathlib, signal, sys, time

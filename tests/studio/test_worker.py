@@ -15,7 +15,8 @@ from osscar_core.errors import Cancelled
 from osscar_core.progress import ProgressEvent
 from osscar_core.records import PruneSpec, Structure, from_json, to_json
 from osscar_core.studio import worker
-from osscar_core.studio.jobs import JobRequest, RunStore, State, Status
+from osscar_core.studio.jobs import RunStore, State, Status
+from osscar_core.studio.requests import JobRequest
 
 
 @pytest.fixture(scope="module")

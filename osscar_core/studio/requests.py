@@ -1,0 +1,120 @@
+"""What the app asks a worker for, and what it gets back: plain records, no torch.
+
+The decision hidden here: what makes two requests the same, so that nothing is computed
+twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from osscar_core import __version__
+from osscar_core.records import (
+    EvaluationReport,
+    GoalReport,
+    MeasureReport,
+    PruneReport,
+    PruneSpec,
+    check_range,
+    to_json,
+)
+
+
+class JobKind(StrEnum):
+    """What a worker is to do."""
+
+    PRUNE = "prune"
+    """Make one small model and measure it."""
+
+    SURVEY = "survey"
+    """Calibrate a dense model once, so that what-if answers need no worker."""
+
+    TIMING = "timing"
+    """Time a dense model's blocks on this machine, so that speed can be estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointEstimate:
+    """What was predicted of a point when it was asked for; an estimate, never a result.
+
+    Attributes:
+        speedup: Dense over pruned latency; ``None`` if latencies were not known.
+        bytes: Size of the weights file.
+        loss: Lost quality: top-1 accuracy as a fraction, or log-perplexity; ``None`` if
+            there was no survey.
+        low: Lower end of the band that holds 95% of new models.
+        high: Upper end.
+    """
+
+    speedup: float | None
+    bytes: int
+    loss: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """One request of the app.
+
+    Attributes:
+        spec: What to prune and how. Its goal, if any, is what the person asked for.
+        data: Data specification for the evaluation; empty for a survey or timing.
+        limit: Evaluate on at most this many windows or images; ``None`` for all.
+        batch_size: Batch of the latency measurement; ``None`` for its default.
+        repeats: Rounds of the latency measurement; ``None`` for its default.
+        kind: What to do.
+        widths: Groups that every unit keeps, as a what-if answer chose them for the goal;
+            ``None`` to let the run find them.
+        estimate: What was predicted; not part of the identity.
+    """
+
+    spec: PruneSpec
+    data: str
+    limit: int | None = None
+    batch_size: int | None = None
+    repeats: int | None = None
+    kind: JobKind = JobKind.PRUNE
+    widths: dict[str, int] | None = None
+    estimate: PointEstimate | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("limit", "batch_size", "repeats"):
+            value = getattr(self, name)
+            if value is not None:
+                check_range(name, value, 1)
+
+    @property
+    def key(self) -> str:
+        """Digest of everything that determines the result, this release included."""
+        bare = dataclasses.replace(self, estimate=None)
+        return hashlib.sha256(f"{to_json(bare)}\n{__version__}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a finished pruning run found.
+
+    Attributes:
+        prune: The pruning report with the plan.
+        dense: Quality of the dense model.
+        pruned: Quality of the pruned model on the same data.
+        dense_speed: Latency of the dense model, timed alternately with the pruned one.
+        pruned_speed: Latency of the pruned model.
+        speedup: Dense over pruned latency.
+        speedup_interval: Its approximate 95% interval.
+        asked: The goal against what was achieved; ``None`` without a goal.
+    """
+
+    prune: PruneReport
+    dense: EvaluationReport
+    pruned: EvaluationReport
+    dense_speed: MeasureReport
+    pruned_speed: MeasureReport
+    speedup: float
+    speedup_interval: tuple[float, float]
+    asked: GoalReport | None = None
