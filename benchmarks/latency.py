@@ -26,7 +26,8 @@ from typing import Any
 import torch
 
 from osscar_core.evaluation import compare
-from osscar_core.evaluation.latency_table import LatencyTable, latency_table
+from osscar_core.evaluation.latency_table import latency_table
+from osscar_core.latencies import LatencyTable
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.surgery import shrink_
 

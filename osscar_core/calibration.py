@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
 
-from osscar_core.adapters.base import Tap, Unit
 from osscar_core.errors import DataError, NumericalError
 from osscar_core.records import Target
 from osscar_core.solver.problem import Statistics
 from osscar_core.surgery import consumer_matrix, features_per_channel
+from osscar_core.units import Tap, Unit
 
 # A norm's scale below this share of the layer's mean scale says nothing about how much
 # residual that output should repair; dividing by it would only amplify noise.

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from osscar_core.adapters.base import Unit
+from osscar_core.brief import Brief
 from osscar_core.budget import (
     Allocation,
     BlockOptions,
@@ -28,14 +28,12 @@ from osscar_core.budget import (
 from osscar_core.costs import CostModel, Price
 from osscar_core.errors import SpecError
 from osscar_core.estimates import Estimate, QualityModel
-from osscar_core.evaluation.latency_table import LatencyTable
 from osscar_core.goals import TIMED, Goal, GoalKind
-from osscar_core.preparation import caps, least_kept, uniform_widths
+from osscar_core.latencies import LatencyTable
+from osscar_core.methods import InterceptPlace, fits_intercept, refits
 from osscar_core.records import Method, PruneSpec, Structure, Task
-from osscar_core.sequential import fits_intercept
-from osscar_core.solver import refits, round_width
-from osscar_core.surgery import InterceptPlace
-from osscar_core.survey import Survey
+from osscar_core.units import Unit
+from osscar_core.widths import caps, least_kept, round_width, uniform_widths
 
 # Options a block at most: with two units of 24 widths each a budget is met to a percent.
 _LEVELS = {1: 64, 2: 24, 3: 10}
@@ -158,7 +156,7 @@ class Explorer:
     @classmethod
     def of(
         cls,
-        survey: Survey,
+        brief: Brief,
         spec: PruneSpec,
         *,
         table: LatencyTable | None = None,
@@ -167,15 +165,15 @@ class Explorer:
         """Return what answers goals from a survey.
 
         Args:
-            survey: The survey.
+            brief: What the survey found.
             spec: Its request; structures, caps, rounding and budget may differ.
-            table: Latencies of the model, for goals of speed.
+            table: Latencies of the model, for goals of speed; ``None`` for the brief's own.
             is_deployed: Whether quality is that of models made from the survey alone.
 
         Raises:
             SpecError: A structure that was not surveyed, or a cap on nothing.
         """
-        record = survey.record
+        record = brief.record
         known = {unit.name for unit in record.units}
         surveyed = [unit for unit in record.costs.units if unit.name in known]
         there = tuple(dict.fromkeys(unit.structure for unit in surveyed))
@@ -191,9 +189,9 @@ class Explorer:
             spec,
             units,
             task=record.source.task,
-            curves=survey.curves(),
-            table=table,
-            quality=survey.quality(is_deployed=is_deployed),
+            curves=brief.curves(),
+            table=table or brief.table,
+            quality=brief.quality(is_deployed=is_deployed),
             is_deployed=is_deployed,
         )
 

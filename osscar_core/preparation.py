@@ -7,19 +7,16 @@ a family's units a request is about, and how calibration data is cut into micro-
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from torch import Tensor
 
-from osscar_core.adapters.base import Unit
 from osscar_core.catalogue import own_samples
 from osscar_core.datasets import load_images, load_windows
 from osscar_core.errors import SpecError
+from osscar_core.methods import default_target
 from osscar_core.models import LoadedModel
 from osscar_core.records import DataInfo, Plan, PruneSpec
-from osscar_core.solver import default_target, round_width
+from osscar_core.units import Unit
 
 DEFAULT_WINDOWS = 64
 DEFAULT_IMAGES = 512
@@ -27,7 +24,6 @@ DEFAULT_SEQLEN = 1024
 _TOKENS_PER_BATCH = 4096
 _PIXELS_PER_BATCH = 2**19
 _IMAGES_PER_BATCH = 256
-_ROUNDING = 1e-9
 
 
 def resolve(model: LoadedModel, spec: PruneSpec) -> PruneSpec:
@@ -133,52 +129,3 @@ def calibration_inputs(
     )
     dtype = next(model.module.parameters()).dtype
     return [{"x": pixels.to(dtype)} for pixels, _ in images.batches(size)], images.info
-
-
-def caps(spec: PruneSpec, units: Sequence[Unit]) -> dict[str, float]:
-    """Return the most that may be removed of every unit, as a share in [0, 1].
-
-    Where several patterns name a unit, the smallest share holds.
-
-    Raises:
-        SpecError: A pattern names no unit of the request.
-    """
-    most = {unit.name: 1.0 for unit in units}
-    for pattern, share in spec.caps:
-        named = [unit.name for unit in units if _is_named(unit, pattern)]
-        if not named:
-            raise SpecError(
-                f"nothing that may be removed is called '{pattern}'",
-                f"Use a structure, or a pattern of unit names such as {units[0].name}",
-            )
-        for name in named:
-            most[name] = min(most[name], share)
-    return most
-
-
-def least_kept(groups: int, cap: float) -> int:
-    """Return how many of a unit's groups must stay under a cap: at least one."""
-    return max(1, math.ceil(groups * (1 - cap) - _ROUNDING))
-
-
-def uniform_widths(
-    units: Sequence[Unit], sparsity: float, most: Mapping[str, float], round_to: int = 1
-) -> dict[str, int]:
-    """Return how many groups each unit keeps if all lose the same share, caps apart.
-
-    Args:
-        units: The units.
-        sparsity: Share of groups removed, in [0, 1).
-        most: The cap of every unit.
-        round_to: Widths are rounded up to a multiple of this.
-    """
-    widths = {}
-    for unit in units:
-        removed = math.floor(sparsity * unit.groups + 0.5)
-        keep = max(unit.groups - removed, least_kept(unit.groups, most[unit.name]))
-        widths[unit.name] = round_width(keep, unit.groups, round_to)
-    return widths
-
-
-def _is_named(unit: Unit, pattern: str) -> bool:
-    return pattern == unit.structure or fnmatchcase(unit.name, pattern)

@@ -14,18 +14,13 @@ from pathlib import Path
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.models import LoadedModel, check_output, load_model, resolve_device, save_pruned
-from osscar_core.preparation import (
-    calibration_inputs,
-    caps,
-    chosen_units,
-    resolve,
-    uniform_widths,
-)
+from osscar_core.preparation import calibration_inputs, chosen_units, resolve
 from osscar_core.progress import Progress, report
 from osscar_core.pursuit import Pursuit
 from osscar_core.records import BeforeAfter, Plan, PruneReport, PruneSpec
 from osscar_core.sequential import Observer, prune_to_widths_
 from osscar_core.survey import Survey
+from osscar_core.widths import caps, uniform_widths
 
 # What a survey's statistics and paths depend on.
 _CALIBRATED = (

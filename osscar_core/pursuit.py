@@ -18,19 +18,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from osscar_core.adapters.base import Unit
 from osscar_core.budget import Allocation, Frontier
 from osscar_core.catalogue import own_data
-from osscar_core.costs import CostModel
 from osscar_core.errors import DataError, NumericalError, SpecError
 from osscar_core.estimates import MeasuredPoint, QualityModel
 from osscar_core.evaluation import compare, evaluate
-from osscar_core.evaluation.latency_table import LatencyTable, latency_table
+from osscar_core.evaluation.latency_table import latency_table
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.explorer import ROUNDING, Explorer, UnreachableGoal
 from osscar_core.goals import TIMED, Budget, Goal, GoalKind
+from osscar_core.latencies import LatencyTable
 from osscar_core.models import LoadedModel, resolve_device
-from osscar_core.preparation import calibration_inputs, caps, chosen_units, resolve
+from osscar_core.preparation import calibration_inputs, chosen_units, resolve
+from osscar_core.pricing import cost_model
 from osscar_core.probe import Probe, placed
 from osscar_core.progress import Progress, report
 from osscar_core.records import (
@@ -46,6 +46,8 @@ from osscar_core.sequential import Sizes, plan_of, prune_to_widths_, size_report
 from osscar_core.solver import LayerProblem, eliminate, refit
 from osscar_core.surgery import detached, install_, shrink_
 from osscar_core.survey import Survey, first_items, make_survey, probe_count
+from osscar_core.units import Unit
+from osscar_core.widths import caps
 
 # A time counts as reached within this share of what was asked.
 TOLERANCE = 0.05
@@ -158,7 +160,7 @@ class Pursuit:
         table = self._latencies()
         self._is_steady = table is None or table.is_steady
         self._explorer = Explorer(
-            CostModel.of(model) if survey is None else survey.record.costs,
+            cost_model(model) if survey is None else survey.record.costs,
             spec,
             self._units,
             task=model.task,

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from osscar_core import __version__
-from osscar_core.adapters.base import Unit
 from osscar_core.calibration import BlockPass, BlockRunner, norm_scale
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.evaluation.speed import device_name
+from osscar_core.methods import InterceptPlace, default_target, fits_intercept, refits
 from osscar_core.models import LoadedModel, resolve_device, state_bytes
 from osscar_core.progress import Progress, report
 from osscar_core.records import (
@@ -37,23 +37,9 @@ from osscar_core.records import (
     UnitPlan,
     UnitReport,
 )
-from osscar_core.solver import (
-    Certificate,
-    LayerProblem,
-    default_target,
-    refit,
-    refits,
-    solve,
-    solve_given,
-    wants_intercept,
-)
-from osscar_core.surgery import (
-    InterceptPlace,
-    consumer_matrix,
-    install_,
-    intercept_place,
-    write_layer_,
-)
+from osscar_core.solver import Certificate, LayerProblem, refit, solve, solve_given
+from osscar_core.surgery import consumer_matrix, install_, intercept_place, write_layer_
+from osscar_core.units import Unit
 
 # Below this many calibration rows per input feature, what earlier layers lost is fitted
 # mostly as noise: on a 135M language model 5 rows made `residual` lose to `layer`, 43 made
@@ -408,15 +394,3 @@ class SequentialPass:
                 is_proven=fit.certificate is not None and fit.certificate.proven,
             )
         )
-
-
-def fits_intercept(spec: PruneSpec, place: InterceptPlace) -> bool:
-    """Return whether a request re-fits the intercept of a layer that can store it there."""
-    match spec.intercept:
-        case Intercept.ON:
-            return True
-        case Intercept.OFF:
-            return False
-        case Intercept.AUTO:
-            wish = wants_intercept(spec.method)
-            return place is not InterceptPlace.NEW_BIAS if wish is None else wish

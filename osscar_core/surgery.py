@@ -10,14 +10,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 
-from osscar_core.adapters.base import Adapter, Unit
+from osscar_core.adapters.base import Adapter
 from osscar_core.errors import SpecError
+from osscar_core.methods import InterceptPlace
 from osscar_core.records import UnitPlan
+from osscar_core.units import Unit
 
 # What holds one entry an output, in every layer that can lose some.
 _OUTPUTS = ("weight", "bias", "running_mean", "running_var")
@@ -43,14 +44,6 @@ class Cut:
     def tensor(self) -> str:
         """The tensor's name in the model's state."""
         return f"{self.path}.{self.name}"
-
-
-class InterceptPlace(StrEnum):
-    """Where a consumer's changed intercept can be stored."""
-
-    BIAS = "bias"
-    NORM = "norm"
-    NEW_BIAS = "new bias"
 
 
 def features_per_channel(consumer: nn.Module) -> int:

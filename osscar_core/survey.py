@@ -26,30 +26,29 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from osscar_core.adapters.base import Unit
+from osscar_core.brief import SURVEY_VERSION, Brief, Points, SurveyRecord, UnitSurvey
 from osscar_core.budget import LossCurve
 from osscar_core.calibration import BlockRunner, norm_scale
-from osscar_core.costs import CostModel
 from osscar_core.errors import DataError, OsscarError, OutputError, SpecError, unknown_name
-from osscar_core.estimates import MeasuredPoint, Prior, QualityModel
+from osscar_core.estimates import MeasuredPoint, QualityModel
+from osscar_core.latencies import LatencyTable
+from osscar_core.methods import InterceptPlace, fits_intercept
 from osscar_core.models import LoadedModel, check_output, resolve_device
 from osscar_core.preparation import calibration_inputs, chosen_units, resolve
+from osscar_core.pricing import cost_model
 from osscar_core.probe import Probe, placed
 from osscar_core.progress import Progress, report
 from osscar_core.records import (
-    DataInfo,
     Method,
     PruneSpec,
     SourceInfo,
     Target,
-    Task,
     UnitPlan,
     UnitReport,
     from_dict,
     from_json,
     to_json,
 )
-from osscar_core.sequential import fits_intercept
 from osscar_core.solver import (
     LayerProblem,
     Path,
@@ -60,24 +59,11 @@ from osscar_core.solver import (
     solve,
 )
 from osscar_core.storage import write_atomically
-from osscar_core.surgery import (
-    InterceptPlace,
-    consumer_matrix,
-    detached,
-    install_,
-    intercept_place,
-)
+from osscar_core.surgery import consumer_matrix, detached, install_, intercept_place
+from osscar_core.units import Unit
 
-SURVEY_VERSION = 1
 SURVEY_FILE = "survey.json"
 POINTS_FILE = "points.json"
-
-# How the sum of single divergences relates to what whole runs lose before any is measured:
-# from the runs of benchmarks/README.md.
-PRIORS: dict[Task, Prior] = {
-    "text": Prior(intercept=-0.1, intercept_sd=0.4, slope=1.05, slope_sd=0.15, noise_sd=0.08),
-    "image": Prior(intercept=-1.5, intercept_sd=0.9, slope=1.1, slope_sd=0.3, noise_sd=0.15),
-}
 
 # Shares of a unit removed when its effect on the output is measured.
 _PROBED_SHARES = (0.25, 0.5, 0.75, 0.9375)
@@ -88,74 +74,6 @@ _PROBED_TOKENS = 2048
 # should take no longer than the calibration, so there must not be many.
 _PROBED_IMAGES = (64, 256)
 _IMAGES_PER_PROBE = 10
-
-
-@dataclass(frozen=True, slots=True)
-class UnitSurvey:
-    """What was measured of one unit.
-
-    Attributes:
-        name: The consumer's module path.
-        groups: Number of groups.
-        count: Calibration rows.
-        widths: Probed widths, ascending, the complete one last.
-        divergences: Mean divergence of the model's predictions with this unit alone at
-            these widths, in nats per prediction; 0 at the end.
-        seconds: Time to calibrate and search it.
-        file: Where statistics and path lie, relative to the survey.
-        sha256: Digest of that file; empty until it is written.
-    """
-
-    name: str
-    groups: int
-    count: int
-    widths: tuple[int, ...]
-    divergences: tuple[float, ...]
-    seconds: float
-    file: str
-    sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SurveyRecord:
-    """A survey but for its tensors.
-
-    Attributes:
-        source: Where the dense model came from.
-        spec: The request that it was made for, with every default resolved.
-        calibration: The data that the statistics rest on.
-        costs: How large the model is at any widths.
-        units: Per unit, in forward order.
-        predictions: Predictions that the divergences are means of.
-        probes: Calibration items that they were measured on.
-        survey_seconds: Time to calibrate and search.
-        probe_seconds: Time to measure the divergences.
-        version: Version of this format.
-    """
-
-    source: SourceInfo
-    spec: PruneSpec
-    calibration: DataInfo
-    costs: CostModel
-    units: tuple[UnitSurvey, ...]
-    predictions: int
-    probes: int
-    survey_seconds: float
-    probe_seconds: float
-    version: int = SURVEY_VERSION
-
-
-@dataclass(frozen=True, slots=True)
-class Points:
-    """What runs of a surveyed model were measured to lose.
-
-    Attributes:
-        sequential: Of runs that calibrated again, block after block.
-        deployed: Of models made from the survey alone.
-    """
-
-    sequential: tuple[MeasuredPoint, ...] = ()
-    deployed: tuple[MeasuredPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,8 +143,20 @@ class Survey:
         Args:
             is_deployed: For models made from the survey alone, instead of whole runs.
         """
-        points = self.points.deployed if is_deployed else self.points.sequential
-        return QualityModel(PRIORS[self.record.source.task], points)
+        return self.brief().quality(is_deployed=is_deployed)
+
+    def brief(self, table: LatencyTable | None = None) -> Brief:
+        """Return what answers goals, without the tensors.
+
+        Args:
+            table: Latencies of the model, for goals of speed.
+        """
+        scales = {name: _scale_of(kept.path) for name, kept in self._kept.items()}
+        return Brief(self.record, scales, self.points, table)
+
+    def curves(self) -> dict[str, LossCurve]:
+        """Return the predicted divergence of every unit at every width."""
+        return self.brief().curves()
 
     def check_source(self, source: SourceInfo) -> None:
         """Raise `SpecError` unless a model has the weights that were surveyed."""
@@ -238,17 +168,6 @@ class Survey:
                 f"the weights of {source.model} are not those that were surveyed",
                 "Survey the model again",
             )
-
-    def curves(self) -> dict[str, LossCurve]:
-        """Return the predicted divergence of every unit at every width."""
-        return {unit.name: self._curve(unit) for unit in self.record.units}
-
-    def _curve(self, unit: UnitSurvey) -> LossCurve:
-        path = self._kept[unit.name].path
-        removed = torch.cat((torch.zeros(1, dtype=torch.float64), path.costs - path.initial))
-        # From the width 1 to the complete one: what the unit's own output loses.
-        scale = removed.clamp_min(0.0).flip(0).tolist()
-        return LossCurve(unit.name, unit.groups, unit.widths, unit.divergences, tuple(scale))
 
     def problem(self, model: LoadedModel, unit: Unit, device: torch.device) -> LayerProblem:
         """Return a unit's problem in the dense model.
@@ -450,7 +369,7 @@ def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | Non
     units = chosen_units(model, spec)
     inputs, data = calibration_inputs(model, spec, exactly=exactly)
     spec = dataclasses.replace(spec, samples=data.count)
-    costs = CostModel.of(model)
+    costs = cost_model(model)
     surveyor = _Surveyor(model, spec, units, device, progress)
     surveyor.calibrate(inputs)
     survey_seconds = time.perf_counter() - began
@@ -598,6 +517,12 @@ class _Surveyor:
         support, W, change = self._fits[unit.name, width]
         install_(root, unit, support, W, change)
         return root.get_submodule(unit.block)
+
+
+def _scale_of(path: Path) -> tuple[float, ...]:
+    """Return what a unit's own output loses at every width, the complete one last."""
+    removed = torch.cat((torch.zeros(1, dtype=torch.float64), path.costs - path.initial))
+    return tuple(float(f"{cost:.6g}") for cost in removed.clamp_min(0.0).flip(0).tolist())
 
 
 def _scale(module: nn.Module, unit: Unit) -> Tensor | None:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import families
-from osscar_core.evaluation.block_times import BlockTable, BlockUnit
-from osscar_core.evaluation.latency_table import LatencyTable
+from osscar_core.latencies import BlockTable, BlockUnit, LatencyTable
 from osscar_core.models import LoadedModel
 from osscar_core.records import PruneSpec
 from osscar_core.survey import Survey, make_survey

@@ -8,9 +8,10 @@ from torch import nn
 
 import families
 from osscar_core.adapters import ADAPTERS, find_adapter
-from osscar_core.adapters.base import Counter, Producer, Tap, derives_from
+from osscar_core.adapters.base import derives_from
 from osscar_core.errors import UnknownModelError
 from osscar_core.records import Structure
+from osscar_core.units import Counter, Producer, Tap
 
 
 def units_of(name: str) -> dict[str, object]:

@@ -23,6 +23,13 @@ CORE = "osscar_core"
 # subpackage directly below the root; all may import the parts in BASE.
 BASE = {"errors", "goals", "records", "progress", "storage"}
 LIBRARY = {
+    "brief",
+    "latencies",
+    "methods",
+    "pricing",
+    "tensorfile",
+    "units",
+    "widths",
     "adapters",
     "budget",
     "calibration",
@@ -49,41 +56,66 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"errors"},
     "records": {"errors", "goals"},
     "goals": {"errors"},
-    "solver": {"errors", "records"},
+    "units": {"records"},
+    "methods": {"records"},
+    "widths": {"errors", "records", "units"},
+    "latencies": {"errors", "records"},
+    "tensorfile": set(),
+    "brief": {"budget", "costs", "estimates", "latencies", *BASE},
+    "solver": {"errors", "records", "methods"},
     "networks": {"errors"},
     "catalogue": {"records", "errors"},
     "budget": {"records", "errors"},
     "estimates": {"records", "errors"},
-    "adapters": {"records", "errors"},
-    "surgery": {"adapters", *BASE},
+    "adapters": {"records", "errors", "units"},
+    "surgery": {"adapters", "methods", "units", *BASE},
     "datasets": BASE,
-    "calibration": {"adapters", "solver", "surgery", *BASE},
-    "models": {"adapters", "surgery", "networks", "catalogue", *BASE},
-    "evaluation": {"adapters", "datasets", "models", "networks", "surgery", *BASE},
-    "costs": {"adapters", "evaluation", "models", "surgery", *BASE},
-    "preparation": {"adapters", "catalogue", "datasets", "models", "solver", *BASE},
+    "calibration": {"adapters", "solver", "surgery", "units", *BASE},
+    "models": {"adapters", "surgery", "networks", "catalogue", "tensorfile", *BASE},
+    "evaluation": {
+        "adapters",
+        "datasets",
+        "latencies",
+        "models",
+        "networks",
+        "surgery",
+        "units",
+        *BASE,
+    },
+    "costs": {"tensorfile", "units", *BASE},
+    "pricing": {
+        "adapters",
+        "costs",
+        "evaluation",
+        "models",
+        "surgery",
+        "tensorfile",
+        "units",
+        *BASE,
+    },
+    "preparation": {"catalogue", "datasets", "methods", "models", "units", *BASE},
     "probe": {"calibration", *BASE},
     "sequential": {
         "adapters",
         "calibration",
         "evaluation",
+        "methods",
         "models",
         "solver",
         "surgery",
+        "units",
         *BASE,
     },
     "survey": (LIBRARY - {"explorer", "pursuit", "pruner", "survey"}) | BASE,
     "explorer": {
-        "adapters",
+        "brief",
         "budget",
         "costs",
         "estimates",
-        "evaluation",
-        "preparation",
-        "sequential",
-        "solver",
-        "surgery",
-        "survey",
+        "latencies",
+        "methods",
+        "units",
+        "widths",
         *BASE,
     },
     "pursuit": (LIBRARY - {"pruner", "pursuit"}) | BASE,
@@ -98,6 +130,8 @@ ALLOWED: dict[str, set[str]] = {
     "cli": LIBRARY | {"sweep", "doctor", "bench"} | BASE,
     "__main__": {"cli"},
 }
+# Answers to what-if questions need numbers only; the app gives them in its own process.
+LIGHT = ("brief", "budget", "costs", "estimates", "explorer", "goals", "latencies", "widths")
 HEAVY = {"torch", "torchvision", "transformers", "accelerate", "datasets", "gguf"}
 PAGE_PARTS = {"studio", "figures", "records", "errors"}
 
@@ -301,6 +335,12 @@ def test_app_process_never_reaches_torch(module: str) -> None:
     chains = _closure(module, eager_only=False)
     reached = [" -> ".join(chain) for name, chain in chains.items() if name in HEAVY]
     assert reached == []
+
+
+@pytest.mark.parametrize("part", LIGHT)
+def test_answers_need_no_torch(part: str) -> None:
+    chains = _closure(f"{CORE}.{part}", eager_only=False)
+    assert [" -> ".join(chain) for name, chain in chains.items() if name in HEAVY] == []
 
 
 @pytest.mark.parametrize("module", [CORE, f"{CORE}.__main__", f"{CORE}.cli", f"{CORE}.catalogue"])

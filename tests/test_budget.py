@@ -24,9 +24,10 @@ from osscar_core.budget import (
     candidate_widths,
     product_options,
 )
-from osscar_core.costs import CostModel, Price
+from osscar_core.costs import Price
 from osscar_core.errors import SpecError
 from osscar_core.models import LoadedModel
+from osscar_core.pricing import cost_model
 from osscar_core.records import ImagePreprocess, SourceInfo
 
 FIXED = 7.0
@@ -365,7 +366,7 @@ def test_budgets_of_real_models(name: str, kind: Price) -> None:
     adapter = find_adapter(module)
     preprocess = ImagePreprocess((0, 0, 0), (1, 1, 1), size=families.IMAGE_SIZE)
     source = SourceInfo("tiny", adapter.family, adapter.task, "random", preprocess=preprocess)
-    costs = CostModel.of(LoadedModel(module, adapter, source, next(module.parameters()).dtype))
+    costs = cost_model(LoadedModel(module, adapter, source, next(module.parameters()).dtype))
     rng = np.random.default_rng(0)
     candidates = {u.name: candidate_widths(u.groups, multiple=2) for u in costs.units}
     curves = {

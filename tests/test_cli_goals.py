@@ -13,9 +13,10 @@ import pytest
 import families
 from command import Main, runner
 from osscar_core import cli
+from osscar_core.brief import SurveyRecord
 from osscar_core.models import load_model
 from osscar_core.records import PruneReport, from_dict
-from osscar_core.survey import SurveyRecord, load_survey
+from osscar_core.survey import load_survey
 
 GOALS = ("removed=0.5", "flops=70%", "bytes=90kB", "parameters=0.8", "quality_loss=0.05")
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 import families
 from osscar_core.adapters import find_adapter
-from osscar_core.adapters.base import Unit
 from osscar_core.calibration import BlockRunner
 from osscar_core.models import load_model, save_pruned
 from osscar_core.pruner import prune_
 from osscar_core.records import Intercept, Method, PruneSpec, Target
 from osscar_core.surgery import consumer_matrix, features_per_channel, shrink_
+from osscar_core.units import Unit
 
 CPU = torch.device("cpu")
 

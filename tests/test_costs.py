@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 import families
 from osscar_core.adapters import find_adapter
-from osscar_core.adapters.base import Adapter, Producer, Unit
+from osscar_core.adapters.base import Adapter
 from osscar_core.adapters.opt import OptAdapter
 from osscar_core.costs import CostModel, Price, Terms
 from osscar_core.errors import SpecError, UnknownModelError
 from osscar_core.evaluation import count_flops, count_parameters
 from osscar_core.evaluation import size as size_module
 from osscar_core.models import LoadedModel, state_bytes
+from osscar_core.pricing import cost_model
 from osscar_core.records import (
     ImagePreprocess,
     SourceInfo,
@@ -31,6 +32,7 @@ from osscar_core.records import (
     to_json,
 )
 from osscar_core.surgery import reshape_, shrink_
+from osscar_core.units import Producer, Unit
 
 Widths = dict[str, int]
 # The models compute in float32; their files are to be in another type.
@@ -101,13 +103,13 @@ class Case:
 @pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     loaded = CASES[request.param]()
-    return Case(loaded, CostModel.of(loaded))
+    return Case(loaded, cost_model(loaded))
 
 
 @pytest.fixture(scope="module")
 def bottleneck() -> Case:
     loaded = CASES["resnet-bottleneck"]()
-    return Case(loaded, CostModel.of(loaded))
+    return Case(loaded, cost_model(loaded))
 
 
 def check(case: Case, widths: Widths) -> None:
@@ -242,7 +244,7 @@ def test_a_bottleneck_by_hand(bottleneck: Case) -> None:
 
 
 def test_attention_is_priced_by_the_head() -> None:
-    costs = CostModel.of(CASES["opt"](), seqlen=16)
+    costs = cost_model(CASES["opt"](), seqlen=16)
     heads = costs.units[0]  # 4 heads of 8, 32 features
     price = costs.block_prices(
         heads.block, Price.FLOPS, {heads.name: [1, 2], costs.units[1].name: 1}
@@ -253,7 +255,7 @@ def test_attention_is_priced_by_the_head() -> None:
 
 def test_a_pruned_model_has_the_costs_of_its_dense_one(case: Case) -> None:
     widths = case.widths(10)
-    costs = CostModel.of(case.pruned(widths))
+    costs = cost_model(case.pruned(widths))
     assert [unit.groups for unit in costs.units] == list(widths.values())
     less = {name: max(1, width // 2) for name, width in widths.items()}
     for name in ("parameters", "bytes", "flops"):
@@ -278,9 +280,9 @@ def test_a_model_that_insists_on_values_has_the_same_costs(
         raise RuntimeError("no values")
 
     loaded = CASES[name]()
-    expected = CostModel.of(loaded)
+    expected = cost_model(loaded)
     monkeypatch.setattr(size_module, "_weightless", refuse)
-    assert CostModel.of(loaded) == expected
+    assert cost_model(loaded) == expected
 
 
 @pytest.mark.parametrize("width", [0, -1, 9, 2.5, True, "4"])
@@ -320,7 +322,7 @@ def test_unknown_names_suggest_near_ones(bottleneck: Case) -> None:
 
 
 def test_a_bias_that_is_there_cannot_be_new() -> None:
-    costs = CostModel.of(CASES["opt"]())
+    costs = cost_model(CASES["opt"]())
     unit = costs.units[0]
     with pytest.raises(SpecError, match=f"{unit.name} is to gain a bias and has one"):
         costs.parameters({}, [unit.name])
@@ -366,13 +368,13 @@ THIRD = Unit(Structure.NEURONS, "0", "0.third", (Producer("0.second"),), 6, 1)
 
 
 def test_what_the_module_around_computes_scales_with_heads_only() -> None:
-    costs = CostModel.of(branch(SECOND, works=True))
+    costs = cost_model(branch(SECOND, works=True))
     assert costs.constant(Price.FLOPS) == 72 + 50
     assert costs.flops({"0.second": 1}) == 72 + 50 + 12 + 12
     heads = dataclasses.replace(SECOND, structure=Structure.HEADS)
-    assert CostModel.of(branch(heads)).flops({"0.second": 1}) == 72 + 12 + 12
+    assert cost_model(branch(heads)).flops({"0.second": 1}) == 72 + 12 + 12
     with pytest.raises(UnknownModelError, match=r"0 takes 50 FLOPs, not a multiple of the groups"):
-        CostModel.of(branch(heads, works=True))
+        cost_model(branch(heads, works=True))
 
 
 @pytest.mark.parametrize(
@@ -394,7 +396,7 @@ def test_what_has_no_exact_price_is_refused(
     units: tuple[Unit, ...], is_shared: bool, told: str
 ) -> None:
     with pytest.raises(UnknownModelError) as caught:
-        CostModel.of(branch(*units, is_shared=is_shared))
+        cost_model(branch(*units, is_shared=is_shared))
     assert told in str(caught.value)
 
 
@@ -407,7 +409,7 @@ def test_terms_add_up() -> None:
 
 def test_shrinking_one_unit_leaves_the_costs_alone() -> None:
     loaded = CASES["opt"]()
-    costs = CostModel.of(loaded)
+    costs = cost_model(loaded)
     before = costs.bytes({})
     unit = OptAdapter.units(loaded.module)[0]
     shrink_(loaded.module, unit, torch.tensor([1]))

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from osscar_core.costs import CostModel
 from osscar_core.errors import SpecError
 from osscar_core.estimates import MeasuredPoint
 from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.explorer import Explorer, UnreachableGoal, WhatIf, _outward
 from osscar_core.goals import TIMED, Budget, Goal, GoalKind
 from osscar_core.models import LoadedModel, state_bytes
-from osscar_core.preparation import caps, least_kept, uniform_widths
+from osscar_core.pricing import cost_model
 from osscar_core.pruner import prune_
 from osscar_core.records import Intercept, Method, Structure
+from osscar_core.widths import caps, least_kept, uniform_widths
 from surveyed import CPU, Surveyed, latencies, widths_of
 
 K = GoalKind
@@ -46,7 +46,7 @@ def case(request: pytest.FixtureRequest, surveyed: Get) -> Surveyed:
 
 def explorer(case: Surveyed, **changes: Any) -> Explorer:
     spec = case.request(**{"budget": Budget.LOSS_WEIGHTED, **changes})
-    return Explorer.of(case.fresh_survey(), spec, table=latencies(case.model))
+    return Explorer.of(case.fresh_survey().brief(), spec, table=latencies(case.model))
 
 
 def cut(case: Surveyed, answer: WhatIf) -> LoadedModel:
@@ -190,7 +190,7 @@ def test_prices_and_their_fixed_part_add_up(
     found = explorer(case, structures=chosen)
     goal = Goal(kind, {K.REMOVED: 0.3, K.SPEEDUP: 1.1}.get(kind, 0.95))
     allocation = found.choose(goal)
-    costs, widths = CostModel.of(case.model), allocation.widths
+    costs, widths = cost_model(case.model), allocation.widths
     expected = {
         K.REMOVED: 1 - costs.removed(widths),
         K.PARAMETERS: costs.parameters(widths),
@@ -221,7 +221,7 @@ def test_new_biases_are_foreseen(
 ) -> None:
     case = surveyed(name)
     spec = case.request(intercept=intercept, method=method, budget=budget, goal=Goal(kind, 0.85))
-    answer = Explorer.of(case.survey, spec).what_if(Goal(kind, 0.85))
+    answer = Explorer.of(case.survey.brief(), spec).what_if(Goal(kind, 0.85))
     small = case.copy()
     report = prune_(small, spec, survey=case.fresh_survey())
     assert report.goal is not None
@@ -329,7 +329,7 @@ def test_proposals_are_rounded_to_the_side_that_is_reachable(
 def plain(case: Surveyed, budget: Budget, **given: Any) -> Explorer:
     units = case.model.adapter.units(case.model.module)
     spec = case.request(budget=budget)
-    return Explorer(CostModel.of(case.model), spec, units, task=case.model.task, **given)
+    return Explorer(cost_model(case.model), spec, units, task=case.model.task, **given)
 
 
 def test_a_uniform_budget_needs_no_survey_for_sizes(case: Surveyed) -> None:
@@ -376,7 +376,7 @@ def test_quality_follows_what_was_measured(surveyed: Get) -> None:
         spec = case.request(budget=Budget.LOSS_WEIGHTED)
         for predicted in (0.02, 0.05, 0.1, 0.2):
             survey.add(MeasuredPoint(predicted, 0.5 * predicted, 1e-5))
-        found = Explorer.of(survey, spec)
+        found = Explorer.of(survey.brief(), spec)
         answer = found.what_if(Goal(K.QUALITY_LOSS, 0.05))
         allowed = math.log1p(0.05) if case.model.task == "text" else 0.05
         assert answer.predicted <= 2 * allowed * 1.15
@@ -384,7 +384,7 @@ def test_quality_follows_what_was_measured(surveyed: Get) -> None:
         assert answer.quality is not None
         assert answer.quality.low <= answer.quality.median <= answer.quality.high
         # Points of deployed models say nothing of whole runs.
-        other = Explorer.of(survey, spec, is_deployed=True)
+        other = Explorer.of(survey.brief(), spec, is_deployed=True)
         assert other.quality is not None
         assert other.quality.points == ()
 

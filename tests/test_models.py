@@ -40,10 +40,11 @@ from osscar_core.models import (
 )
 from osscar_core.models.images import ARCHITECTURES, skeleton
 from osscar_core.models.loaded import Precision
-from osscar_core.models.store import file_header, item_bytes, stored_tensors
+from osscar_core.models.store import stored_tensors
 from osscar_core.networks import cifar_resnet
 from osscar_core.records import DataInfo, Plan, PruneSpec, UnitPlan
 from osscar_core.surgery import add_bias_, shrink_
+from osscar_core.tensorfile import file_header, item_bytes
 
 TENSOR = "model.layers.1.mlp.up_proj.weight"
 

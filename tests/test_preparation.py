@@ -8,17 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osscar_core.adapters.base import Unit
 from osscar_core.errors import DataError, SpecError
-from osscar_core.preparation import (
-    calibration_inputs,
-    caps,
-    chosen_units,
-    least_kept,
-    resolve,
-    uniform_widths,
-)
+from osscar_core.preparation import calibration_inputs, chosen_units, resolve
 from osscar_core.records import PruneSpec, Structure
+from osscar_core.units import Unit
+from osscar_core.widths import caps, least_kept, uniform_widths
 from surveyed import Surveyed
 
 SIZES = {"a.heads": 4, "a.neurons": 48, "b.heads": 4, "b.neurons": 48}

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 import families
 from osscar_core import probe as probes
 from osscar_core.adapters import find_adapter
-from osscar_core.adapters.base import Unit
 from osscar_core.errors import NumericalError
 from osscar_core.probe import Probe, placed
 from osscar_core.surgery import detached, shrink_
+from osscar_core.units import Unit
 from surveyed import CPU, logits
 
 

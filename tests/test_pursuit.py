@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from osscar_core import pursuit as pursuits
+from osscar_core.brief import Points
 from osscar_core.errors import Cancelled, DataError, SpecError
 from osscar_core.estimates import MeasuredPoint, QualityModel
-from osscar_core.evaluation.latency_table import LatencyTable
 from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.explorer import UnreachableGoal
 from osscar_core.goals import Budget, Goal, GoalKind
+from osscar_core.latencies import LatencyTable
 from osscar_core.models import LoadedModel, load_model, save_pruned, state_bytes
-from osscar_core.preparation import caps, least_kept
 from osscar_core.probe import Probe
 from osscar_core.progress import ProgressEvent
 from osscar_core.pruner import prune_
@@ -42,7 +42,7 @@ from osscar_core.records import (
     from_json,
     to_json,
 )
-from osscar_core.survey import Points
+from osscar_core.widths import caps, least_kept
 from surveyed import Surveyed, latencies, logits, widths_of
 
 K = GoalKind

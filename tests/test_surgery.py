@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from osscar_core.adapters.base import Counter, Producer, Unit
 from osscar_core.errors import SpecError
+from osscar_core.methods import InterceptPlace
 from osscar_core.records import Structure
 from osscar_core.surgery import (
     Cut,
-    InterceptPlace,
     consumer_matrix,
     cuts,
     features_per_channel,
@@ -21,6 +20,7 @@ from osscar_core.surgery import (
     shrink_,
     write_consumer_,
 )
+from osscar_core.units import Counter, Producer, Unit
 
 
 class Pair(nn.Module):

@@ -16,12 +16,12 @@ from osscar_core.calibration import BlockRunner, norm_scale
 from osscar_core.errors import Cancelled, DataError, OutputError, SpecError
 from osscar_core.estimates import MeasuredPoint
 from osscar_core.goals import Budget, Goal, GoalKind
+from osscar_core.methods import fits_intercept
 from osscar_core.preparation import calibration_inputs
 from osscar_core.probe import Probe
 from osscar_core.progress import ProgressEvent
 from osscar_core.pruner import prune_
 from osscar_core.records import Intercept, Method, Structure, Target, to_dict
-from osscar_core.sequential import fits_intercept
 from osscar_core.solver import LayerProblem, refit
 from osscar_core.surgery import consumer_matrix, intercept_place, shrink_, write_consumer_
 from osscar_core.survey import (

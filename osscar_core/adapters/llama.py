@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from osscar_core.adapters.base import Adapter, Producer, Tap, Unit, children, derives_from
+from osscar_core.adapters.base import Adapter, children, derives_from
 from osscar_core.records import Structure
+from osscar_core.units import Producer, Tap, Unit
 
 _CLASSES = (
     "transformers.models.llama.modeling_llama.LlamaForCausalLM",

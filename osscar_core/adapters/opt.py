@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from osscar_core.adapters.base import Adapter, Counter, Producer, Tap, Unit, children, derives_from
+from osscar_core.adapters.base import Adapter, children, derives_from
 from osscar_core.records import Structure
+from osscar_core.units import Counter, Producer, Tap, Unit
 
 _CLASS = "transformers.models.opt.modeling_opt.OPTForCausalLM"
 _LAYERS = "model.decoder.layers"

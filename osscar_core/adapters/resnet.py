@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from osscar_core.adapters.base import Adapter, Producer, Tap, Unit, children, derives_from
+from osscar_core.adapters.base import Adapter, children, derives_from
 from osscar_core.errors import UnknownModelError
 from osscar_core.records import Structure
+from osscar_core.units import Producer, Tap, Unit
 
 _CLASS = "torchvision.models.resnet.ResNet"
 _STAGES = ("layer1", "layer2", "layer3", "layer4")

@@ -169,7 +169,7 @@ def _estimate(args: argparse.Namespace, progress: Progress) -> Outcome:
         from osscar_core.pursuit import measured_latencies
 
         table = measured_latencies(surveyed_model(survey, spec), spec, progress)
-    explorer = Explorer.of(survey, spec, table=table, is_deployed=args.deployed)
+    explorer = Explorer.of(survey.brief(), spec, table=table, is_deployed=args.deployed)
     answers = [explorer.what_if(goal) for goal in goals]
     text = estimate_text(answers, survey.record)
     return Outcome({"estimates": [to_dict(answer) for answer in answers]}, text)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osscar_core.bench import SolverBench
+    from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
-    from osscar_core.survey import SurveyRecord
 
 
 def prune_text(report: PruneReport) -> str:

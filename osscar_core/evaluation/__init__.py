@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from osscar_core.datasets.spec import data_task, parse_data_spec
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.accuracy import evaluate_images
-from osscar_core.evaluation.latency_table import LatencyTable, latency_table
+from osscar_core.evaluation.latency_table import latency_table
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.evaluation.perplexity import evaluate_text
 from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.evaluation.speed import compare, measure
+from osscar_core.latencies import LatencyTable
 from osscar_core.progress import Progress
 from osscar_core.records import EvaluationReport, check_range
 

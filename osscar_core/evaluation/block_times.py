@@ -27,24 +27,20 @@ import contextlib
 import copy
 import hashlib
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from osscar_core.adapters.base import Unit
-from osscar_core.errors import DataError, SpecError, unknown_name
+from osscar_core.errors import DataError
 from osscar_core.evaluation.speed import Workload
-from osscar_core.records import Structure
+from osscar_core.latencies import BlockTable, BlockUnit, Widths, cell
 from osscar_core.surgery import shrink_
-
-Widths = tuple[int, ...]
-"""Groups kept of each unit of one block, in the order of its units."""
+from osscar_core.units import Unit
 
 # Shares of a unit whose multiples are measured: eighths, unless that takes too long.
 PARTS = (8, 4, 2)
@@ -56,102 +52,6 @@ _BLOCKINGS = ((64, 128), (32, 64), (16, 16))
 _SMALLEST_STEPS = ((48, 16), (0, _SMALLEST_BLOCKING))
 # Interpolated times never fall below this share of the fastest that was measured.
 _FLOOR = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class BlockUnit:
-    """A unit inside a block, wherever in the model the block is.
-
-    Attributes:
-        offset: The consumer's module path below the block's.
-        structure: What a group is.
-        groups: The complete width.
-        widths: Ascending widths of the grid; the last is the complete one.
-    """
-
-    offset: str
-    structure: Structure
-    groups: int
-    widths: Widths
-
-    def __post_init__(self) -> None:
-        """Check that the widths ascend from at least 1 to the complete width."""
-        widths = self.widths
-        ascending = all(a < b for a, b in itertools.pairwise(widths))
-        if not widths or not ascending or widths[0] < 1 or widths[-1] != self.groups:
-            raise SpecError(
-                f"unit {self.offset} of {self.groups} groups has the grid {widths}",
-                "Widths must ascend, start at 1 or more and end at the complete width",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class BlockTable:
-    """Times of one kind of block on a grid of widths.
-
-    Attributes:
-        signature: What blocks of equal time have in common.
-        units: The block's units, in forward order.
-        ms: Milliseconds at every point of the product of the units' widths, the last unit's
-            fastest: the median where it was measured, else filled in.
-    """
-
-    signature: str
-    units: tuple[BlockUnit, ...]
-    ms: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        """Check that there is one positive time for every point."""
-        points = math.prod(self.shape)
-        if len(self.ms) != points or not all(math.isfinite(t) and t > 0 for t in self.ms):
-            raise SpecError(
-                f"block {self.signature} has {len(self.ms)} times for {points} points",
-                "Every point needs one positive time",
-            )
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of widths of each unit."""
-        return tuple(len(unit.widths) for unit in self.units)
-
-    @property
-    def complete_ms(self) -> float:
-        """Time of the complete block."""
-        return self.ms[-1]
-
-    def at(self, widths: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Return the time at any widths, multilinear between the points of the grid.
-
-        Args:
-            widths: Widths by the units' offsets, as numbers or as arrays that broadcast;
-                units that are absent are complete.
-
-        Returns:
-            Milliseconds, in the shape that the widths broadcast to.
-
-        Raises:
-            SpecError: There is no such unit, or a width is outside [1, groups].
-        """
-        known = tuple(unit.offset for unit in self.units)
-        for name in widths:
-            if name not in known:
-                raise unknown_name("unit", name, known)
-        given = [_checked(unit, widths.get(unit.offset, unit.groups)) for unit in self.units]
-        shape = np.broadcast_shapes(*(values.shape for values in given))
-        grid = np.array(self.ms).reshape(self.shape)
-        cells = [
-            _cell(unit.widths, np.broadcast_to(values, shape))
-            for unit, values in zip(self.units, given, strict=True)
-        ]
-        total = np.zeros(shape)
-        for corner in itertools.product((0, 1), repeat=len(cells)):
-            weight = np.ones(shape)
-            index = []
-            for side, (below, above, share) in zip(corner, cells, strict=True):
-                weight = weight * (share if side else 1 - share)
-                index.append(above if side else below)
-            total += weight * grid[tuple(index)]
-        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,35 +247,9 @@ def _described(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str)) else type(value).__name__
 
 
-def _checked(unit: BlockUnit, values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
-    inside = (array >= 1) & (array <= unit.groups)
-    if not inside.all():
-        raise SpecError(
-            f"a width of {unit.offset} is {array[~inside].flat[0]:g}",
-            f"It must be in [1, {unit.groups}]",
-        )
-    return array
-
-
-def _cell(
-    widths: Sequence[int], values: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Return the grid's neighbours of each value and how far it is on the way up.
-
-    The way continues in a straight line below the first width.
-    """
-    knots = np.array(widths, dtype=np.float64)
-    last = len(knots) - 1
-    above = np.clip(np.searchsorted(knots, values, side="right"), min(1, last), last)
-    below = np.maximum(above - 1, 0)
-    span = np.where(above > below, knots[above] - knots[below], 1.0)
-    return below, above, (values - knots[below]) / span
-
-
 def _hats(coarse: Widths, fine: Widths) -> NDArray[np.float64]:
     """Return the (fine, coarse) matrix that interpolates from the coarse widths."""
-    below, above, share = _cell(coarse, np.array(fine, dtype=np.float64))
+    below, above, share = cell(coarse, np.array(fine, dtype=np.float64))
     hats = np.zeros((len(fine), len(coarse)))
     rows = np.arange(len(fine))
     hats[rows, below] = 1 - share

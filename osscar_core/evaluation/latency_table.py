@@ -24,21 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from osscar_core.errors import OutputError, SpecError, unknown_name
-from osscar_core.evaluation.block_times import (
-    PARTS,
-    Block,
-    BlockTable,
-    BlockUnit,
-    Grid,
-    Widths,
-    distinct_blocks,
-    narrowed,
-)
+from osscar_core.errors import OutputError, SpecError
+from osscar_core.evaluation.block_times import PARTS, Block, Grid, distinct_blocks, narrowed
 from osscar_core.evaluation.speed import Workload, elapsed
+from osscar_core.latencies import TABLE_VERSION, LatencyTable, Widths
 from osscar_core.progress import Progress, report
 from osscar_core.records import from_json, to_json
 from osscar_core.storage import workspace, write_atomically
@@ -46,7 +37,6 @@ from osscar_core.storage import workspace, write_atomically
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
 
-TABLE_VERSION = 1
 
 # A pass times everything so often, after one call that does not count: the first with new
 # shapes prepares kernels, of which only some hundreds are remembered.
@@ -68,157 +58,10 @@ _MEAN_COST = 0.65
 # two uneven ones, so spread that hardly any width is a multiple of anything.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _UNEVEN = ((0.4, 1.0), (0.1, 0.7))
-# A table with larger errors, or a factor further from 1, was measured on a busy machine.
-_MAX_NOISE = 0.1
-_MAX_RESIDUAL = 0.15
-_MAX_SCALE = 2.0
 # Savings below this share of the latency say little about the factor.
 _NOISE = 0.01
 # A factor smaller than this share of the largest would make all widths equal.
 _LEAST = 0.01
-# A larger width is as fast as another if it takes at most this share longer.
-_SAME = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyTable:
-    """Predicts the latency of one model at any widths, under fixed conditions.
-
-    Widths are numbers of groups kept, by the units' names; a unit that is absent is
-    complete. Text is timed as one prompt; decoding is not predicted.
-
-    Attributes:
-        conditions: Device, dtype, batch, input size, threads, warm-up and versions.
-        dense_ms: Median latency of the complete model.
-        blocks: Signature of every block by module path, in forward order.
-        tables: Times of one block of each signature, alone.
-        scale: Milliseconds of the model for one of a block alone.
-        residual: Largest error left at the narrowed models that ``scale`` was fitted to, as
-            a share of their latency.
-        noise: Error of a typical time of a block, as a share.
-        seconds: Wall time of the measurement.
-        created: Time of creation, ISO 8601 UTC.
-        version: Version of this format.
-    """
-
-    conditions: dict[str, str]
-    dense_ms: float
-    blocks: dict[str, str]
-    tables: dict[str, BlockTable]
-    scale: float
-    residual: float
-    noise: float
-    seconds: float
-    created: str = ""
-    version: int = TABLE_VERSION
-
-    def __post_init__(self) -> None:
-        """Refuse a table written by a newer format, or one that lacks a block's times."""
-        if not 1 <= self.version <= TABLE_VERSION:
-            raise SpecError(
-                f"the latency table has format version {self.version}",
-                f"This release reads versions 1 to {TABLE_VERSION}; measure again",
-            )
-        lacking = sorted({name for name in self.blocks.values() if name not in self.tables})
-        if lacking:
-            raise SpecError(f"the latency table lacks {lacking}", "Measure again")
-        for name in ("dense_ms", "scale"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise SpecError(f"{name} is {value}", "It must be positive; measure again")
-
-    @property
-    def overhead_ms(self) -> float:
-        """Time of the complete model outside its blocks."""
-        inside = sum(self.tables[name].complete_ms for name in self.blocks.values())
-        return self.dense_ms - self.scale * inside
-
-    @property
-    def is_steady(self) -> bool:
-        """Whether the machine was quiet enough for the predictions to be relied on."""
-        is_plausible = 1 / _MAX_SCALE <= self.scale <= _MAX_SCALE
-        return self.noise <= _MAX_NOISE and self.residual <= _MAX_RESIDUAL and is_plausible
-
-    def block_ms(self, block: str, widths: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Return a block's share of the model's time.
-
-        Args:
-            block: Module path.
-            widths: Widths of units of this block, as numbers or as arrays that broadcast.
-
-        Returns:
-            Milliseconds, in the shape that the widths broadcast to.
-
-        Raises:
-            SpecError: There is no such block or unit, or a width is outside [1, groups].
-        """
-        table = self._table(block)
-        offsets = {f"{block}.{unit.offset}": unit.offset for unit in table.units}
-        for name in widths:
-            if name not in offsets:
-                raise unknown_name(f"unit of {block}", name, tuple(offsets))
-        return self.scale * table.at({offsets[name]: values for name, values in widths.items()})
-
-    def model_ms(self, widths: Mapping[str, int]) -> float:
-        """Return the latency of the model in milliseconds.
-
-        Raises:
-            SpecError: There is no such unit, or a width is outside [1, groups].
-        """
-        names = self._names()
-        inside: dict[str, dict[str, int]] = {block: {} for block in self.blocks}
-        for name, width in widths.items():
-            block, _ = _known(name, names)
-            inside[block][name] = width
-        times = (float(self.block_ms(block, own)) for block, own in inside.items())
-        return self.overhead_ms + sum(times)
-
-    def speedup(self, widths: Mapping[str, int]) -> float:
-        """Return how many times faster than the complete model the narrowed one is.
-
-        Raises:
-            SpecError: There is no such unit, or a width is outside [1, groups].
-        """
-        return self.dense_ms / self.model_ms(widths)
-
-    def fast_widths(self, unit: str) -> tuple[int, ...]:
-        """Return the widths of a unit's grid that are worth choosing.
-
-        They are those for which no larger one is as fast, the block's other units being
-        complete; times that differ by less than 1%, or less than can be told apart, count as
-        equal. Whoever would keep another width might as well keep more.
-
-        Args:
-            unit: The unit's name.
-
-        Returns:
-            Ascending widths; the last is the complete one.
-
-        Raises:
-            SpecError: There is no such unit.
-        """
-        block, own = _known(unit, self._names())
-        times = self._table(block).at({own.offset: np.array(own.widths)})
-        kept = [own.widths[-1]]
-        fastest = times[-1]
-        margin = max(_SAME, 2 * self.noise)
-        for width, spent in zip(own.widths[-2::-1], times[-2::-1], strict=True):
-            if spent < (1 - margin) * fastest:
-                kept.append(width)
-                fastest = spent
-        return tuple(reversed(kept))
-
-    def _table(self, block: str) -> BlockTable:
-        if block not in self.blocks:
-            raise unknown_name("block", block, tuple(self.blocks))
-        return self.tables[self.blocks[block]]
-
-    def _names(self) -> dict[str, tuple[str, BlockUnit]]:
-        return {
-            f"{block}.{unit.offset}": (block, unit)
-            for block, signature in self.blocks.items()
-            for unit in self.tables[signature].units
-        }
 
 
 def latency_table(
@@ -460,12 +303,6 @@ def _shapes(loaded: LoadedModel) -> list[dict[str, int]]:
         }
 
     return [widths(0.5, 0.5), *(widths(low, high) for low, high in _UNEVEN)]
-
-
-def _known(name: str, names: Mapping[str, tuple[str, BlockUnit]]) -> tuple[str, BlockUnit]:
-    if name not in names:
-        raise unknown_name("unit", name, tuple(names))
-    return names[name]
 
 
 def _digest(signatures: Mapping[str, str], conditions: Mapping[str, str]) -> str:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
-import math
 import os
 import secrets
 import shutil
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,13 +28,13 @@ from osscar_core.models.text import load_config, load_tokenizer, text_skeleton
 from osscar_core.models.weights import fill_, is_finite, read_state, sha256, unique_tensors
 from osscar_core.records import Plan, from_json, to_json
 from osscar_core.surgery import reshape_
+from osscar_core.tensorfile import StoredTensor, file_header, place
 
 PLAN_FILE = "plan.json"
 WEIGHTS_FILE = "model.safetensors"
 _GENERATION_FILE = "generation_config.json"
 
-# Types by their name in a safetensors file, in the order in which such a file lays out
-# tensors: by falling alignment, then by name.
+# Types by their name in a safetensors file.
 _TYPES = {
     "I64": torch.int64,
     "F64": torch.float64,
@@ -51,28 +48,6 @@ _TYPES = {
     "BOOL": torch.bool,
 }
 _TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
-_TYPE_ORDER = tuple(_TYPES)
-_ALIGNMENT = 8
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """A tensor as a safetensors file lists it.
-
-    Attributes:
-        name: Its name in the model's state.
-        kind: Name of the stored type, such as ``F16``.
-        shape: Its shape.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-
-    @property
-    def bytes(self) -> int:
-        """Its length in the file."""
-        return math.prod(self.shape) * item_bytes(self.kind)
 
 
 def check_output(out: Path) -> None:
@@ -144,35 +119,7 @@ def stored_tensors(module: nn.Module, dtype: torch.dtype | None) -> tuple[Stored
         StoredTensor(name, _TYPE_NAMES[_stored_type(tensor, dtype)], tuple(tensor.shape))
         for name, tensor in unique_tensors(module).items()
     )
-    return tuple(sorted(tensors, key=_place))
-
-
-def file_header(tensors: Iterable[StoredTensor]) -> tuple[bytes, int]:
-    """Return what stands before the data in a file of these tensors, and the data's length.
-
-    Args:
-        tensors: What the file holds, in any order.
-
-    Returns:
-        Length, JSON and padding; and the number of bytes that follow.
-    """
-    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for tensor in sorted(tensors, key=_place):
-        start, end = end, end + tensor.bytes
-        table[tensor.name] = {
-            "dtype": tensor.kind,
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % _ALIGNMENT)
-    return struct.pack("<Q", len(text)) + text, end
-
-
-def item_bytes(kind: str) -> int:
-    """Return the bytes of one number of the stored type called ``kind``."""
-    return _TYPES[kind].itemsize
+    return tuple(sorted(tensors, key=place))
 
 
 def load_pruned(
@@ -291,11 +238,6 @@ class _Layout:
 
 def _stored_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     return dtype if dtype and tensor.is_floating_point() else tensor.dtype
-
-
-def _place(tensor: StoredTensor) -> tuple[int, bytes]:
-    """Return what a file's tensors are sorted by."""
-    return _TYPE_ORDER.index(tensor.kind), tensor.name.encode()
 
 
 def _write_tensors(module: nn.Module, dtype: torch.dtype, file: BinaryIO) -> int:

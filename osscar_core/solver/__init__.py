@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from osscar_core.errors import SpecError
-from osscar_core.records import Certify, Method, Target
+from osscar_core.methods import refits
+from osscar_core.records import Certify, Method
 from osscar_core.solver import baselines
 from osscar_core.solver.certificate import (
     DEFAULT_ROUNDS,
@@ -24,7 +25,7 @@ from osscar_core.solver.certificate import (
     branch_and_bound,
     certify_support,
 )
-from osscar_core.solver.constraints import Constraints, round_width
+from osscar_core.solver.constraints import Constraints
 from osscar_core.solver.elimination import check_keep, eliminate
 from osscar_core.solver.local_search import SwapBudget, swap_search
 from osscar_core.solver.path import Path
@@ -52,17 +53,13 @@ __all__ = [
     "SwapBudget",
     "branch_and_bound",
     "certify_support",
-    "default_target",
     "eliminate",
     "objective",
     "refit",
-    "refits",
     "relative_error",
-    "round_width",
     "solve",
     "solve_given",
     "swap_search",
-    "wants_intercept",
 ]
 
 # With 1,536 to 3,072 single features, 64 rounds end at or near a local optimum in about
@@ -77,29 +74,6 @@ AUTO_WIDTH = 1536
 AUTO_DEVICE_WIDTH = 8192
 # As published, these search as if all outputs mattered alike.
 _BLIND_TO_OUTPUT_WEIGHTS = frozenset({Method.PAPER, Method.ZIPLM})
-_REFITTING = frozenset({Method.OSSCAR, Method.PAPER, Method.ZIPLM, Method.MAGNITUDE_REFIT})
-
-
-def default_target(method: Method) -> Target:
-    """Return what a method reconstructs unless told otherwise."""
-    return Target.RESIDUAL if method is Method.OSSCAR else Target.LAYER
-
-
-def wants_intercept(method: Method) -> bool | None:
-    """Return whether a method changes the bias.
-
-    Returns:
-        ``True`` if it needs one even where the layer has none, ``False`` if it leaves
-        the bias alone, ``None`` if the request decides.
-    """
-    if method is Method.FLAP:
-        return True
-    return None if method in (Method.OSSCAR, Method.MAGNITUDE_REFIT) else False
-
-
-def refits(method: Method) -> bool:
-    """Return whether a method changes the weights that stay."""
-    return method in _REFITTING
 
 
 def solve(

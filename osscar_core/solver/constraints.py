@@ -76,14 +76,3 @@ class Constraints:
     def movable(self, groups: int) -> Tensor:
         """Return the groups that a search may move either way, (groups,) bool, on the host."""
         return ~self.mask(self.protected + self.forced, groups)
-
-
-def round_width(keep: int, groups: int, multiple: int) -> int:
-    """Return the width nearest above ``keep`` that is a multiple, or all groups.
-
-    Args:
-        keep: Groups wanted, at least 1.
-        groups: Groups there are.
-        multiple: What the width should be a multiple of, at least 1.
-    """
-    return min(groups, -(-keep // multiple) * multiple)

@@ -13,13 +13,14 @@ from torch import nn
 
 import families
 from osscar_core.adapters import find_adapter
-from osscar_core.adapters.base import Unit
 from osscar_core.errors import DataError, OutputError, SpecError
-from osscar_core.evaluation import LatencyTable, latency_table, measure
-from osscar_core.evaluation.block_times import BlockTable, BlockUnit, Grid, narrowed
+from osscar_core.evaluation import latency_table, measure
+from osscar_core.evaluation.block_times import Grid, narrowed
+from osscar_core.latencies import BlockTable, BlockUnit, LatencyTable
 from osscar_core.models import LoadedModel
 from osscar_core.progress import ProgressEvent
 from osscar_core.records import ImagePreprocess, SourceInfo, Structure, from_json, to_json
+from osscar_core.units import Unit
 
 MODULE = sys.modules["osscar_core.evaluation.latency_table"]
 PREPROCESS = ImagePreprocess((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), size=families.IMAGE_SIZE)

@@ -7,7 +7,8 @@ import torch
 
 from osscar_core.errors import SpecError
 from osscar_core.records import Method
-from osscar_core.solver import Constraints, objective, round_width, solve, swap_search
+from osscar_core.solver import Constraints, objective, solve, swap_search
+from osscar_core.widths import round_width
 
 
 @pytest.mark.parametrize("method", Method)

@@ -6,17 +6,16 @@ import pytest
 import torch
 
 from osscar_core.errors import NumericalError, SpecError
+from osscar_core.methods import default_target, wants_intercept
 from osscar_core.records import Certify, Method, Target
 from osscar_core.solver import (
     LayerProblem,
     Proof,
-    default_target,
     objective,
     refit,
     relative_error,
     solve,
     solve_given,
-    wants_intercept,
 )
 
 REFITTING = (Method.OSSCAR, Method.PAPER, Method.ZIPLM, Method.MAGNITUDE_REFIT)

@@ -1,0 +1,76 @@
+"""How many groups each unit keeps: equal shares, caps, multiples.
+
+The decision hidden here: how shares become whole numbers of groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from osscar_core.errors import SpecError
+from osscar_core.records import PruneSpec
+from osscar_core.units import Unit
+
+_ROUNDING = 1e-9
+
+
+def caps(spec: PruneSpec, units: Sequence[Unit]) -> dict[str, float]:
+    """Return the most that may be removed of every unit, as a share in [0, 1].
+
+    Where several patterns name a unit, the smallest share holds.
+
+    Raises:
+        SpecError: A pattern names no unit of the request.
+    """
+    most = {unit.name: 1.0 for unit in units}
+    for pattern, share in spec.caps:
+        named = [unit.name for unit in units if _is_named(unit, pattern)]
+        if not named:
+            raise SpecError(
+                f"nothing that may be removed is called '{pattern}'",
+                f"Use a structure, or a pattern of unit names such as {units[0].name}",
+            )
+        for name in named:
+            most[name] = min(most[name], share)
+    return most
+
+
+def least_kept(groups: int, cap: float) -> int:
+    """Return how many of a unit's groups must stay under a cap: at least one."""
+    return max(1, math.ceil(groups * (1 - cap) - _ROUNDING))
+
+
+def uniform_widths(
+    units: Sequence[Unit], sparsity: float, most: Mapping[str, float], round_to: int = 1
+) -> dict[str, int]:
+    """Return how many groups each unit keeps if all lose the same share, caps apart.
+
+    Args:
+        units: The units.
+        sparsity: Share of groups removed, in [0, 1).
+        most: The cap of every unit.
+        round_to: Widths are rounded up to a multiple of this.
+    """
+    widths = {}
+    for unit in units:
+        removed = math.floor(sparsity * unit.groups + 0.5)
+        keep = max(unit.groups - removed, least_kept(unit.groups, most[unit.name]))
+        widths[unit.name] = round_width(keep, unit.groups, round_to)
+    return widths
+
+
+def _is_named(unit: Unit, pattern: str) -> bool:
+    return pattern == unit.structure or fnmatchcase(unit.name, pattern)
+
+
+def round_width(keep: int, groups: int, multiple: int) -> int:
+    """Return the width nearest above ``keep`` that is a multiple, or all groups.
+
+    Args:
+        keep: Groups wanted, at least 1.
+        groups: Groups there are.
+        multiple: What the width should be a multiple of, at least 1.
+    """
+    return min(groups, -(-keep // multiple) * multiple)
