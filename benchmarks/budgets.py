@@ -15,12 +15,13 @@ import sys
 import time
 
 from osscar_core.cli.console import table
+from osscar_core.estimates import lost_quality, measured_point
 from osscar_core.evaluation import evaluate
 from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.preparation import resolve
 from osscar_core.pruner import prune_
-from osscar_core.pursuit import Pursuit, lost_quality, measured_point
+from osscar_core.pursuit import Pursuit
 from osscar_core.records import (
     Certify,
     EvaluationReport,

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median
 
 from osscar_core.cli.console import table
+from osscar_core.estimates import lost_quality, measured_point
 from osscar_core.evaluation import evaluate
 from osscar_core.goals import Goal
 from osscar_core.pruner import prune_, surveyed_model
-from osscar_core.pursuit import lost_quality, measured_point
 from osscar_core.records import Certify
 from osscar_core.survey import load_survey
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from osscar_core.budget import Allocation, Frontier
 from osscar_core.catalogue import own_data
 from osscar_core.errors import DataError, NumericalError, SpecError
-from osscar_core.estimates import MeasuredPoint, QualityModel
+from osscar_core.estimates import MeasuredPoint, QualityModel, lost_quality, measured_point
 from osscar_core.evaluation import compare, evaluate
 from osscar_core.evaluation.latency_table import latency_table
 from osscar_core.evaluation.memory import PeakMemory
@@ -644,34 +644,6 @@ def measured_latencies(
     """
     with placed(model.module, resolve_device(spec.device)):
         return latency_table(model, batch_size=spec.batch_size, progress=progress)
-
-
-def lost_quality(
-    dense: EvaluationReport, small: EvaluationReport, value: float | None = None
-) -> float:
-    """Return what a small model lost: points of accuracy as a fraction, or log-perplexity.
-
-    Args:
-        dense: Quality of the dense model.
-        small: Quality of the small one on the same data.
-        value: Another value of the small one, such as an end of its interval.
-    """
-    value = small.value if value is None else value
-    if small.metric == "top1":
-        return dense.value - value
-    return math.log(value / dense.value)
-
-
-def measured_point(predicted: float, lost: float, quality: EvaluationReport) -> MeasuredPoint:
-    """Return a measured loss with its error.
-
-    Both models saw the same items, so that only those on which they differ make the error:
-    for accuracy about twice as many as are lost; for perplexity a share of the loss.
-    """
-    if quality.metric == "top1":
-        differing = max(2 * lost, 4 / quality.count)
-        return MeasuredPoint(predicted, lost, math.sqrt(differing / quality.count))
-    return MeasuredPoint(predicted, lost, 0.02 * abs(lost) + 1e-3)
 
 
 def _missed(goal: GoalReport) -> str:

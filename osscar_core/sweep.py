@@ -270,7 +270,7 @@ class _Lab:
         self, survey: Survey, request: PruneSpec, point: SweepPoint, progress: Progress | None
     ) -> None:
         """Tell the survey what a point lost, unless the run itself did so."""
-        from osscar_core.pursuit import lost_quality, measured_point
+        from osscar_core.estimates import lost_quality, measured_point
 
         budget = point.prune.budget
         is_told = request.goal is not None and request.goal.kind is GoalKind.QUALITY_LOSS

@@ -14,7 +14,7 @@ import torch
 from osscar_core import pursuit as pursuits
 from osscar_core.brief import Points
 from osscar_core.errors import Cancelled, DataError, SpecError
-from osscar_core.estimates import MeasuredPoint, QualityModel
+from osscar_core.estimates import MeasuredPoint, QualityModel, lost_quality, measured_point
 from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.explorer import UnreachableGoal
 from osscar_core.goals import Budget, Goal, GoalKind
@@ -23,12 +23,7 @@ from osscar_core.models import LoadedModel, load_model, save_pruned, state_bytes
 from osscar_core.probe import Probe
 from osscar_core.progress import ProgressEvent
 from osscar_core.pruner import prune_
-from osscar_core.pursuit import (
-    TOLERANCE,
-    Pursuit,
-    lost_quality,
-    measured_point,
-)
+from osscar_core.pursuit import TOLERANCE, Pursuit
 from osscar_core.records import (
     DataInfo,
     EvaluationReport,
