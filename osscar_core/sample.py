@@ -66,6 +66,14 @@ def sample_folder() -> Path:
     return assets_folder() / "sample"
 
 
+def brief_file(model: str) -> Path | None:
+    """Return the file of the survey that comes with a demo model; ``None`` without one."""
+    if model not in DEMO_MODELS:
+        return None
+    file = sample_folder() / f"survey-{_file_name(model)}"
+    return file if file.is_file() else None
+
+
 def sample_runs() -> tuple[SampleRun, ...]:
     """Return the sample runs that are there and can be read, in the order of the catalogue."""
     folder = sample_folder()
