@@ -6,10 +6,10 @@ how far its estimates are off. No torch, so that the app's own process can answe
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.estimates import MeasuredPoint, lost_quality, measured_point
 from osscar_core.explorer import Explorer
 from osscar_core.latencies import LatencyTable
-from osscar_core.records import Intercept, Method, PruneSpec, from_json, to_json
+from osscar_core.records import Method, PruneSpec, from_json, to_json
 from osscar_core.sample import brief_file
 from osscar_core.storage import workspace, write_atomically
 from osscar_core.studio.requests import RunResult
@@ -49,7 +49,7 @@ def find_brief(spec: PruneSpec, home: Path | None = None) -> Brief | None:
     brief = _read(_brief_file(spec, home))
     if brief is None and (shipped := brief_file(spec.model)) is not None:
         brief = _read(shipped)
-        if brief is not None and _survey_key(brief.record.spec) != _survey_key(spec):
+        if brief is not None and not _answers(brief.record.spec, spec):
             brief = None
     table = _read_table(_table_file(spec, home))
     return brief if brief is None or table is None else dataclasses.replace(brief, table=table)
@@ -106,12 +106,15 @@ def measured_points(explorer: Explorer, results: Sequence[RunResult]) -> list[Me
 
 def _survey_key(spec: PruneSpec) -> str:
     asked = survey_request(spec)
-    parts = [getattr(asked, name) for name in (*_CALIBRATED, *_ALSO)]
-    # What the family's defaults resolve to is the family's own.
-    if spec.model.startswith("demo/"):
-        parts[_CALIBRATED.index("seqlen")] = None
-    parts[-2] = Intercept(asked.intercept).value
+    parts = [str(getattr(asked, name)) for name in (*_CALIBRATED, *_ALSO)]
     return _digest(*parts, *_fingerprints(spec))
+
+
+def _answers(surveyed: PruneSpec, spec: PruneSpec) -> bool:
+    """Return whether a survey was made as a request asks; what it leaves open may be anything."""
+    asked = survey_request(spec)
+    pairs = ((getattr(asked, name), getattr(surveyed, name)) for name in (*_CALIBRATED, *_ALSO))
+    return all(wanted is None or wanted == made for wanted, made in pairs)
 
 
 def _brief_file(spec: PruneSpec, home: Path | None) -> Path:
@@ -131,11 +134,11 @@ def _fingerprints(spec: PruneSpec) -> list[tuple[int, int]]:
     """Return size and age of the files that a request names, so that new ones count as new."""
     found = []
     for name in (spec.model, spec.weights, spec.calibration.partition(":")[2]):
-        try:
-            stat = os.stat(name or "")
-        except (OSError, ValueError):
+        if not name:
             continue
-        found.append((stat.st_size, stat.st_mtime_ns))
+        with contextlib.suppress(OSError, ValueError):
+            stat = Path(name).stat()
+            found.append((stat.st_size, stat.st_mtime_ns))
     return found
 
 
