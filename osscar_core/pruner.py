@@ -1,17 +1,18 @@
 """The way from a request to a smaller model on disk.
 
 The decision hidden here: what a run consists of, whether it has a goal or a plain
-sparsity. The widths come from an equal share, from a stored plan, or from a
-`osscar_core.pursuit.Pursuit`.
+sparsity. The widths come from an equal share, from a stored plan, from whoever chose
+them beforehand, or from a `osscar_core.pursuit.Pursuit`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from osscar_core.errors import SpecError
+from osscar_core.errors import SpecError, unknown_name
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.models import LoadedModel, check_output, load_model, resolve_device, save_pruned
 from osscar_core.preparation import calibration_inputs, chosen_units, resolve
@@ -20,7 +21,8 @@ from osscar_core.pursuit import Pursuit
 from osscar_core.records import BeforeAfter, Plan, PruneReport, PruneSpec
 from osscar_core.sequential import Observer, prune_to_widths_
 from osscar_core.survey import Survey
-from osscar_core.widths import caps, uniform_widths
+from osscar_core.units import Unit
+from osscar_core.widths import caps, least_kept, uniform_widths
 
 # What a survey's statistics and paths depend on.
 _CALIBRATED = (
@@ -34,6 +36,7 @@ def prune(
     *,
     out: Path | None = None,
     repeat: Plan | None = None,
+    widths: Mapping[str, int] | None = None,
     survey: Survey | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -45,6 +48,8 @@ def prune(
         out: Directory to create; it must not exist or be empty. Nothing is left there
             if anything fails.
         repeat: A stored plan whose kept groups are used instead of a search.
+        widths: Groups that every unit keeps, chosen beforehand (by a what-if answer); see
+            `prune_`.
         survey: A survey of the model, which spares a request with a goal or a
             loss-weighted budget its own.
         progress: Callback; raising `osscar_core.errors.Cancelled` from it stops.
@@ -64,7 +69,13 @@ def prune(
         report(progress, "load", 0, 1, spec.model)
         model = dense_model(spec)
         result = prune_(
-            model, spec, repeat=repeat, survey=survey, progress=progress, observe=observe
+            model,
+            spec,
+            repeat=repeat,
+            widths=widths,
+            survey=survey,
+            progress=progress,
+            observe=observe,
         )
         size = result.bytes.pruned
         if out is not None:
@@ -165,6 +176,7 @@ def prune_(
     spec: PruneSpec,
     *,
     repeat: Plan | None = None,
+    widths: Mapping[str, int] | None = None,
     survey: Survey | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -176,6 +188,10 @@ def prune_(
             error is raised on the way, it is left partly pruned: load it again.
         spec: The request; its ``model`` and ``weights`` are only recorded.
         repeat: A stored plan whose kept groups are used instead of a search.
+        widths: Groups that every unit keeps, by name, chosen beforehand; units that are
+            left out stay complete. The request's goal or sparsity is then only recorded:
+            nothing is surveyed or timed, and the report says neither whether a goal is met
+            nor how a budget was spent. Caps hold; widths are not rounded.
         survey: See `prune`.
         progress: Callback; see `prune`.
         observe: Called with every unit's problem, to keep or to study; not with a goal or
@@ -185,8 +201,8 @@ def prune_(
         The report, with ``out=None``.
 
     Raises:
-        SpecError: A structure that the family does not have, a plan that does not fit, or
-            a goal that cannot be reached.
+        SpecError: A structure that the family does not have, a plan or widths that do not
+            fit, or a goal that cannot be reached.
         DataError: Calibration data missing, unreadable or too small.
         NumericalError: Statistics that no re-fit can use.
     """
@@ -194,19 +210,71 @@ def prune_(
         raise SpecError(
             f"{spec.model} is already pruned", "Start from the dense model that its plan names"
         )
-    if repeat is None and (spec.goal is not None or spec.is_weighted):
+    _check_choice(spec, repeat, widths)
+    if _needs_pursuit(spec, repeat, widths):
         outcome = Pursuit(model, spec, survey=survey, progress=progress).run()
         model.module, model.plan = outcome.model.module, outcome.model.plan
         return outcome.report
     exactly = spec.samples is not None
     spec = resolve(model, spec)
     units = chosen_units(model, spec, repeat)
+    if repeat is not None:
+        chosen = {unit.name: len(unit.kept) for unit in repeat.units}
+    elif widths is not None:
+        chosen = _given_widths(spec, units, widths)
+    else:
+        chosen = uniform_widths(units, spec.sparsity, caps(spec, units), spec.round_to)
     inputs, data = calibration_inputs(model, spec, exactly=exactly)
     spec = dataclasses.replace(spec, samples=data.count)
-    if repeat is None:
-        widths = uniform_widths(units, spec.sparsity, caps(spec, units), spec.round_to)
-    else:
-        widths = {unit.name: len(unit.kept) for unit in repeat.units}
     return prune_to_widths_(
-        model, spec, widths, inputs, data, repeat=repeat, progress=progress, observe=observe
+        model, spec, chosen, inputs, data, repeat=repeat, progress=progress, observe=observe
     )
+
+
+def _check_choice(spec: PruneSpec, repeat: Plan | None, widths: Mapping[str, int] | None) -> None:
+    """Raise `SpecError` where given widths contradict what they come with."""
+    if widths is None:
+        return
+    if repeat is not None:
+        raise SpecError("widths are given beside a plan, which has its own", "Give one of the two")
+    if spec.refine:
+        raise SpecError(
+            f"refine is {spec.refine}, and groups are not exchanged between given widths",
+            "Set refine to 0, or leave the widths out",
+        )
+
+
+def _needs_pursuit(spec: PruneSpec, repeat: Plan | None, widths: Mapping[str, int] | None) -> bool:
+    """Return whether widths have to be found by more than an equal share."""
+    return repeat is None and widths is None and (spec.goal is not None or spec.is_weighted)
+
+
+def _given_widths(
+    spec: PruneSpec, units: Sequence[Unit], given: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the width of every unit of a request, where some were chosen beforehand.
+
+    Raises:
+        SpecError: An unknown unit, or a width that it cannot have or that its cap forbids.
+    """
+    widths = {unit.name: unit.groups for unit in units}
+    for name in given:
+        if name not in widths:
+            raise unknown_name("unit of the request", name, tuple(widths))
+    most = caps(spec, units)
+    for unit in units:
+        width = given.get(unit.name, unit.groups)
+        if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= unit.groups:
+            raise SpecError(
+                f"the width of {unit.name} is {width}",
+                f"It must be an integer in [1, {unit.groups}]",
+            )
+        least = least_kept(unit.groups, most[unit.name])
+        if width < least:
+            raise SpecError(
+                f"the width of {unit.name} is {width}, and its cap of {most[unit.name]:g} "
+                f"leaves {least} of {unit.groups} groups at least",
+                "Keep more of it, or raise the cap",
+            )
+        widths[unit.name] = width
+    return widths

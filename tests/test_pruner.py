@@ -252,6 +252,84 @@ def test_random_draws_differ_between_units_and_seeds(opt: PruneSpec) -> None:
     assert prune(dataclasses.replace(spec, seed=1)).plan.units[0].kept != first
 
 
+# --- widths chosen beforehand ----------------------------------------------------------------
+
+HEADS = "model.decoder.layers.{}.self_attn.out_proj"
+NEURONS = "model.decoder.layers.{}.fc2"
+
+
+@pytest.mark.parametrize("method", Method)
+def test_given_widths_are_kept_by_every_method(opt: PruneSpec, method: Method) -> None:
+    widths = {HEADS.format(0): 3, NEURONS.format(0): 7, NEURONS.format(1): 48}
+    report = prune(dataclasses.replace(opt, method=method), widths=widths)
+    assert [unit.kept for unit in report.units] == [3, 7, 4, 48]
+    assert report.plan.spec.sparsity == 0.5
+
+
+def test_a_goal_beside_widths_is_recorded_and_starts_nothing(
+    opt: PruneSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        pytest.fail("the widths were known")
+
+    monkeypatch.setattr("osscar_core.pruner.Pursuit", never)
+    goal = Goal(GoalKind.QUALITY_LOSS, 0.01)
+    spec = dataclasses.replace(opt, sparsity=0.0, goal=goal)
+    widths = {HEADS.format(0): 2, NEURONS.format(0): 24, HEADS.format(1): 2, NEURONS.format(1): 24}
+    report = prune(spec, widths=widths, out=tmp_path / "widths")
+    assert (report.goal, report.budget) == (None, None)
+    assert report.plan.spec.goal == goal
+    share = prune(opt, out=tmp_path / "share")
+    assert report.plan.units == share.plan.units
+    assert_same(state(tmp_path / "widths"), state(tmp_path / "share"))
+    again = prune(report.plan.spec, repeat=report.plan, out=tmp_path / "again")
+    assert again.plan.units == report.plan.units
+    assert_same(state(tmp_path / "again"), state(tmp_path / "widths"))
+
+
+def test_no_widths_at_all_leave_the_dense_model(opt: PruneSpec, tmp_path: Path) -> None:
+    report = prune(opt, widths={}, out=tmp_path / "out")
+    assert [unit.kept for unit in report.units] == [4, 48, 4, 48]
+    assert_same(state(tmp_path / "out"), load_model(opt.model).module.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("changes", "widths", "message"),
+    [
+        ({}, {"model.decoder.layers.0.fc1": 3}, r"Did you mean 'model.decoder.layers.0.fc2'"),
+        ({"structures": (Structure.NEURONS,)}, {HEADS.format(0): 2}, "unknown unit of the request"),
+        ({}, {NEURONS.format(0): 0}, r"layers.0.fc2 is 0. It must be an integer in \[1, 48\]"),
+        ({}, {NEURONS.format(0): 49}, "is 49"),
+        ({}, {HEADS.format(0): 2.0}, "is 2.0"),
+        ({}, {HEADS.format(0): True}, "is True"),
+        ({"caps": (("heads", 0.25),)}, {HEADS.format(1): 2}, "its cap of 0.25 leaves 3 of 4"),
+        ({"caps": (("nothing", 0.25),)}, {}, "nothing that may be removed is called 'nothing'"),
+        (
+            {"sparsity": 0.0, "goal": Goal(GoalKind.REMOVED, 0.5), "refine": 2},
+            {},
+            "refine is 2, and groups are not exchanged",
+        ),
+    ],
+)
+def test_widths_that_cannot_be_are_refused(
+    opt: PruneSpec, changes: dict[str, Any], widths: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        prune(dataclasses.replace(opt, **changes), widths=widths)
+
+
+def test_widths_beside_a_plan_are_refused(opt: PruneSpec) -> None:
+    plan = prune(opt).plan
+    with pytest.raises(SpecError, match="widths are given beside a plan"):
+        prune(opt, repeat=plan, widths={})
+
+
+def test_a_cap_that_the_widths_respect_changes_nothing(opt: PruneSpec) -> None:
+    capped = dataclasses.replace(opt, caps=(("heads", 0.25),))
+    widths = {HEADS.format(0): 3}
+    assert prune(capped, widths=widths).plan.units == prune(opt, widths=widths).plan.units
+
+
 # --- goals and deployment -------------------------------------------------------------------
 
 
