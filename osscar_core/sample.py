@@ -68,10 +68,13 @@ def sample_folder() -> Path:
 
 def brief_file(model: str) -> Path | None:
     """Return the file of the survey that comes with a demo model; ``None`` without one."""
-    if model not in DEMO_MODELS:
-        return None
-    file = sample_folder() / f"survey-{_file_name(model)}"
-    return file if file.is_file() else None
+    file = brief_path(model, sample_folder())
+    return file if model in DEMO_MODELS and file.is_file() else None
+
+
+def brief_path(model: str, folder: Path) -> Path:
+    """Return where a model's survey belongs in a folder of sample runs."""
+    return folder / f"survey-{_file_name(model)}"
 
 
 def sample_runs() -> tuple[SampleRun, ...]:

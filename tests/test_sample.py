@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from osscar_core.catalogue import ASSETS_VARIABLE, DEMO_MODELS
+from osscar_core.goals import Goal, GoalKind
 from osscar_core.records import (
     BeforeAfter,
     DataInfo,
@@ -57,7 +58,7 @@ def sample(model: str = "demo/resnet50", grid: tuple[tuple[Method, float], ...] 
         unit = UnitPlan(name, Structure.CHANNELS, "layer1.0", groups, tuple(range(kept)))
         plan = Plan(
             source=SourceInfo(model, DEMO_MODELS[model].family, task, weights=model),
-            spec=dataclasses.replace(base, method=method, sparsity=sparsity),
+            spec=dataclasses.replace(base, method=method, goal=Goal(GoalKind.REMOVED, sparsity)),
             calibration=data,
             units=(unit,),
             dtype="float16",
@@ -81,7 +82,8 @@ def sample(model: str = "demo/resnet50", grid: tuple[tuple[Method, float], ...] 
         ratio = SpeedComparison(
             speed(100.0), speed(100.0 / factor), factor, (factor - 0.05, factor + 0.05)
         )
-        points.append(SweepPoint(method, sparsity, 0, report, quality(0.95 - loss), ratio))
+        asked = Goal(GoalKind.REMOVED, sparsity)
+        points.append(SweepPoint(method, 0.0, 0, report, quality(0.95 - loss), ratio, asked))
     return SampleRun(
         base=base,
         data=base.calibration,
@@ -115,7 +117,12 @@ def test_what_is_stored_comes_back_without_the_kept_indices(assets: Path) -> Non
 def test_the_request_of_a_point_is_the_one_that_was_asked(assets: Path) -> None:
     run = sample()
     request = run.request(run.report.points[-1])
-    assert request == PruneSpec("demo/resnet50", "demo:factory", 0.5, method=Method.MAGNITUDE_REFIT)
+    assert request == PruneSpec(
+        "demo/resnet50",
+        "demo:factory",
+        goal=Goal(GoalKind.REMOVED, 0.5),
+        method=Method.MAGNITUDE_REFIT,
+    )
 
 
 def test_models_come_in_the_order_of_the_catalogue_and_damaged_files_are_left_out(
@@ -136,12 +143,12 @@ class TestShipped:
     def own_assets(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(ASSETS_VARIABLE, raising=False)
 
-    def test_both_models_are_there_with_three_methods(self) -> None:
+    def test_both_models_are_there_with_four_methods(self) -> None:
         runs = {run.base.model: run for run in sample_runs()}
         assert set(runs) == set(DEMO_MODELS)
         for run in runs.values():
-            compared = {(p.method, p.sparsity) for p in run.report.points}
-            for method in (Method.OSSCAR, Method.PAPER, Method.MAGNITUDE_REFIT):
+            compared = {(p.method, p.goal.value) for p in run.report.points}
+            for method in (Method.OSSCAR, Method.PAPER, Method.MAGNITUDE_REFIT, Method.MAGNITUDE):
                 assert {(method, 0.5), (method, 0.7)} <= compared
             assert all(point.speed is not None for point in run.report.points)
             assert run.device
@@ -149,20 +156,30 @@ class TestShipped:
 
     def test_quality_falls_with_sparsity_and_osscar_leads(self) -> None:
         for run in sample_runs():
-            loss = {(p.method, p.sparsity): p.evaluation.loss for p in run.report.points}
+            loss = {(p.method, p.goal.value): p.evaluation.loss for p in run.report.points}
             dense = run.report.dense.evaluation
             ours = [loss[Method.OSSCAR, s] for s in (0.3, 0.5, 0.7)]
             assert dense.loss < ours[0] < ours[1] < ours[2]
             most = max(share for method, share in loss if method is Method.PAPER)
             for sparsity in (0.7, most):
-                for other in (Method.PAPER, Method.MAGNITUDE_REFIT):
+                for other in (Method.PAPER, Method.MAGNITUDE_REFIT, Method.MAGNITUDE):
                     assert loss[Method.OSSCAR, sparsity] < loss[other, sparsity]
 
     def test_half_of_the_channels_go_at_little_cost(self) -> None:
         run = next(run for run in sample_runs() if run.base.model == "demo/resnet50")
-        half = next(p for p in run.report.points if (p.method, p.sparsity) == (Method.OSSCAR, 0.5))
+        half = next(
+            p for p in run.report.points if (p.method, p.goal.value) == (Method.OSSCAR, 0.5)
+        )
         assert half.evaluation.value >= 0.95 * run.report.dense.evaluation.value
         assert half.prune.flops.pruned < 0.55 * half.prune.flops.dense
+
+    def test_all_methods_got_the_same_widths(self) -> None:
+        for run in sample_runs():
+            widths: dict[float, set[tuple[int, ...]]] = {}
+            for point in run.report.points:
+                kept = tuple(unit.kept for unit in point.prune.units)
+                widths.setdefault(point.goal.value, set()).add(kept)
+            assert all(len(different) == 1 for different in widths.values())
 
     def test_the_files_are_small_and_name_no_machine(self) -> None:
         files = sorted(sample_folder().glob("*.json"))

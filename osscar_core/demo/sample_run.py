@@ -1,8 +1,10 @@
 """Measures the sample run that comes with the project: both demo models, all the way.
 
-The decision hidden here: quality first, speed afterwards. Pruning and judging a model give
-the same on a busy machine, timing it does not; so all small models are kept until they are
-timed together, and a timing can be repeated alone. Finished steps are found again.
+The decisions hidden here: which points there are, and quality first, speed afterwards. A
+survey spreads what is removed over the layers; all methods get the same widths. Pruning and
+judging a model give the same on a busy machine, timing it does not; so all small models are
+kept until they are timed together, and a timing can be repeated alone. Finished steps are
+found again.
 
     python -m osscar_core.demo.sample_run
 """
@@ -24,11 +26,15 @@ from typing import TypeVar
 import torch
 
 from osscar_core import __version__
+from osscar_core.brief import Brief, write_brief
 from osscar_core.catalogue import DEMO_MODELS, demo_folder
 from osscar_core.demo.training import RECORD_FILE, say
 from osscar_core.errors import OsscarError, SpecError
-from osscar_core.evaluation import compare, evaluate
+from osscar_core.evaluation import compare, evaluate, latency_table
 from osscar_core.evaluation.speed import device_name
+from osscar_core.explorer import Explorer
+from osscar_core.goals import Goal, GoalKind
+from osscar_core.latencies import LatencyTable
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune
 from osscar_core.records import (
@@ -43,27 +49,25 @@ from osscar_core.records import (
     from_json,
     to_json,
 )
-from osscar_core.sample import SampleRun, sample_folder, write_sample_run
+from osscar_core.sample import SampleRun, brief_path, sample_folder, write_sample_run
 from osscar_core.storage import workspace, write_atomically
+from osscar_core.survey import make_survey
 
 COMMAND = "python -m osscar_core.demo.sample_run"
 
-_BASELINES = (Method.PAPER, Method.MAGNITUDE_REFIT)
+_BASELINES = (Method.PAPER, Method.MAGNITUDE_REFIT, Method.MAGNITUDE)
 
 
-def _grid(compared: Sequence[float], others: Sequence[float]) -> tuple[tuple[Method, float], ...]:
-    """Return the points of a model, those at which methods are compared first.
-
-    So a run that is cut short has them.
-    """
-    first = [(method, share) for method in (Method.OSSCAR, *_BASELINES) for share in compared]
-    return (*first, *((Method.OSSCAR, share) for share in others))
+def _grid(shares: Sequence[float], compared: Sequence[float]) -> tuple[tuple[Method, float], ...]:
+    """Return the points of a model: its own method's first, so that a run cut short has them."""
+    others = [(method, share) for method in _BASELINES for share in compared]
+    return (*((Method.OSSCAR, share) for share in shares), *others)
 
 
 # Each up to where its quality falls steeply: the image model bears far more.
 GRIDS = {
-    "demo/resnet50": _grid((0.5, 0.7, 0.9), (0.3, 0.8)),
-    "demo/opt": _grid((0.5, 0.3, 0.7), (0.1, 0.6)),
+    "demo/resnet50": _grid((0.3, 0.5, 0.7, 0.9, 0.8), (0.5, 0.7, 0.9)),
+    "demo/opt": _grid((0.3, 0.5, 0.7, 0.1, 0.6), (0.3, 0.5, 0.7)),
 }
 ROUNDS: dict[Task, int] = {"image": 10, "text": 20}
 
@@ -91,7 +95,8 @@ class Bench:
         self._folder = work / model.replace("/", "-")
 
     def measure_quality(self) -> None:
-        """Prune and judge every point that is not finished yet, and judge the dense model."""
+        """Survey the model, prune and judge every unfinished point, and judge the dense model."""
+        self._survey()
         for request in self._requests():
             folder = self._place(request)
             if _stored(SweepPoint, folder / "point.json") is None:
@@ -103,7 +108,8 @@ class Bench:
             say(model=self.base.model, point="dense", quality=dense.evaluation.value)
 
     def measure_speed(self, *, again: bool = False) -> None:
-        """Time every point in turns with the dense model, unless that was done before."""
+        """Time every point in turns with the dense model, and its blocks, unless that was done."""
+        self._time_blocks(again=again)
         for request in self._requests():
             folder = self._place(request)
             done = _stored(SpeedComparison, folder / "speed.json")
@@ -141,7 +147,7 @@ class Bench:
                 f"nothing of {self.base.model} is both judged and timed", "Leave --only out"
             )
         methods = list(dict.fromkeys(method for method, _ in self._grid))
-        points.sort(key=lambda point: (methods.index(point.method), point.sparsity))
+        points.sort(key=lambda point: (methods.index(point.method), _goal(point).value))
         return SampleRun(
             base=self.base,
             data=self.data,
@@ -151,14 +157,48 @@ class Bench:
             conditions=_conditions(points),
         )
 
+    def write(self, folder: Path) -> Path:
+        """Store what is finished, and the survey with the latencies; return the run's file."""
+        run, table = self.collected(), _stored(LatencyTable, self._table_file())
+        brief = dataclasses.replace(self._survey(), table=table)
+        write_brief(brief, brief_path(self.base.model, folder))
+        return write_sample_run(run, folder)
+
+    def _survey(self) -> Brief:
+        """Return the model's survey, made now or before."""
+        file = self._place(self.base).with_suffix(".survey.json")
+        brief = _stored(Brief, file)
+        if brief is None:
+            brief = make_survey(load_model(self.base.model), self.base).brief()
+            write_brief(brief, file)
+            say(model=self.base.model, survey=round(brief.record.survey_seconds, 1))
+        return brief
+
+    def _table_file(self) -> Path:
+        return self._place(self.base).with_suffix(".timing.json")
+
+    def _time_blocks(self, *, again: bool) -> None:
+        file = self._table_file()
+        if again or _stored(LatencyTable, file) is None:
+            table = latency_table(self._load_dense(), refresh=again)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, to_json(table))
+            say(model=self.base.model, dense_ms=round(table.dense_ms, 2))
+
     def _requests(self) -> Iterator[PruneSpec]:
-        for method, sparsity in self._grid:
-            yield dataclasses.replace(self.base, method=method, sparsity=sparsity)
+        for method, share in self._grid:
+            yield dataclasses.replace(self.base, method=method, goal=Goal(GoalKind.REMOVED, share))
+
+    def _widths(self, request: PruneSpec) -> dict[str, int]:
+        """Return the widths of a request, which do not depend on its method."""
+        goal = _goal(request)
+        return Explorer.of(self._survey(), self.base).choose(goal).widths
 
     def _place(self, request: PruneSpec) -> Path:
         text = "\n".join((to_json(request), *self._marks))
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return self._folder / f"{request.method}-{round(100 * request.sparsity)}-{digest}"
+        asked = "dense" if request.goal is None else round(100 * request.goal.value)
+        return self._folder / f"{request.method}-{asked}-{digest}"
 
     def _dense_file(self) -> Path:
         return self._place(self.base).with_suffix(".json")
@@ -168,15 +208,16 @@ class Bench:
 
     def _prune(self, request: PruneSpec, folder: Path) -> None:
         folder.mkdir(parents=True)
-        report = prune(request, out=folder / "model")
+        report = prune(request, out=folder / "model", widths=self._widths(request))
         small = load_model(str(folder / "model"))
         quality = self._judge(small, report.plan.spec.seqlen)
         point = SweepPoint(
             method=request.method,
-            sparsity=request.sparsity,
+            sparsity=0.0,
             seed=request.seed,
             prune=dataclasses.replace(report, out=None),
             evaluation=dataclasses.replace(quality, model=request.model),
+            goal=request.goal,
         )
         write_atomically(folder / "point.json", to_json(point))
         say(**_named(request), quality=quality.value, seconds=round(report.seconds, 1))
@@ -197,8 +238,18 @@ class Bench:
         return self._dense
 
 
+def _goal(asked: PruneSpec | SweepPoint) -> Goal:
+    if asked.goal is None:
+        raise SpecError("a point of the sample run has no goal", "Measure it again")
+    return asked.goal
+
+
 def _named(request: PruneSpec) -> dict[str, str | float]:
-    return {"model": request.model, "method": request.method, "sparsity": request.sparsity}
+    return {
+        "model": request.model,
+        "method": request.method,
+        "removed": _goal(request).value,
+    }
 
 
 _Timed = TypeVar("_Timed")
@@ -251,7 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for bench in benches:
             if args.only != "quality":
                 bench.measure_speed(again=args.again)
-                file = write_sample_run(bench.collected(), args.out or sample_folder())
+                file = bench.write(args.out or sample_folder())
                 say(file=file.name, bytes=file.stat().st_size)
     except OsscarError as error:
         sys.stderr.write(f"error: {error}\n")

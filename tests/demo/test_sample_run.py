@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from osscar_core.brief import read_brief
 from osscar_core.catalogue import ASSETS_VARIABLE
 from osscar_core.demo import sample_run
+from osscar_core.explorer import Explorer
 from osscar_core.records import Method, from_json
-from osscar_core.sample import SampleRun
+from osscar_core.sample import SampleRun, brief_file
 from test_sample import sample
 
 GRID = ((Method.OSSCAR, 0.5), (Method.MAGNITUDE_REFIT, 0.5), (Method.OSSCAR, 0.3))
@@ -20,22 +23,36 @@ GRID = ((Method.OSSCAR, 0.5), (Method.MAGNITUDE_REFIT, 0.5), (Method.OSSCAR, 0.3
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replace pruning, judging and timing; return the list of what was done."""
     made = sample(grid=GRID)
-    by_point = {(p.method, p.sparsity): p for p in made.report.points}
+    by_point = {(p.method, p.goal.value): p for p in made.report.points}
+    brief = read_brief(brief_file("demo/resnet50"))
     done: list[str] = []
+    asked: dict[float, dict[str, int]] = {}
 
     class Loaded:
         def __init__(self, name: str) -> None:
             self.name = name
 
-    def prune(spec, *, out: Path):
+    def prune(spec, *, out: Path, widths: dict[str, int]):
         out.mkdir()
-        (out / "which").write_text(f"{spec.method} {spec.sparsity}")
-        done.append(f"prune {spec.method} {spec.sparsity}")
-        return by_point[spec.method, spec.sparsity].prune
+        share = spec.goal.value
+        assert Explorer.of(brief, spec).removed(widths) >= share
+        asked.setdefault(share, widths)
+        assert asked[share] == widths
+        (out / "which").write_text(f"{spec.method} {share}")
+        done.append(f"prune {spec.method} {share}")
+        return by_point[spec.method, share].prune
+
+    def make_survey(loaded: Loaded, spec):
+        done.append("survey")
+        return SimpleNamespace(brief=lambda: brief)
+
+    def latency_table(loaded: Loaded, *, refresh: bool):
+        done.append("time blocks")
+        return brief.table
 
     def point_of(loaded: Loaded):
-        method, sparsity = (Path(loaded.name) / "which").read_text().split()
-        return by_point[Method(method), float(sparsity)]
+        method, share = (Path(loaded.name) / "which").read_text().split()
+        return by_point[Method(method), float(share)]
 
     def evaluate(loaded: Loaded, data: str, *, limit, seqlen):
         if loaded.name == "demo/resnet50":
@@ -46,11 +63,13 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def compare(dense: Loaded, small: Loaded, *, repeats: int):
         assert dense.name == "demo/resnet50"
         point = point_of(small)
-        done.append(f"time {point.method} {point.sparsity}")
+        done.append(f"time {point.method} {point.goal.value}")
         return point.speed
 
     monkeypatch.setitem(sample_run.GRIDS, "demo/resnet50", GRID)
     monkeypatch.setattr(sample_run, "prune", prune)
+    monkeypatch.setattr(sample_run, "make_survey", make_survey)
+    monkeypatch.setattr(sample_run, "latency_table", latency_table)
     monkeypatch.setattr(sample_run, "load_model", Loaded)
     monkeypatch.setattr(sample_run, "evaluate", evaluate)
     monkeypatch.setattr(sample_run, "compare", compare)
@@ -72,10 +91,13 @@ def test_every_point_is_measured_once_and_stored_in_order(
     ]  # fmt: skip
     assert calls.count("judge dense") == 1
     run = from_json(SampleRun, (tmp_path / "out" / "demo-resnet50.json").read_bytes())
-    order = [(point.method, point.sparsity) for point in run.report.points]
+    order = [(point.method, point.goal.value) for point in run.report.points]
     assert order == [(Method.OSSCAR, 0.3), (Method.OSSCAR, 0.5), (Method.MAGNITUDE_REFIT, 0.5)]
     assert "load before" in run.report.points[0].speed.pruned.conditions
     assert run.conditions["threads"] == "2"
+    brief = read_brief(tmp_path / "out" / "survey-demo-resnet50.json")
+    assert brief.table is not None
+    assert calls.count("survey") == calls.count("time blocks") == 1
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said[-1]["file"] == "demo-resnet50.json"
     calls.clear()
@@ -89,7 +111,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     work = sample_run.compare
 
     def fails(*arguments, **options):
-        if sum(call.startswith("time") for call in calls) == 1:
+        if sum(call.startswith("time ") for call in calls) == 2:
             raise KeyboardInterrupt
         return work(*arguments, **options)
 
@@ -104,12 +126,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 def test_speed_can_be_measured_later_and_again(tmp_path: Path, calls: list[str]) -> None:
     assert sample_run.main(arguments(tmp_path, "--only", "quality")) == 0
+    assert "survey" in calls
     assert not any(call.startswith("time") for call in calls)
     assert not (tmp_path / "out").exists()
     for more in (["--only", "speed"], ["--only", "speed", "--again"]):
         calls.clear()
         assert sample_run.main(arguments(tmp_path, *more)) == 0
-        assert [call.partition(" ")[0] for call in calls] == ["time"] * len(GRID)
+        times = [call for call in calls if call != "time blocks"]
+        assert [call.partition(" ")[0] for call in times] == ["time"] * len(GRID)
+        assert len(calls) == len(times) + 1
 
 
 def test_new_weights_are_measured_anew(tmp_path: Path, calls: list[str]) -> None:
@@ -119,7 +144,7 @@ def test_new_weights_are_measured_anew(tmp_path: Path, calls: list[str]) -> None
     record.write_text("trained again")
     calls.clear()
     assert sample_run.main(arguments(tmp_path)) == 0
-    assert len(calls) == 2 * len(GRID) + 1
+    assert len(calls) == 2 * len(GRID) + 3
 
 
 def test_what_cannot_be_done_is_said_in_words(
