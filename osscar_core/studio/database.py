@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ from osscar_core.errors import MissingDependencyError, OsscarError
 VARIABLE = "OSSCAR_DATABASE"
 SCHEMA = 1
 _WAIT_SECONDS = 10.0
+_LITTLE_SPACE = 2**20
 
 _metadata = MetaData()
 
@@ -184,7 +186,7 @@ class Database:
     def _prepare(self, engine: Engine) -> None:
         """Check the version, and bring tables into being, once a process and file."""
         found = _identity(self._file)
-        if _prepared.get(self._url) == found and found is not None:
+        if found is not None and _prepared.get((self._url, self._home)) == found:
             return
         self._home.mkdir(parents=True, exist_ok=True)
         with (self._home / "open.lock").open("a") as lock:
@@ -197,7 +199,7 @@ class Database:
                     after = self._on_open(connection) if self._on_open else None
                 if after is not None:
                     after()
-        _prepared[self._url] = _identity(self._file)
+        _prepared[self._url, self._home] = _identity(self._file)
 
     def _check_sound(self, connection: Connection) -> None:
         if self._file is not None:
@@ -231,7 +233,7 @@ class Database:
         for step in range(int(version), SCHEMA):
             for statement in _MIGRATIONS[step]:
                 connection.execute(text(statement))
-        _set_fact(connection, "schema", str(SCHEMA))
+            _set_fact(connection, "schema", str(step + 1))
 
     def _check_home(self, connection: Connection, known: str) -> None:
         """Refuse a database elsewhere that another workspace uses: its runs are not here."""
@@ -248,7 +250,7 @@ class Database:
 
 
 _engines: dict[URL, Engine] = {}
-_prepared: dict[URL, object] = {}
+_prepared: dict[tuple[URL, Path], object] = {}
 _guard = threading.Lock()
 
 
@@ -366,8 +368,16 @@ def unwritable(error: OSError) -> StoreError:
     )
 
 
+def _is_full(url: URL, said: str) -> bool:
+    """Return whether a full disk is behind what SQLite calls an error of input or output."""
+    file = _file_of(url)
+    if file is None or "i/o error" not in said.lower():
+        return False
+    return shutil.disk_usage(file.parent).free < _LITTLE_SPACE
+
+
 def _meant(url: URL, said: str) -> StoreError:
-    low = said.lower()
+    low = "is full" if _is_full(url, said) else said.lower()
     for marks, problem, remedy in _MEANINGS:
         if any(mark in low for mark in marks):
             return StoreError(f"the database of runs {_shown(url)} {problem}", remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -176,6 +177,17 @@ def test_what_a_driver_says_becomes_words(still: RunStore, ask, said: str, told:
         raise OperationalError("UPDATE", {}, sqlite3.OperationalError(said))
 
 
+@pytest.mark.parametrize(("free", "told"), [(0, "disk is full"), (2**30, "disk I/O error")])
+def test_a_full_disk_is_recognised(still: RunStore, ask, monkeypatch, free: int, told) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    still.submit(ask())
+    usage = shutil.disk_usage("/")._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(StoreError, match=told), still.database.write():
+        raise OperationalError("UPDATE", {}, sqlite3.OperationalError("disk I/O error"))
+
+
 def test_a_deleted_database_begins_anew(still: RunStore, ask) -> None:
     still.submit(ask())
     for path in still.home.glob("studio.db*"):
@@ -192,7 +204,6 @@ def test_another_database_is_used_by_its_address(tmp_path, still, ask, monkeypat
     assert (tmp_path / "elsewhere.db").is_file()
     assert run.folder.is_dir()
     other = RunStore(tmp_path / "other-home")
-    forget()
     with pytest.raises(StoreError, match=r"belongs to the workspace .*workspace"):
         other.submit(ask())
     forget()
