@@ -208,6 +208,22 @@ class CostModel:
         dense = self.owned_terms.total(self._complete({}))
         return (dense - self.owned_terms.total(self._complete(widths))) / dense
 
+    def share_of(self, names: Iterable[str]) -> float:
+        """Return the share of all groups that some units own, in [0, 1].
+
+        Of those units alone, ``removed(widths) / share_of(names)`` is gone. Units with a
+        single group, which stays, own none.
+
+        Raises:
+            SpecError: An unknown unit.
+        """
+        groups = {unit.name: unit.groups for unit in self.units}
+        return sum(
+            self.removed({name: 1}) / (1 - 1 / groups[name])
+            for name in names
+            if groups.get(name, 2) > 1
+        )
+
     def constant(self, kind: Price) -> int:
         """Return what of a total depends on no width; of bytes, without the header."""
         return self._terms(kind).constant

@@ -147,11 +147,7 @@ class Explorer:
         self._gaining = tuple(unit for unit in self._units if _gains_bias(unit, costs, spec))
         self.quality = quality
         # `costs.removed` weighs all units of the model, a goal only those of the request.
-        self._share = sum(
-            costs.removed({unit.name: 1}) / (1 - 1 / unit.groups)
-            for unit in self._units
-            if unit.groups > 1
-        )
+        self._share = costs.share_of(unit.name for unit in self._units)
 
     @classmethod
     def of(

@@ -254,7 +254,7 @@ class Pursuit:
                     break
                 timed.append(choice.widths)
                 speed = self._time(_cut(self._model, self._units, choice.widths))
-                reached = self._reached(speed)
+                reached = _reached(self._goal, speed)
                 # Too slow is worse than too fast by as much.
                 miss = abs(math.log(reached / _AIM)) * (2 if reached < 1 - _SLIGHT else 1)
                 if best is None or miss < best[0]:
@@ -265,12 +265,6 @@ class Pursuit:
                 factor *= min(1.3, max(0.7, reached / _AIM))
         self._budget_seconds += time.perf_counter() - began
         return best[1] if best is not None else self._explorer.choose(self._goal)
-
-    def _reached(self, speed: SpeedComparison) -> float:
-        """Return how much faster a model is than was asked; 1 is exactly as asked."""
-        if self._goal.kind is GoalKind.SPEEDUP:
-            return speed.speedup / self._goal.value
-        return self._goal.value / speed.pruned.latency_ms.median
 
     def _time(self, small: LoadedModel) -> SpeedComparison:
         with placed(small.module, self._device):
@@ -321,7 +315,7 @@ class Pursuit:
         believed = self._believed
         if believed is None:
             raise SpecError("a goal of quality needs a survey", "Make one first")
-        allowed = self._allowed()
+        allowed = _allowed(self._goal, is_text=self._model.task == "text")
         points = list(believed.points)
         best: _Try | None = None
         tried: list[dict[str, int]] = []
@@ -371,11 +365,6 @@ class Pursuit:
         self._budget_seconds += time.perf_counter() - began
         return choice
 
-    def _allowed(self) -> float:
-        """Return what a goal of quality allows to lose, in the unit of `lost_quality`."""
-        value = self._goal.value
-        return math.log1p(value) if self._model.task == "text" else value
-
     def _measure(self, outcome: Outcome, choice: Allocation) -> tuple[float, MeasuredPoint]:
         """Measure what a run lost, and let the survey know."""
         dense, quality = self._qualities(outcome)
@@ -400,67 +389,36 @@ class Pursuit:
             return evaluate(model, data, seqlen=self._spec.seqlen, progress=self._progress)
 
     def _goal_report(self, outcome: Outcome, choice: Allocation) -> GoalReport:
-        goal, result = self._goal, outcome.report
-        what = self._explorer.describe(goal, choice)
-        match goal.kind:
-            case GoalKind.PARAMETERS:
-                sizes, estimate = result.parameters, what.parameters
-            case GoalKind.BYTES:
-                sizes, estimate = result.bytes, what.bytes
-            case GoalKind.FLOPS:
-                sizes, estimate = result.flops, what.flops
-            case GoalKind.REMOVED:
-                kept = {unit.name: unit.kept for unit in result.units}
-                removed = self._explorer.removed(kept)
-                is_met = removed >= goal.value - 1e-9
-                return GoalReport(goal, goal.value, removed, is_met, 0.0, estimate=what.removed)
-            case GoalKind.QUALITY_LOSS:
-                return self._quality_report(outcome, choice)
-            case _:
-                return self._timed_report(outcome, what.speedup, what.latency_ms)
-        asked = goal.absolute(sizes.dense)
-        is_met = sizes.pruned <= asked * (1 + ROUNDING)
-        return GoalReport(goal, asked, sizes.pruned, is_met, sizes.dense, estimate=estimate)
-
-    def _quality_report(self, outcome: Outcome, choice: Allocation) -> GoalReport:
-        dense, quality = self._qualities(outcome)
-        lost = lost_quality(dense, quality)
-        ends = [lost_quality(dense, quality, value) for value in quality.interval]
-        shown = math.expm1 if self._model.task == "text" else float
-        estimate = None if self._believed is None else self._believed.estimate(choice.loss).median
-        return GoalReport(
-            goal=self._goal,
-            asked=self._goal.value,
-            achieved=shown(lost),
-            is_met=lost <= self._allowed(),
-            dense=dense.value,
-            interval=(shown(min(ends)), shown(max(ends))),
-            estimate=None if estimate is None else shown(estimate),
+        goal = self._goal
+        speed = None
+        if goal.kind in TIMED:
+            with placed(self._model.module, self._device):
+                speed = self._time(outcome.model)
+        is_quality = goal.kind is GoalKind.QUALITY_LOSS
+        return goal_report(
+            goal,
+            outcome.report,
+            removed=self._explorer.removed({u.name: u.kept for u in outcome.report.units}),
+            qualities=self._qualities(outcome) if is_quality else None,
+            speed=speed,
+            estimate=self._estimate(choice),
             tries=self._tries,
-            protocol=f"dense {dense.value:.4g}, pruned {quality.value:.4g}; {quality.protocol}",
         )
 
-    def _timed_report(
-        self, outcome: Outcome, speedup: float | None, latency: float | None
-    ) -> GoalReport:
-        with placed(self._model.module, self._device):
-            speed = self._time(outcome.model)
-        conditions = ", ".join(f"{k} {v}" for k, v in speed.pruned.conditions.items())
-        is_speedup = self._goal.kind is GoalKind.SPEEDUP
-        median = speed.pruned.latency_ms.median
-        low, high = speed.interval
-        dense_ms = speed.dense.latency_ms.median
-        return GoalReport(
-            goal=self._goal,
-            asked=self._goal.value,
-            achieved=speed.speedup if is_speedup else median,
-            is_met=self._reached(speed) >= 1 - TOLERANCE,
-            dense=1.0 if is_speedup else dense_ms,
-            interval=speed.interval if is_speedup else (dense_ms / high, dense_ms / low),
-            estimate=speedup if is_speedup else latency,
-            tries=self._tries,
-            protocol=f"in turns with the dense model; {conditions}",
-        )
+    def _estimate(self, choice: Allocation) -> float | None:
+        """Return what had been predicted of the quantity that the goal is about."""
+        if self._goal.kind is GoalKind.QUALITY_LOSS:
+            return None if self._believed is None else self._believed.estimate(choice.loss).median
+        what = self._explorer.describe(self._goal, choice)
+        predicted: dict[GoalKind, float | None] = {
+            GoalKind.REMOVED: what.removed,
+            GoalKind.PARAMETERS: what.parameters,
+            GoalKind.BYTES: what.bytes,
+            GoalKind.FLOPS: what.flops,
+            GoalKind.SPEEDUP: what.speedup,
+            GoalKind.LATENCY: what.latency_ms,
+        }
+        return predicted[self._goal.kind]
 
     def _budget_report(self, choice: Allocation) -> BudgetReport | None:
         if self._survey is None:
@@ -644,6 +602,107 @@ def measured_latencies(
     """
     with placed(model.module, resolve_device(spec.device)):
         return latency_table(model, batch_size=spec.batch_size, progress=progress)
+
+
+def goal_report(
+    goal: Goal,
+    report: PruneReport,
+    *,
+    removed: float,
+    qualities: tuple[EvaluationReport, EvaluationReport] | None = None,
+    speed: SpeedComparison | None = None,
+    estimate: float | None = None,
+    tries: int = 1,
+) -> GoalReport:
+    """Return what was asked for against what was measured.
+
+    Args:
+        goal: What was asked for.
+        report: How the small model was made.
+        removed: Share removed of what might be, each unit weighed by its parameters.
+        qualities: Quality of the dense and of the small model; for a goal of quality.
+        speed: Speed of both; for a goal of time.
+        estimate: What had been predicted of the goal's quantity; a loss of quality as
+            `osscar_core.estimates.lost_quality` counts it.
+        tries: Attempts that were measured.
+
+    Raises:
+        SpecError: What the goal is about was not measured.
+    """
+    if goal.kind is GoalKind.REMOVED:
+        is_met = removed >= goal.value - 1e-9
+        return GoalReport(goal, goal.value, removed, is_met, 0.0, estimate=estimate)
+    if goal.kind is GoalKind.QUALITY_LOSS and qualities is not None:
+        return _quality_report(goal, *qualities, estimate, tries)
+    if goal.kind in TIMED and speed is not None:
+        return _timed_report(goal, speed, estimate, tries)
+    sizes = {
+        GoalKind.PARAMETERS: report.parameters,
+        GoalKind.BYTES: report.bytes,
+        GoalKind.FLOPS: report.flops,
+    }.get(goal.kind)
+    if sizes is None:
+        raise SpecError(f"nothing was measured for {goal.describe()}", "Measure it first")
+    asked = goal.absolute(sizes.dense)
+    is_met = sizes.pruned <= asked * (1 + ROUNDING)
+    return GoalReport(goal, asked, sizes.pruned, is_met, sizes.dense, estimate=estimate)
+
+
+def _quality_report(
+    goal: Goal,
+    dense: EvaluationReport,
+    small: EvaluationReport,
+    estimate: float | None,
+    tries: int,
+) -> GoalReport:
+    is_text = small.metric == "perplexity"
+    lost = lost_quality(dense, small)
+    ends = [lost_quality(dense, small, value) for value in small.interval]
+    shown = math.expm1 if is_text else float
+    return GoalReport(
+        goal=goal,
+        asked=goal.value,
+        achieved=shown(lost),
+        is_met=lost <= _allowed(goal, is_text=is_text),
+        dense=dense.value,
+        interval=(shown(min(ends)), shown(max(ends))),
+        estimate=None if estimate is None else shown(estimate),
+        tries=tries,
+        protocol=f"dense {dense.value:.4g}, pruned {small.value:.4g}; {small.protocol}",
+    )
+
+
+def _timed_report(
+    goal: Goal, speed: SpeedComparison, estimate: float | None, tries: int
+) -> GoalReport:
+    conditions = ", ".join(f"{k} {v}" for k, v in speed.pruned.conditions.items())
+    is_speedup = goal.kind is GoalKind.SPEEDUP
+    median = speed.pruned.latency_ms.median
+    low, high = speed.interval
+    dense_ms = speed.dense.latency_ms.median
+    return GoalReport(
+        goal=goal,
+        asked=goal.value,
+        achieved=speed.speedup if is_speedup else median,
+        is_met=_reached(goal, speed) >= 1 - TOLERANCE,
+        dense=1.0 if is_speedup else dense_ms,
+        interval=speed.interval if is_speedup else (dense_ms / high, dense_ms / low),
+        estimate=estimate,
+        tries=tries,
+        protocol=f"in turns with the dense model; {conditions}",
+    )
+
+
+def _reached(goal: Goal, speed: SpeedComparison) -> float:
+    """Return how much faster a model is than was asked; 1 is exactly as asked."""
+    if goal.kind is GoalKind.SPEEDUP:
+        return speed.speedup / goal.value
+    return goal.value / speed.pruned.latency_ms.median
+
+
+def _allowed(goal: Goal, *, is_text: bool) -> float:
+    """Return what a goal of quality allows to lose, in the unit of `lost_quality`."""
+    return math.log1p(goal.value) if is_text else goal.value
 
 
 def _missed(goal: GoalReport) -> str:

@@ -147,7 +147,7 @@ ALLOWED: dict[str, set[str]] = {
         *BASE,
     },
     "figures": BASE,
-    "studio": LIBRARY | {"figures", "sweep", "sample", "doctor"} | BASE,
+    "studio": LIBRARY | {"figures", "sweep", "sample", "doctor", "showcase"} | BASE,
     "cli": LIBRARY | {"sweep", "doctor", "bench"} | BASE,
     "__main__": {"cli"},
 }
@@ -310,9 +310,10 @@ def test_no_cycles_between_modules() -> None:
         visit(module, ())
 
 
-def test_streamlit_stays_in_the_app() -> None:
-    users = {m for m in IMPORTS if any(_top(f.module) == "streamlit" for f in IMPORTS[m])}
-    assert users, "the app uses streamlit somewhere"
+@pytest.mark.parametrize("library", ["streamlit", "sqlalchemy"])
+def test_the_libraries_of_the_app_stay_in_it(library: str) -> None:
+    users = {m for m in IMPORTS if any(_top(f.module) == library for f in IMPORTS[m])}
+    assert users, f"the app uses {library} somewhere"
     stray = {m for m in users if m not in SCREENS and not m.startswith(f"{CORE}.studio")}
     assert stray == set()
 
@@ -367,7 +368,7 @@ def test_answers_need_no_torch(part: str) -> None:
 @pytest.mark.parametrize("module", [CORE, f"{CORE}.__main__", f"{CORE}.cli", f"{CORE}.catalogue"])
 def test_light_modules_start_light(module: str) -> None:
     chains = _closure(module, eager_only=True)
-    slow = HEAVY | {"numpy", "pandas", "pyarrow", "plotly", "streamlit", "tqdm"}
+    slow = HEAVY | {"numpy", "pandas", "pyarrow", "plotly", "sqlalchemy", "streamlit", "tqdm"}
     reached = [" -> ".join(chain) for name, chain in chains.items() if name in slow]
     assert reached == []
 
@@ -414,4 +415,4 @@ def _modules_after(code: str) -> set[str]:
 def test_light_paths_import_nothing_heavy(code: str) -> None:
     loaded = _modules_after(code)
     assert CORE in loaded
-    assert loaded & (HEAVY | {"numpy", "pandas", "streamlit"}) == set()
+    assert loaded & (HEAVY | {"numpy", "pandas", "sqlalchemy", "streamlit"}) == set()

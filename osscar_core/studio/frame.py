@@ -16,8 +16,9 @@ import streamlit as st
 
 from osscar_core.studio import examples, urlstate
 from osscar_core.studio.choices import offered, shown_name
-from osscar_core.studio.jobs import Run, RunStore, State, Status
+from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import duration, percent
+from osscar_core.studio.pace import STEPS
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import say
 from osscar_core.studio.urlstate import Parameter
@@ -35,7 +36,6 @@ PARAMETERS = {
     "run": Parameter("", lambda value: bool(RunStore().get(value) or examples.find(value))),
     "x": Parameter("latency", lambda value: value in {"latency", "size"}),
 }
-_STEPS = ("load", "prune", "dense", "pruned", "speed")
 _POLL = 0.7
 _SILENCE = 30.0
 _STRIP_LENGTH = 3
@@ -120,6 +120,7 @@ def job_card(run_id: str, place: str) -> None:
         place: Where on the page this is, to keep the buttons apart.
     """
     store = RunStore()
+    store.ensure_dispatched()
     run = store.get(run_id)
     if run is None or not run.status.state.is_live:
         st.rerun()
@@ -131,8 +132,8 @@ def job_card(run_id: str, place: str) -> None:
     else:
         st.markdown(_queue_text(store, run))
     if place == "main":
-        st.markdown(_step_list(status))
-    is_stopping = (run.folder / "cancel").exists()
+        st.markdown(_step_list(run))
+    is_stopping = run.is_stopping
     if st.button(
         say("strip.stopping") if is_stopping else say("strip.cancel"),
         key=f"cancel_{place}_{run_id}",
@@ -157,17 +158,19 @@ def _progress_text(run: Run) -> str:
     if run.silent_seconds > _SILENCE:
         return say("strip.silent", time=duration(run.silent_seconds))
     status = run.status
-    index = _STEPS.index(status.step) + 1
-    text = say("strip.step", index=index, count=len(_STEPS), step=say(f"step.{status.step}"))
+    steps = tuple(STEPS[run.kind])
+    index = steps.index(status.step) + 1
+    text = say("strip.step", index=index, count=len(steps), step=say(f"step.{status.step}"))
     left = status.seconds_left
     return text if left is None else f"{text} · {say('strip.left', time=duration(left))}"
 
 
-def _step_list(status: Status) -> str:
+def _step_list(run: Run) -> str:
     """Return the steps as a list, marked as done, at hand or to come."""
-    at = _STEPS.index(status.step) if status.step else -1
+    steps, step_now = tuple(STEPS[run.kind]), run.status.step
+    at = steps.index(step_now) if step_now else -1
     lines = []
-    for index, step in enumerate(_STEPS):
+    for index, step in enumerate(steps):
         words = say(f"step.{step}")
         if index < at:
             lines.append(f":green[:material/check_circle:] {words}")
@@ -180,6 +183,7 @@ def _step_list(status: Status) -> str:
 
 def _job_strip() -> None:
     store = RunStore()
+    store.ensure_dispatched()
     live = store.live()
     before = st.session_state.get("_live", ())
     st.session_state["_live"] = tuple(run.id for run in live)

@@ -1,154 +1,58 @@
-"""Runs on disk and the worker processes that compute them.
+"""Runs: asked for, found again, stopped, tidied up.
 
-The decision hidden here: how a run outlives the page that asked for it. Every run is a
-directory of small JSON files, written atomically; the computation is a process of its
-own session that this module starts, watches and, if asked, stops. Nothing here imports
-torch or Streamlit, and all of it may be called from several processes at once.
+The decision hidden here: how a run outlives the page that asked for it, and who may see it.
+Records are rows of one table, and that table is also the queue: a run waits by being in
+the state ``queued``. A library for queues beside it would be a second source of truth about
+what runs, to be kept in step with the first through every crash; the table needs no server
+and loses nothing. What computes is started by one small process a workspace, see
+`osscar_core.studio.dispatcher`. Nothing here imports torch or Streamlit, and all of it may
+be called from several processes at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
+import logging
 import os
-import re
-import secrets
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
 from osscar_core.storage import workspace, write_atomically
-from osscar_core.studio.requests import JobRequest, RunResult
+from osscar_core.studio import bundle, legacy
+from osscar_core.studio.attempt import discard
+from osscar_core.studio.database import Database, StoreError, runs, unwritable
+from osscar_core.studio.ledger import LIVE, Ledger
+from osscar_core.studio.processes import Process, collect, start, try_lock
+from osscar_core.studio.requests import JobKind, JobRequest, RunResult
+from osscar_core.studio.rows import row_of, run_of
+from osscar_core.studio.runs import LOCAL, RUN_ID, Run, State, Status, new_run_id
+
+if TYPE_CHECKING:
+    from osscar_core.showcase import Showcase
+
+__all__ = ["LOCAL", "Run", "RunStore", "State", "Status", "StoreError"]
+
+logger = logging.getLogger(__name__)
 
 WORKER = "osscar_core.studio.worker"
-_KILL_AFTER = 2.0
-_START_GRACE = 15.0
-_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+DISPATCHER = "osscar_core.studio.dispatcher"
+LOCK = "dispatcher.lock"
+"""File of the workspace that the dispatcher holds locked for as long as it lives."""
 
+QUEUE_LIMIT = 50
+"""Runs that one owner may have waiting."""
 
-class State(StrEnum):
-    """Where a run is in its life."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    FINISHED = "finished"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def is_live(self) -> bool:
-        """Whether more will happen without anyone asking for it."""
-        return self in (State.QUEUED, State.RUNNING)
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What ``status.json`` says.
-
-    Attributes:
-        state: Where the run is in its life.
-        step: Which step of the work is at hand, such as ``prune``.
-        fraction: Share of that step that is done.
-        overall: Share of the whole run that is done.
-        detail: What is being worked on, such as a unit's name.
-        step_started: When the step began, in seconds since the epoch.
-        updated: When this was written, in seconds since the epoch.
-        reason: For failed runs, what was wrong.
-        remedy: For failed runs, what to do about it.
-        error_id: For unexpected failures, the mark under which the log has the details.
-        seconds: For finished runs, the wall time from the start of the work.
-    """
-
-    state: State
-    step: str = ""
-    fraction: float = 0.0
-    overall: float = 0.0
-    detail: str = ""
-    step_started: float = 0.0
-    updated: float = 0.0
-    reason: str = ""
-    remedy: str = ""
-    error_id: str = ""
-    seconds: float = 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated seconds until the end of the step; ``None`` while too early to say."""
-        elapsed = self.updated - self.step_started
-        if self.fraction < 0.05 or elapsed < 1.0:
-            return None
-        return elapsed * (1.0 - self.fraction) / self.fraction
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process, told apart from a later one with the same number.
-
-    Attributes:
-        pid: Its number.
-        started: Its start time in clock ticks since boot.
-    """
-
-    pid: int
-    started: int
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run as the app shows it.
-
-    Attributes:
-        id: Name of its directory.
-        folder: The directory.
-        request: What was asked for.
-        status: Where it is.
-        place: Place in the queue, 1 for the next; 0 if not queued.
-    """
-
-    id: str
-    folder: Path
-    request: JobRequest
-    status: Status
-    place: int = 0
-
-    @property
-    def created(self) -> float:
-        """When it was asked for, in seconds since the epoch."""
-        return (self.folder / "request.json").stat().st_mtime
-
-    @property
-    def silent_seconds(self) -> float:
-        """Seconds since the worker's last sign of life; 0 before its first."""
-        try:
-            return max(0.0, time.time() - (self.folder / "heartbeat").stat().st_mtime)
-        except OSError:
-            return 0.0
-
-    @property
-    def model_folder(self) -> Path:
-        """Where the pruned model is, once it is written."""
-        return self.folder / "model"
-
-
-def start_ticks(pid: int) -> int | None:
-    """Return a live process's start time in clock ticks; ``None`` if dead or defunct."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+_KEEP_DELETED = 600.0
+_RESTART_AFTER = 2.0
+_MAX_NAME, _MAX_NOTE, _MAX_OWNER = 200, 10_000, 200
 
 
 class RunStore:
@@ -156,56 +60,49 @@ class RunStore:
 
     Args:
         home: The workspace folder; created when the first run is submitted.
-        worker: Module that computes a run, started as ``python -m worker FOLDER``.
+        worker: Module that computes a run, started as ``python -m worker HOME ID``.
     """
 
     def __init__(self, home: Path | None = None, worker: str = WORKER) -> None:
         self.home = home or workspace()
         self._worker = worker
+        self.database = Database(self.home, self._opened)
 
     @property
     def runs_folder(self) -> Path:
-        """The folder with one directory a run."""
+        """The folder with one folder a run."""
         return self.home / "runs"
 
-    def submit(self, request: JobRequest) -> Run:
-        """Start a run, or return the one that already answers this request.
+    def submit(self, request: JobRequest, owner: str = LOCAL) -> Run:
+        """Queue a run, or return the one of this owner that answers this request.
 
-        Asking twice (a double click, a second tab) gives the same run. Runs that
-        failed, were cancelled or interrupted do not count: asking again starts anew.
+        Asking twice (a double click, a second tab) gives the same run. Runs that failed,
+        were cancelled, interrupted, deleted or computed elsewhere do not count: asking
+        again starts anew.
+
+        Raises:
+            StoreError: Too much is waiting already, or the workspace cannot be written to.
         """
-        self.runs_folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self.home / "submit.lock"):
-            for run in self.runs():
-                same = run.request.key == request.key
-                if same and (run.status.state.is_live or run.status.state is State.FINISHED):
-                    return run
-            return self._start(request)
+        _check_length("the owner", owner, _MAX_OWNER, least=1)
+        with self.database.write() as connection:
+            known = connection.execute(_answering(request, owner)).scalar()
+            run_id = known or self._enqueue(connection, request, owner)
+        self.ensure_dispatched()
+        return self._existing(run_id)
 
-    def runs(self) -> list[Run]:
-        """Return all runs, the newest first, after marking those whose worker died."""
-        if not self.runs_folder.is_dir():
-            return []
-        names = sorted(p.name for p in self.runs_folder.iterdir() if _RUN_ID.fullmatch(p.name))
-        found = [run for name in names if (run := self._read(name)) is not None]
-        queued = [run.id for run in found if run.status.state is State.QUEUED]
-        return [
-            replace(run, place=queued.index(run.id) + 1) if run.id in queued else run
-            for run in reversed(found)
-        ]
+    def runs(self, owner: str | None = None) -> list[Run]:
+        """Return all runs of an owner, or of everybody, the newest first."""
+        return list(reversed(self._find(*_of(owner))))
 
-    def get(self, run_id: str) -> Run | None:
-        """Return one run, or ``None`` if there is none of that name."""
-        if not _RUN_ID.fullmatch(run_id):
+    def get(self, run_id: str, owner: str | None = None) -> Run | None:
+        """Return one run, or ``None`` if the owner has none of that name."""
+        if not RUN_ID.fullmatch(run_id):
             return None
-        run = self._read(run_id)
-        if run is None or run.status.state is not State.QUEUED:
-            return run
-        return next((other for other in self.runs() if other.id == run_id), None)
+        return next(iter(self._find(runs.c.id == run_id, *_of(owner))), None)
 
-    def live(self) -> list[Run]:
+    def live(self, owner: str | None = None) -> list[Run]:
         """Return the runs that are working or waiting, the oldest first."""
-        return [run for run in reversed(self.runs()) if run.status.state.is_live]
+        return self._find(runs.c.state.in_(LIVE), *_of(owner))
 
     def result(self, run: Run) -> RunResult | None:
         """Return what a finished run found; ``None`` for any other or a damaged one."""
@@ -217,6 +114,15 @@ class RunStore:
         except (OSError, OsscarError):
             return None
 
+    def showcase(self, run: Run) -> Showcase | None:
+        """Return what both models answer to a few inputs; ``None`` where that is not known."""
+        from osscar_core.showcase import Showcase
+
+        try:
+            return from_json(Showcase, (run.folder / "showcase.json").read_bytes())
+        except (OSError, OsscarError):
+            return None
+
     def log(self, run: Run) -> str:
         """Return what the worker printed."""
         try:
@@ -224,140 +130,335 @@ class RunStore:
         except OSError:
             return ""
 
-    def cancel(self, run: Run) -> None:
-        """Ask a run to stop, and make it stop: it is gone within three seconds."""
-        if not run.status.state.is_live:
-            return
-        (run.folder / "cancel").touch()
-        process = _process_of(run.folder)
-        if process is None or start_ticks(process.pid) != process.started:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
-        threading.Thread(target=_kill_later, args=(process,), daemon=True).start()
+    def cancel(self, run: Run, owner: str = LOCAL) -> None:
+        """Stop a run: one that waits at once, one that works within three seconds.
+
+        Raises:
+            StoreError: It is not this owner's.
+        """
+        if run.owner != owner:
+            raise _unknown(run.id)
+        now = time.time()
+        mine = (runs.c.id == run.id) & (runs.c.owner == owner)
+        waiting = mine & (runs.c.state == State.QUEUED.value)
+        working = mine & (runs.c.state == State.RUNNING.value) & runs.c.cancel_asked.is_(None)
+        ended = {"state": State.CANCELLED.value, "step": "", "updated": now}
+        with self.database.write() as connection:
+            was_waiting = connection.execute(update(runs).where(waiting).values(**ended)).rowcount
+            connection.execute(update(runs).where(working).values(cancel_asked=now))
+        if was_waiting:
+            discard(run.folder, is_resumable=False)
+        else:
+            self.ensure_dispatched()
 
     def delete(self, run: Run) -> None:
-        """Remove a run that is not live, with its model."""
-        if not run.status.state.is_live:
-            shutil.rmtree(run.folder, ignore_errors=True)
+        """Hide a run that is not live; its files follow some minutes later.
 
-    def _start(self, request: JobRequest) -> Run:
-        run_id = _new_run_id()
-        folder = self.runs_folder / run_id
-        folder.mkdir()
-        write_atomically(folder / "status.json", to_json(Status(State.QUEUED, updated=time.time())))
-        write_atomically(folder / "request.json", to_json(request, indent=1))
-        with (folder / "log.txt").open("wb") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", self._worker, str(folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=_worker_environment(),
-            )
-        process = Process(child.pid, start_ticks(child.pid) or 0)
-        write_atomically(folder / "process.json", to_json(process))
-        # Somebody has to collect the exit status, or the child stays defunct.
-        threading.Thread(target=child.wait, daemon=True).start()
-        run = self.get(run_id)
-        if run is None:
-            raise OsscarError(
-                f"the run's folder {folder} cannot be read back", "Check the disk and its rights"
-            )
-        return run
+        Raises:
+            StoreError: It is live, or there is no such run.
+        """
+        ended = runs.c.state.not_in(LIVE) & runs.c.deleted_at.is_(None)
+        self._change(run, ended, "it is still at work: cancel it first", deleted_at=time.time())
+        self.purge()
 
-    def _read(self, run_id: str) -> Run | None:
-        folder = self.runs_folder / run_id
-        # Look at the process first: it may finish between the two looks, never un-finish.
-        is_alive = _is_alive(folder)
+    def undelete(self, run: Run) -> Run:
+        """Bring a run back that was deleted a moment ago.
+
+        Raises:
+            StoreError: It is gone for good.
+        """
+        self._change(run, runs.c.deleted_at.is_not(None), "it was not deleted", deleted_at=None)
+        return self._existing(run.id)
+
+    def rename(self, run: Run, name: str) -> Run:
+        """Call a run something; an empty name takes that back."""
+        clean = " ".join(name.split())
+        _check_length("the name", clean, _MAX_NAME)
+        return self._set(run, name=clean)
+
+    def annotate(self, run: Run, note: str) -> Run:
+        """Write a note on a run, in place of the one there was."""
+        _check_length("the note", note.strip(), _MAX_NOTE)
+        return self._set(run, note=note.strip())
+
+    def star(self, run: Run, is_starred: bool) -> Run:
+        """Mark a run, or take the mark off."""
+        return self._set(run, is_starred=is_starred)
+
+    def again(self, run: Run) -> Run:
+        """Ask for what a run was asked for once more; see `submit`."""
+        return self.submit(run.request, run.owner)
+
+    def resume(self, run: Run) -> Run:
+        """Queue an interrupted run again; it goes on from what it had finished.
+
+        Raises:
+            StoreError: It was not interrupted, or too much is waiting already.
+        """
+        if not run.can_resume:
+            raise StoreError(
+                f"the run {run.id} is {run.status.state}, not interrupted", "Start it again"
+            )
+        with self.database.write() as connection:
+            _check_room(connection, run.owner)
+        queued = {
+            "state": State.QUEUED.value,
+            "queued": time.time(),
+            "step": "",
+            "fraction": 0.0,
+            "overall": 0.0,
+            "pid": None,
+            "pid_started": None,
+            "cancel_asked": None,
+            "resumes": runs.c.resumes + 1,
+        }
+        is_interrupted = runs.c.state == State.INTERRUPTED.value
+        self._change(run, is_interrupted & runs.c.deleted_at.is_(None), "it goes on", **queued)
+        self.ensure_dispatched()
+        return self._existing(run.id)
+
+    def pack(self, run: Run) -> bytes:
+        """Return a finished run as a file for another installation: records, no weights.
+
+        Raises:
+            StoreError: There is nothing to take along.
+        """
+        result = self.result(run)
+        if result is None or run.kind is not JobKind.PRUNE:
+            raise StoreError(
+                f"the run {run.id} has no result to export", "Export one that finished"
+            )
         try:
-            request = from_json(JobRequest, (folder / "request.json").read_text(encoding="utf8"))
-            status = from_json(Status, (folder / "status.json").read_text(encoding="utf8"))
+            showcase = self.showcase(run)
+        except ModuleNotFoundError:
+            showcase = None
+        manifest = bundle.Manifest(
+            bundle.FORMAT,
+            created=run.created,
+            seconds=run.status.seconds,
+            name=run.name,
+            note=run.note,
+        )
+        return bundle.pack(bundle.Bundle(manifest, run.request, result, showcase))
+
+    def unpack(self, data: bytes, owner: str = LOCAL) -> Run:
+        """Take in a run that was computed elsewhere; the same one twice is one run.
+
+        Raises:
+            OsscarError: The file is no run, is damaged, or was made to do harm.
+        """
+        _check_length("the owner", owner, _MAX_OWNER, least=1)
+        found = bundle.unpack(data)
+        manifest = found.manifest
+        mine = runs.c.is_imported & (runs.c.owner == owner) & (runs.c.key == found.digest)
+        with self.database.write() as connection:
+            known = connection.execute(
+                select(runs.c.id).where(mine & runs.c.deleted_at.is_(None))
+            ).scalar()
+            if known is not None:
+                return self._existing(known)
+            run_id = new_run_id()
+            run = Run(
+                id=run_id,
+                folder=self.runs_folder / run_id,
+                request=found.request,
+                status=Status(
+                    State.FINISHED,
+                    fraction=1.0,
+                    overall=1.0,
+                    updated=time.time(),
+                    seconds=manifest.seconds,
+                ),
+                owner=owner,
+                created=time.time(),
+                name=manifest.name,
+                note=manifest.note,
+                is_imported=True,
+            )
+            run.folder.mkdir(parents=True)
+            try:
+                write_atomically(run.folder / "result.json", to_json(found.result))
+                if found.showcase is not None:
+                    write_atomically(run.folder / "showcase.json", to_json(found.showcase))
+                connection.execute(insert(runs).values(row_of(run, key=found.digest)))
+            except BaseException:
+                shutil.rmtree(run.folder, ignore_errors=True)
+                raise
+        return self._existing(run_id)
+
+    def ensure_dispatched(self) -> None:
+        """See to it that somebody starts what waits and watches what works.
+
+        Cheap enough for every refresh of a page: mostly one look at a lock.
+
+        Raises:
+            StoreError: The process for it cannot be started.
+        """
+        if not self.database.exists:
+            return
+        last = _started.get(self.home, 0.0)
+        if time.monotonic() - last < _RESTART_AFTER:
+            return
+        try:
+            # Whoever holds the lock is the dispatcher: it inherits it, so that there is no
+            # moment in which two could be started, or none.
+            lock = try_lock(self.home / LOCK)
+            if lock is None:
+                return
+            with contextlib.closing(os.fdopen(lock)):
+                if Ledger(self.database).is_idle():
+                    return
+                _started[self.home] = time.monotonic()
+                arguments = [str(self.home), "--worker", self._worker, "--lock", str(lock)]
+                log = self.home / "dispatcher.log"
+                collect(start(DISPATCHER, arguments, log, keep_open=[lock]))
+        except OSError as error:
+            raise unwritable(error) from error
+
+    def dispatcher(self) -> Process | None:
+        """Return the process that starts runs, if it lives."""
+        try:
+            text = (self.home / LOCK).read_text()
+            found = from_json(Process, text)
         except (OSError, OsscarError):
             return None
-        if status.state.is_live and not is_alive:
-            status = self._close(folder, status)
-        return Run(run_id, folder, request, status)
+        return found if found.is_alive else None
 
-    def _close(self, folder: Path, status: Status) -> Status:
-        was_cancelled = (folder / "cancel").exists()
-        state = State.CANCELLED if was_cancelled else State.INTERRUPTED
-        final = replace(status, state=state, updated=time.time())
-        discard_output(folder)
-        with contextlib.suppress(OSError):
-            write_atomically(folder / "status.json", to_json(final))
-        return final
+    def purge(self, older_than: float = _KEEP_DELETED) -> None:
+        """Remove what was deleted longer ago than so many seconds, for good."""
+        with self.database.write() as connection:
+            gone = _purge(connection, older_than)
+        for run_id in gone:
+            shutil.rmtree(self.runs_folder / run_id, ignore_errors=True)
+
+    def _opened(self, connection: Connection) -> Callable[[], None]:
+        """Bring the table in line with the workspace when a process first opens it."""
+        clear = legacy.take_in(connection, self.runs_folder)
+        gone = _purge(connection, _KEEP_DELETED)
+
+        def follow() -> None:
+            clear()
+            for run_id in gone:
+                shutil.rmtree(self.runs_folder / run_id, ignore_errors=True)
+
+        return follow
+
+    def _enqueue(self, connection: Connection, request: JobRequest, owner: str) -> str:
+        _check_room(connection, owner)
+        run_id = new_run_id()
+        folder = self.runs_folder / run_id
+        folder.mkdir(parents=True)
+        now = time.time()
+        run = Run(
+            run_id, folder, request, Status(State.QUEUED, updated=now), owner=owner, created=now
+        )
+        connection.execute(insert(runs).values(row_of(run)))
+        return run_id
+
+    def _find(self, *conditions: Any) -> list[Run]:
+        """Return the runs that are not deleted and meet all conditions, the oldest first."""
+        if not self.database.exists and not self.runs_folder.is_dir():
+            return []
+        wanted = select(runs).where(runs.c.deleted_at.is_(None), *conditions)
+        waiting = (
+            select(runs.c.id, runs.c.device)
+            .where(runs.c.state == State.QUEUED.value)
+            .order_by(runs.c.queued, runs.c.id)
+        )
+        with self.database.read() as connection:
+            rows = connection.execute(wanted.order_by(runs.c.created, runs.c.id)).all()
+            queue = [(run_id, device) for run_id, device in connection.execute(waiting)]
+        lines: dict[str, int] = {}
+        places: dict[str, int] = {}
+        for run_id, device in queue:
+            lines[device] = places[run_id] = lines.get(device, 0) + 1
+        found = (self._readable(row, places.get(row.id, 0)) for row in rows)
+        return [run for run in found if run is not None]
+
+    def _readable(self, row: Row[Any], place: int) -> Run | None:
+        try:
+            return run_of(row, self.runs_folder, place)
+        except OsscarError as error:
+            logger.warning("run %s cannot be read: %s", row.id, error)
+            return None
+
+    def _existing(self, run_id: str) -> Run:
+        run = self.get(run_id)
+        if run is None:
+            raise _unknown(run_id)
+        return run
+
+    def _set(self, run: Run, **values: Any) -> Run:
+        self._change(run, runs.c.deleted_at.is_(None), "it was deleted", **values)
+        return self._existing(run.id)
+
+    def _change(self, run: Run, condition: Any, otherwise: str, **values: Any) -> None:
+        """Change a run's row if it meets a condition, and say in words why not."""
+        mine = (runs.c.id == run.id) & (runs.c.owner == run.owner)
+        with self.database.write() as connection:
+            changed = connection.execute(update(runs).where(mine & condition).values(**values))
+            if changed.rowcount:
+                return
+            if connection.execute(select(runs.c.id).where(mine)).first() is None:
+                raise _unknown(run.id)
+        raise StoreError(f"nothing was done with the run {run.id}: {otherwise}", "Reload the page")
 
 
-def _new_run_id() -> str:
-    """Return a name that sorts by time: runs queue in the order of their names."""
-    now = time.time()
-    second = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"{second}-{int(now % 1 * 1e6):05x}{secrets.randbelow(16):x}"
+_started: dict[Path, float] = {}
 
 
-def discard_output(folder: Path) -> None:
-    """Remove everything that an unfinished run has written, but its request and log."""
-    keep = {"request.json", "status.json", "process.json", "log.txt", "cancel", "heartbeat"}
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name not in keep:
-            path.unlink(missing_ok=True)
+def _of(owner: str | None) -> tuple[Any, ...]:
+    return () if owner is None else (runs.c.owner == owner,)
 
 
-def try_lock(path: Path) -> int | None:
-    """Take an exclusive lock without waiting; return its descriptor, or ``None`` if taken."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+def _answering(request: JobRequest, owner: str) -> Any:
+    """Return the query for the run that answers a request already."""
+    useful = (*LIVE, State.FINISHED.value)
+    return (
+        select(runs.c.id)
+        .where(
+            runs.c.key == request.key,
+            runs.c.owner == owner,
+            runs.c.state.in_(useful),
+            runs.c.cancel_asked.is_(None),
+            runs.c.deleted_at.is_(None),
+            runs.c.is_imported.is_(False),
+        )
+        .order_by(runs.c.created.desc())
+        .limit(1)
+    )
+
+
+def _check_room(connection: Connection, owner: str) -> None:
+    waiting = (runs.c.owner == owner) & (runs.c.state == State.QUEUED.value)
+    count = connection.execute(select(func.count()).select_from(runs).where(waiting)).scalar()
+    if count is not None and count >= QUEUE_LIMIT:
+        raise StoreError(
+            f"{count} runs are waiting, and that is as many as may",
+            "Wait until some have finished, or cancel some",
+        )
+
+
+def _purge(connection: Connection, older_than: float) -> list[str]:
+    """Remove the rows of what was deleted long enough ago; return whose folders may go."""
+    old = runs.c.deleted_at <= time.time() - older_than
+    gone = list(connection.execute(select(runs.c.id).where(old)).scalars())
+    if gone:
+        connection.execute(delete(runs).where(old))
+    return gone
+
+
+def _check_length(what: str, text: str, most: int, least: int = 0) -> None:
+    if not least <= len(text) <= most:
+        raise StoreError(f"{what} has {len(text)} characters", f"It must have {least} to {most}")
+
+
+def _unknown(run_id: str) -> StoreError:
+    return StoreError(
+        f"there is no run {run_id} here", "It may have been deleted; look into the list of runs"
+    )
 
 
 @functools.lru_cache(maxsize=256)
 def _read_result(path: Path, _written: int) -> RunResult:
     return from_json(RunResult, path.read_text(encoding="utf8"))
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _process_of(folder: Path) -> Process | None:
-    try:
-        return from_json(Process, (folder / "process.json").read_text(encoding="utf8"))
-    except (OSError, OsscarError):
-        return None
-
-
-def _is_alive(folder: Path) -> bool:
-    process = _process_of(folder)
-    if process is None:
-        with contextlib.suppress(OSError):
-            return time.time() - folder.stat().st_mtime < _START_GRACE
-        return False
-    return start_ticks(process.pid) == process.started
-
-
-def _kill_later(process: Process) -> None:
-    deadline = time.monotonic() + _KILL_AFTER
-    while time.monotonic() < deadline:
-        if start_ticks(process.pid) != process.started:
-            return
-        time.sleep(0.05)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _worker_environment() -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[2])
-    inherited = os.environ.get("PYTHONPATH")
-    path = f"{root}{os.pathsep}{inherited}" if inherited else root
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from osscar_core.studio.jobs import RunStore, State
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = pytest.mark.browser
@@ -186,7 +188,8 @@ def test_cancel_lands_within_three_seconds(visit: Visit, images: Path, tmp_path:
     assert time.monotonic() - began < 3.5
     sync_api.expect(strip).to_have_count(0)
     (folder,) = folders(tmp_path)
-    assert '"cancelled"' in (folder / "status.json").read_text()
+    (run,) = RunStore(tmp_path / "workspace").runs()
+    assert run.status.state is State.CANCELLED
     assert not (folder / "model").exists()
     assert visit.faults == []
 

@@ -218,10 +218,8 @@ def test_runs_keep_what_failed_with_its_reason_and_offer_another_try(
     asked = samples.image_request()
     samples.write_run(home, "20260101-000000-000000", asked, None, failed)
     samples.write_run(
-        home, "20260101-000001-000000", asked, None, Status(State.RUNNING, step="prune")
+        home, "20260101-000001-000000", asked, None, Status(State.INTERRUPTED, step="prune")
     )
-    for folder in (home / "runs").iterdir():
-        (folder / "process.json").write_text('{"pid": 1, "started": 0}')
     at = open_page("runs")
     shown = words(at)
     assert "the disk\\_is full. Free some." in shown

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
+
+from sqlalchemy import insert
 
 from osscar_core.records import (
     BeforeAfter,
@@ -23,8 +26,10 @@ from osscar_core.records import (
     UnitReport,
     to_json,
 )
-from osscar_core.studio.jobs import State, Status
+from osscar_core.studio.database import runs
+from osscar_core.studio.jobs import Run, RunStore, State, Status
 from osscar_core.studio.requests import JobRequest, RunResult
+from osscar_core.studio.rows import row_of
 
 CONDITIONS = {
     "device": "Test CPU",
@@ -143,14 +148,18 @@ def write_run(
     request: JobRequest,
     found: RunResult | None,
     status: Status | None = None,
+    **columns: object,
 ) -> Path:
     """Put a run into a workspace, finished if there is a result."""
-    folder = home / "runs" / run_id
+    store = RunStore(home)
+    folder = store.runs_folder / run_id
     folder.mkdir(parents=True)
-    (folder / "request.json").write_text(to_json(request))
     (folder / "log.txt").write_text("a line of the log\n")
     if found is not None:
         (folder / "result.json").write_text(to_json(found))
         status = Status(State.FINISHED, fraction=1.0, overall=1.0, seconds=30.0)
-    (folder / "status.json").write_text(to_json(status))
+    created = time.mktime(time.strptime(run_id[:15], "%Y%m%d-%H%M%S"))
+    run = Run(run_id, folder, request, status, created=created)
+    with store.database.write() as connection:
+        connection.execute(insert(runs).values(row_of(run) | columns))
     return folder

@@ -1,67 +1,41 @@
-"""The run store with a stand-in for the worker: life, death and cancelling of processes."""
+"""The store of runs as pages use it; nothing is ever started here."""
 
 from __future__ import annotations
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from osscar_core.errors import SpecError
 from osscar_core.records import PruneSpec, from_json, to_json
-from osscar_core.studio.jobs import Run, RunStore, State, Status, start_ticks, try_lock
+from osscar_core.studio import jobs
+from osscar_core.studio.database import StoreError, runs
+from osscar_core.studio.jobs import Run, RunStore, State, Status
+from osscar_core.studio.processes import Process, try_lock
 from osscar_core.studio.requests import JobRequest, RunResult
 
-FAKE_WORKER = """
-import os, pathlib, signal, sys, time
-from osscar_core.records import to_json
-from osscar_core.storage import write_atomically
-from osscar_core.studio.jobs import State, Status
-folder = pathlib.Path(sys.argv[1])
-mode = os.environ["FAKE_MODE"]
-if mode == "stubborn":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if mode != "crash":
-    (folder / "half-written").mkdir()
-    write_atomically(folder / "status.json", to_json(Status(State.RUNNING, step="prune")))
-    time.sleep(60)
-"""
-
-
-@pytest.fixture
-def store(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunStore:
-    (tmp_path / "fake_worker.py").write_text(FAKE_WORKER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("FAKE_MODE", "sleep")
-    found = RunStore(home, worker="fake_worker")
-    yield found
-    for run in found.live():
-        found.cancel(run)
-    wait_for(lambda: not found.live())
-
-
-def wait_for(condition, seconds: float = 20.0) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "waited in vain"
-        time.sleep(0.02)
-    return time.monotonic() - began
+FIRST = "20260101-000000-000000"
 
 
 def request(sparsity: float = 0.5) -> JobRequest:
     return JobRequest(PruneSpec("m", "demo:python-docs", sparsity), "demo:python-docs")
 
 
-def state(store: RunStore, run: Run) -> State:
-    return store.get(run.id).status.state
+def put(store: RunStore, run: Run, state: State, **columns: object) -> Run:
+    """Bring a run into a state, as its worker would."""
+    with store.database.write() as connection:
+        values = columns | {"state": state.value}
+        connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+    return store.get(run.id)
 
 
-def pid(run: Run) -> int:
-    from osscar_core.studio.jobs import Process
-
-    return from_json(Process, (run.folder / "process.json").read_text()).pid
+@pytest.fixture
+def finished(still: RunStore, samples) -> Run:
+    asked = samples.image_request()
+    samples.write_run(still.home, FIRST, asked, samples.result(asked))
+    return still.get(FIRST)
 
 
 def test_a_request_and_a_result_survive_the_disk(samples) -> None:
@@ -83,120 +57,179 @@ def test_the_key_depends_on_every_setting() -> None:
     assert request(0.5).key == request(0.5).key
 
 
-def test_two_clicks_give_one_run(store: RunStore) -> None:
+def test_a_submitted_run_is_what_was_asked_for(still: RunStore) -> None:
+    run = still.submit(request(0.3), owner="ann")
+    assert run == still.get(run.id)
+    assert run.request == request(0.3)
+    assert (run.owner, run.status.state, run.place, run.name) == ("ann", State.QUEUED, 1, "")
+    assert run.folder.is_dir()
+    assert not run.can_resume
+
+
+def test_two_clicks_give_one_run(still: RunStore) -> None:
     with ThreadPoolExecutor(4) as pool:
-        names = {run.id for run in pool.map(lambda _: store.submit(request()), range(4))}
+        names = {run.id for run in pool.map(lambda _: still.submit(request()), range(8))}
     assert len(names) == 1
-    assert len(store.runs()) == 1
+    assert len(still.runs()) == 1
 
 
-def test_another_request_gives_another_run_and_the_newest_comes_first(store: RunStore) -> None:
-    first, second = store.submit(request(0.5)), store.submit(request(0.6))
-    assert [run.id for run in store.runs()] == [second.id, first.id]
-    assert [run.id for run in store.live()] == [first.id, second.id]
+def test_another_request_gives_another_run_and_the_newest_comes_first(still: RunStore) -> None:
+    first, second = still.submit(request(0.5)), still.submit(request(0.6))
+    assert [run.id for run in still.runs()] == [second.id, first.id]
+    assert [run.id for run in still.live()] == [first.id, second.id]
 
 
-def test_a_finished_run_answers_the_same_request(store: RunStore, samples) -> None:
-    asked = samples.image_request()
-    samples.write_run(store.home, "20260101-000000-000000", asked, samples.result(asked))
-    run = store.submit(asked)
-    assert run.id == "20260101-000000-000000"
-    assert store.result(run).speedup == 1.6
+def test_a_finished_run_answers_the_same_request(still: RunStore, finished: Run) -> None:
+    run = still.submit(finished.request)
+    assert run.id == finished.id
+    assert still.result(run).speedup == 1.6
+    assert still.again(finished).id == finished.id
 
 
 @pytest.mark.parametrize("ended", [State.FAILED, State.CANCELLED, State.INTERRUPTED])
-def test_a_run_without_a_result_does_not_answer(store: RunStore, samples, ended: State) -> None:
-    samples.write_run(store.home, "20260101-000000-000000", request(), None, Status(ended))
-    assert store.submit(request()).id != "20260101-000000-000000"
+def test_a_run_without_a_result_does_not_answer(still: RunStore, ended: State) -> None:
+    run = put(still, still.submit(request()), ended)
+    assert still.again(run).id != run.id
 
 
-def test_a_run_goes_on_and_is_cancelled_within_three_seconds(store: RunStore) -> None:
-    run = store.submit(request())
-    wait_for(lambda: state(store, run) is State.RUNNING)
-    number = pid(run)
-    assert os.getpgid(number) == number
-    store.cancel(run)
-    assert wait_for(lambda: not state(store, run).is_live) < 3.0
-    assert state(store, run) is State.CANCELLED
-    assert not (run.folder / "half-written").exists()
-    wait_for(lambda: not Path(f"/proc/{number}").exists(), 2.0)
+def test_a_run_that_is_being_stopped_does_not_answer(still: RunStore) -> None:
+    run = put(still, still.submit(request()), State.RUNNING)
+    still.cancel(run)
+    assert still.get(run.id).is_stopping
+    assert still.submit(request()).id != run.id
 
 
-def test_a_process_that_ignores_the_signal_is_killed_within_three_seconds(
-    store: RunStore, monkeypatch: pytest.MonkeyPatch
+def test_owners_neither_see_nor_answer_nor_stop_each_other(still: RunStore) -> None:
+    hers, his = still.submit(request(), "ann"), still.submit(request(), "bob")
+    assert hers.id != his.id
+    assert [run.id for run in still.runs("ann")] == [hers.id]
+    assert [run.id for run in still.live("bob")] == [his.id]
+    assert still.get(hers.id, "bob") is None
+    assert his.place == 2  # the place counts everybody
+    with pytest.raises(StoreError, match="no run"):
+        still.cancel(hers, "bob")
+    assert still.get(hers.id).status.state is State.QUEUED
+    still.cancel(hers, "ann")
+    assert still.get(hers.id).status.state is State.CANCELLED
+    assert still.get(his.id).place == 1
+    assert len(still.runs()) == 2
+
+
+def test_places_are_counted_by_device(still: RunStore) -> None:
+    def on(device: str, sparsity: float) -> JobRequest:
+        return JobRequest(PruneSpec("m", "demo:x", sparsity, device=device), "demo:x")
+
+    asked = [("cpu", 0.1), ("cuda", 0.2), ("cpu", 0.3), ("cuda:0", 0.4), ("cuda:1", 0.5)]
+    places = [still.submit(on(*each)).place for each in asked]
+    assert places == [1, 1, 2, 2, 1]
+
+
+def test_the_queue_is_bounded_for_each_owner(still: RunStore, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "QUEUE_LIMIT", 2)
+    known = still.submit(request(0.1))
+    still.submit(request(0.2))
+    with pytest.raises(StoreError, match=r"2 runs are waiting.*cancel some"):
+        still.submit(request(0.3))
+    assert still.submit(request(0.1)).id == known.id
+    assert still.submit(request(0.3), "bob").place == 3
+    assert len(list(still.runs_folder.iterdir())) == 3
+
+
+def test_only_an_interrupted_run_is_resumed_and_goes_to_the_end_of_the_queue(still) -> None:
+    run = put(still, still.submit(request(0.1)), State.INTERRUPTED, pid=1, pid_started=2)
+    other = still.submit(request(0.2))
+    assert run.can_resume
+    again = still.resume(run)
+    assert (again.id, again.status.state, again.place) == (run.id, State.QUEUED, 2)
+    assert still.get(other.id).place == 1
+    with pytest.raises(StoreError, match="goes on"):
+        still.resume(run)
+    with pytest.raises(StoreError, match="not interrupted"):
+        still.resume(again)
+
+
+def test_a_deleted_run_comes_back_until_it_is_purged(still: RunStore, finished: Run) -> None:
+    still.delete(finished)
+    assert still.get(finished.id) is None
+    assert still.runs() == []
+    assert finished.folder.is_dir()
+    assert still.submit(finished.request).id != finished.id
+    assert still.undelete(finished).id == finished.id
+    assert still.result(still.get(finished.id)) is not None
+    still.delete(still.get(finished.id))
+    still.purge(older_than=0.0)
+    assert not finished.folder.exists()
+    with pytest.raises(StoreError, match=f"no run {finished.id}"):
+        still.undelete(finished)
+
+
+def test_a_live_run_is_not_deleted(still: RunStore) -> None:
+    run = still.submit(request())
+    with pytest.raises(StoreError, match="cancel it first"):
+        still.delete(run)
+    with pytest.raises(StoreError, match="was not deleted"):
+        still.undelete(run)
+    assert still.get(run.id) == run
+
+
+def test_what_was_deleted_long_ago_goes_at_the_next_start(
+    still: RunStore, finished: Run, monkeypatch
 ) -> None:
-    monkeypatch.setenv("FAKE_MODE", "stubborn")
-    run = store.submit(request())
-    wait_for(lambda: state(store, run) is State.RUNNING)
-    store.cancel(run)
-    taken = wait_for(lambda: not state(store, run).is_live)
-    assert 1.0 < taken < 3.0
-    assert state(store, run) is State.CANCELLED
+    from osscar_core.studio import database
+
+    still.delete(finished)
+    with still.database.write() as connection:
+        connection.execute(update(runs).values(deleted_at=1.0))
+    database._prepared.clear()
+    assert RunStore(still.home).runs() == []
+    assert not finished.folder.exists()
 
 
-def test_a_dead_worker_is_noticed_and_leaves_no_zombie(
-    store: RunStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FAKE_MODE", "crash")
-    run = store.submit(request())
-    wait_for(lambda: state(store, run) is State.INTERRUPTED)
-    wait_for(lambda: not Path(f"/proc/{pid(run)}").exists(), 2.0)
-    assert from_json(Status, (run.folder / "status.json").read_text()).state is State.INTERRUPTED
-
-
-def test_another_process_with_the_same_number_is_not_mistaken_for_the_worker(
-    store: RunStore, samples
-) -> None:
-    live = Status(State.RUNNING, step="prune")
-    folder = samples.write_run(store.home, "20260101-000000-000000", request(), None, live)
-    (folder / "process.json").write_text(f'{{"pid": {os.getpid()}, "started": 1}}')
-    assert store.get(folder.name).status.state is State.INTERRUPTED
-    assert start_ticks(os.getpid()) is not None
-
-
-def test_only_queued_runs_have_a_place(store: RunStore, samples) -> None:
-    ticks = start_ticks(os.getpid())
-    waiting = Status(State.QUEUED)
-    for index, status in enumerate([Status(State.RUNNING, step="prune"), waiting, waiting]):
-        name = f"20260101-00000{index}-000000"
-        folder = samples.write_run(store.home, name, request(), None, status)
-        (folder / "process.json").write_text(f'{{"pid": {os.getpid()}, "started": {ticks}}}')
-    assert [run.place for run in store.live()] == [0, 1, 2]
-    for run in store.live():
-        (run.folder / "process.json").write_text('{"pid": 1, "started": 0}')
-
-
-def test_delete_removes_a_run_but_never_a_live_one(store: RunStore, samples) -> None:
-    run = store.submit(request())
-    store.delete(run)
-    assert run.folder.is_dir()
-    name = "20260101-000000-000000"
-    asked = samples.image_request()
-    samples.write_run(store.home, name, asked, samples.result(asked))
-    store.delete(store.get(name))
-    assert store.get(name) is None
+def test_a_run_is_named_annotated_and_starred(still: RunStore, finished: Run) -> None:
+    assert still.rename(finished, "  the \n best ").name == "the best"
+    assert still.annotate(finished, " for Monday\nor later ").note == "for Monday\nor later"
+    assert still.star(finished, True).is_starred
+    assert not still.star(finished, False).is_starred
+    shown = still.get(finished.id)
+    assert (shown.name, shown.note) == ("the best", "for Monday\nor later")
+    with pytest.raises(StoreError, match="201 characters"):
+        still.rename(finished, "x" * 201)
+    still.delete(shown)
+    with pytest.raises(StoreError, match="deleted"):
+        still.rename(shown, "y")
 
 
 @pytest.mark.parametrize("name", ["", "..", "../../etc", "20260101-000000-00000g", "nothing"])
-def test_a_name_that_is_no_run_finds_nothing(store: RunStore, name: str) -> None:
-    assert store.get(name) is None
+def test_a_name_that_is_no_run_finds_nothing(still: RunStore, name: str) -> None:
+    still.submit(request())
+    assert still.get(name) is None
 
 
-def test_damaged_files_are_passed_over(store: RunStore, samples) -> None:
-    asked = samples.image_request()
-    good = samples.write_run(store.home, "20260101-000000-000000", asked, samples.result(asked))
-    (store.runs_folder / "20260101-000001-000000").mkdir()
-    assert [run.id for run in store.runs()] == [good.name]
-    (good / "result.json").write_text("{")
-    assert store.result(store.get(good.name)) is None
+def test_damaged_records_are_passed_over(still: RunStore, finished: Run) -> None:
+    other = still.submit(request())
+    with still.database.write() as connection:
+        connection.execute(update(runs).where(runs.c.id == other.id).values(request="{"))
+    assert [run.id for run in still.runs()] == [finished.id]
+    (finished.folder / "result.json").write_text("{")
+    assert still.result(finished) is None
 
 
-def test_an_empty_workspace_has_no_runs_and_is_not_created_by_looking(home: Path) -> None:
-    assert RunStore(home).runs() == []
-    assert not home.exists()
+def test_an_empty_workspace_has_no_runs_and_is_not_created_by_looking(still: RunStore) -> None:
+    assert still.runs() == []
+    assert still.live() == []
+    assert still.get(FIRST) is None
+    assert not still.home.exists()
 
 
-def test_the_lock_is_exclusive(tmp_path: Path) -> None:
+def test_the_end_of_a_log_is_short(still: RunStore, finished: Run) -> None:
+    assert finished.log_tail == "a line of the log"
+    lines = [f"line {number}" for number in range(2000)]
+    (finished.folder / "log.txt").write_text("\n".join(lines))
+    assert finished.log_tail.splitlines() == lines[-12:]
+    assert still.log(finished).count("\n") == 1999
+
+
+def test_the_lock_is_exclusive(tmp_path) -> None:
     first = try_lock(tmp_path / "lock")
     assert first is not None
     assert try_lock(tmp_path / "lock") is None
@@ -206,7 +239,15 @@ def test_the_lock_is_exclusive(tmp_path: Path) -> None:
     os.close(again)
 
 
-def test_time_left_is_told_only_when_it_can_be_known() -> None:
+def test_a_process_is_told_from_a_later_one() -> None:
+    mine = Process.of(os.getpid())
+    assert mine.is_alive
+    assert not Process(mine.pid, mine.started - 1).is_alive
+    Process(mine.pid, mine.started - 1).kill_group()
+    Process(mine.pid, mine.started - 1).ask_to_stop()
+
+
+def test_time_left_in_a_step_is_told_only_when_it_can_be_known() -> None:
     early = Status(State.RUNNING, step="prune", fraction=0.01, step_started=0.0, updated=10.0)
     later = Status(State.RUNNING, step="prune", fraction=0.25, step_started=0.0, updated=10.0)
     assert early.seconds_left is None

@@ -11,7 +11,7 @@ from osscar_core.records import Intercept, Method, Structure, Target
 from osscar_core.studio import numbers, texts
 from osscar_core.studio.jobs import State
 from osscar_core.studio.numbers import MINUS, TIMES
-from osscar_core.studio.worker import STEPS
+from osscar_core.studio.pace import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,7 +49,7 @@ def test_every_key_is_used() -> None:
         ("target", Target),
         ("intercept", Intercept),
         ("runs.state", State),
-        ("step", STEPS),
+        ("step", {step for steps in STEPS.values() for step in steps}),
         ("state", ("ready", "weights missing", "needs download", "needs weights file")),
     ],
 )

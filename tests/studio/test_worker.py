@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import signal
-import time
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from osscar_core.errors import Cancelled
+from osscar_core.evaluation import evaluate
+from osscar_core.goals import Goal
+from osscar_core.models import load_model
 from osscar_core.progress import ProgressEvent
-from osscar_core.records import PruneSpec, Structure, from_json, to_json
-from osscar_core.studio import worker
-from osscar_core.studio.jobs import RunStore, State, Status
-from osscar_core.studio.requests import JobRequest
+from osscar_core.pruner import prune as real_prune
+from osscar_core.records import EvaluationReport, PruneSpec, Structure
+from osscar_core.sample import sample_runs
+from osscar_core.studio import attempt as attempts
+from osscar_core.studio import worker, worker_prune
+from osscar_core.studio.attempt import Attempt
+from osscar_core.studio.database import runs
+from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.ledger import Ledger
+from osscar_core.studio.pace import STEPS
+from osscar_core.studio.processes import Process
+from osscar_core.studio.requests import JobKind, JobRequest, PointEstimate
 
 
 @pytest.fixture(scope="module")
@@ -32,134 +47,417 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def keep_signal_handlers() -> Iterator[None]:
+def keep_this_process_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
-def request(images: Path, sparsity: float = 0.5, model: str = "cifar/resnet20") -> JobRequest:
+@dataclass(frozen=True, slots=True)
+class Showcase:
+    data: str
+
+
+class Outside:
+    """What the worker calls, watched: pruning with its checkpoint, and the showcase."""
+
+    def __init__(self) -> None:
+        self.checkpoints: list[Path | None] = []
+        self.stop_in_prune = False
+        self.break_showcase: Exception | None = None
+
+    def prune(self, spec: PruneSpec, *, checkpoint: Path | None, **options: object):
+        self.checkpoints.append(checkpoint)
+        if checkpoint is not None:
+            checkpoint.mkdir(exist_ok=True)
+            (checkpoint / "block").touch()
+        if self.stop_in_prune:
+            self.stop_in_prune = False
+            signal.raise_signal(signal.SIGTERM)
+        return real_prune(spec, **options)
+
+    def make_showcase(self, dense, pruned, data: str, *, seqlen, progress) -> Showcase:
+        progress(ProgressEvent("showcase", 0, 1))
+        if self.break_showcase is not None:
+            raise self.break_showcase
+        assert dense.plan is None
+        assert pruned.plan is not None
+        return Showcase(data)
+
+
+@pytest.fixture(autouse=True)
+def outside(monkeypatch: pytest.MonkeyPatch) -> Outside:
+    found = Outside()
+    records, maker = ModuleType("osscar_core.showcase"), ModuleType("evaluation.showcase")
+    records.Showcase, maker.make_showcase = Showcase, found.make_showcase
+    monkeypatch.setitem(sys.modules, "osscar_core.showcase", records)
+    monkeypatch.setitem(sys.modules, "osscar_core.evaluation.showcase", maker)
+    monkeypatch.setattr(worker_prune, "prune", found.prune)
+    return found
+
+
+def request(images: Path, sparsity: float = 0.5, **changes: object) -> JobRequest:
     spec = PruneSpec(
-        model=model,
+        model="cifar/resnet20",
         weights="random",
         calibration=f"images:{images}",
         sparsity=sparsity,
         samples=20,
         device="cpu",
     )
-    return JobRequest(spec, data=f"images:{images}", limit=20, batch_size=2)
+    asked = JobRequest(spec, data=f"images:{images}", limit=20, batch_size=2, repeats=5)
+    return dataclasses.replace(asked, **changes)
 
 
-def folder_for(home: Path, asked: JobRequest) -> Path:
-    folder = home / "runs" / "20260101-000000-000000"
-    folder.mkdir(parents=True)
-    (folder / "request.json").write_text(to_json(asked))
-    (folder / "status.json").write_text(to_json(Status(State.QUEUED)))
-    return folder
+def compute(store: RunStore, asked: JobRequest) -> Run:
+    """Compute a run in this process, as if the dispatcher had started it."""
+    run = store.submit(asked)
+    assert Ledger(store.database).claim(()).id == run.id
+    worker.main([str(store.home), run.id])
+    return store.get(run.id)
 
 
-def status_of(folder: Path) -> Status:
-    return from_json(Status, (folder / "status.json").read_text())
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
-def test_two_runs_wait_for_each_other_and_share_the_dense_evaluation(
-    home: Path, images: Path
+def test_a_run_is_pruned_judged_timed_and_shown(still: RunStore, images, outside) -> None:
+    run = compute(still, request(images))
+    assert run.status.state is State.FINISHED, run.status.reason
+    result = still.result(run)
+    assert all(unit.kept * 2 == unit.groups for unit in result.prune.units)
+    assert result.prune.units[0].structure is Structure.CHANNELS
+    assert (run.model_folder / "model.safetensors").is_file()
+    assert result.dense.count == 20
+    assert result.speedup_interval[0] <= result.speedup <= result.speedup_interval[1]
+    assert result.pruned_speed.conditions["batch"] == "2"
+    assert result.pruned_speed.latency_ms.repeats == 5
+    assert result.asked is None
+    assert still.showcase(run) == Showcase(run.request.data)
+    assert outside.checkpoints == [run.folder / "checkpoint"]
+    assert "checkpoint" not in names(run.folder)
+    assert run.status.seconds > 0
+    pace = Ledger(still.database).pace(run.id)
+    assert set(pace.shares) == set(STEPS[JobKind.PRUNE])
+    assert pace.seconds == pytest.approx(run.status.seconds, rel=0.1)
+
+
+def test_the_dense_model_is_judged_once(still: RunStore, images, monkeypatch) -> None:
+    judged = []
+
+    def watched(model, *arguments, **options) -> EvaluationReport:
+        judged.append(model.plan is None)
+        return evaluate(model, *arguments, **options)
+
+    monkeypatch.setattr(worker_prune, "evaluate", watched)
+    first, second = (compute(still, request(images, share)) for share in (0.5, 0.25))
+    assert judged == [False, True, False]
+    assert still.result(first).dense == still.result(second).dense
+    assert len(list((still.home / "cache").glob("dense-*.json"))) == 1
+    other = compute(still, request(images, limit=10))
+    assert still.result(other).dense.count == 10
+    assert judged == [False, True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("goal", "estimate"),
+    [
+        ("removed=0.3", None),
+        ("bytes=0.9", 900_000.0),
+        ("parameters=0.01", None),
+        ("speedup=1.01", 1.5),
+        ("latency=5000ms", None),
+        ("quality_loss=0.9", 0.02),
+    ],
+)
+def test_a_goal_is_held_against_what_was_measured(
+    still: RunStore, images, goal: str, estimate: float | None
 ) -> None:
-    store = RunStore(home)
-    asked = [request(images, 0.5), request(images, 0.25)]
-    runs = [store.submit(each) for each in asked]
-    deadline = time.monotonic() + 180
-    running_together = 0
-    while store.live():
-        assert time.monotonic() < deadline, [store.log(run) for run in runs]
-        running = [run for run in store.live() if run.status.state is State.RUNNING]
-        running_together = max(running_together, len(running))
-        time.sleep(0.1)
-    assert running_together == 1
-    results = [store.result(store.get(run.id)) for run in runs]
-    assert None not in results, [store.log(run) for run in runs]
-    first, second = results
-    assert first.prune.plan.spec.sparsity == 0.5
-    assert all(unit.kept * 2 == unit.groups for unit in first.prune.units)
-    assert first.prune.units[0].structure is Structure.CHANNELS
-    assert (store.get(runs[0].id).model_folder / "model.safetensors").is_file()
-    assert first.dense.count == 20
-    assert first.speedup_interval[0] <= first.speedup <= first.speedup_interval[1]
-    assert first.pruned_speed.conditions["batch"] == "2"
-    assert second.dense == first.dense
-    assert len(list((home / "cache").glob("dense-*.json"))) == 1
-    assert store.submit(asked[0]).id == runs[0].id
+    plain = still.result(compute(still, request(images)))
+    widths = {unit.name: unit.groups // 2 for unit in plain.prune.units}
+    spec = dataclasses.replace(request(images).spec, sparsity=0.0, goal=Goal.parse(goal))
+    guess = PointEstimate(speedup=1.5, bytes=900_000, loss=0.02)
+    asked = request(images, spec=spec, widths=widths, estimate=guess)
+    result = still.result(compute(still, asked))
+    met = result.asked
+    assert met.goal == spec.goal
+    kind = spec.goal.kind.value
+    if kind == "removed":
+        assert met.achieved == pytest.approx(0.5)
+        assert met.is_met
+    elif kind in ("bytes", "parameters"):
+        sizes = getattr(result.prune, kind)
+        assert (met.dense, met.achieved) == (sizes.dense, sizes.pruned)
+        assert met.is_met is (kind == "bytes")
+    elif kind == "speedup":
+        assert (met.achieved, met.interval) == (result.speedup, result.speedup_interval)
+    elif kind == "latency":
+        assert met.achieved == result.pruned_speed.latency_ms.median
+        assert met.interval[0] <= met.achieved * 1.5
+        assert met.is_met
+    else:
+        assert met.achieved == result.dense.value - result.pruned.value
+        assert met.interval[0] < met.achieved < met.interval[1]
+        assert met.is_met
+    assert met.estimate == estimate or kind == "latency"
 
 
-def test_a_cause_that_the_user_can_cure_is_told_in_words(home: Path, tmp_path: Path) -> None:
-    folder = folder_for(home, request(tmp_path / "missing"))
-    assert worker.main([str(folder)]) == 1
-    status = status_of(folder)
+def test_a_searched_goal_keeps_no_checkpoint(still: RunStore, images, outside) -> None:
+    spec = dataclasses.replace(
+        request(images).spec, sparsity=0.0, goal=Goal.parse("parameters=0.7")
+    )
+    run = compute(still, request(images, spec=spec))
+    assert still.result(run).asked.is_met, run.status.reason
+    assert still.result(run).asked.estimate is not None
+    assert outside.checkpoints == [None]
+
+
+def test_a_broken_showcase_does_not_lose_the_run(still: RunStore, images, outside) -> None:
+    outside.break_showcase = KeyError("no picture")
+    run = compute(still, request(images))
+    assert run.status.state is State.FINISHED
+    assert still.result(run) is not None
+    assert still.showcase(run) is None
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(still, images, outside) -> None:
+    outside.stop_in_prune = True
+    run = compute(still, request(images))
+    assert run.status.state is State.INTERRUPTED
+    assert names(run.folder) <= {"checkpoint", "heartbeat"}
+    still.resume(run)
+    assert Ledger(still.database).claim(()).id == run.id
+    assert worker.main([str(still.home), run.id]) == 0
+    assert still.get(run.id).status.state is State.FINISHED
+    assert outside.checkpoints == [run.folder / "checkpoint"] * 2
+    assert "checkpoint" not in names(run.folder)
+
+
+def test_a_model_that_was_finished_is_not_made_again(still, images, outside, monkeypatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_prune, "compare", stopped)
+        run = compute(still, request(images))
+    assert run.status.state is State.INTERRUPTED
+    assert {"model", "pruned.json"} <= names(run.folder)
+    still.resume(run)
+    Ledger(still.database).claim(())
+    assert worker.main([str(still.home), run.id]) == 0
+    assert still.get(run.id).status.state is State.FINISHED
+    assert len(outside.checkpoints) == 1
+
+
+def test_a_cause_that_the_user_can_cure_is_told_in_words(still: RunStore, tmp_path) -> None:
+    run = compute(still, request(tmp_path / "missing"))
+    status = run.status
     assert status.state is State.FAILED
     assert "missing" in status.reason
     assert status.remedy
     assert status.error_id == ""
-    assert not (folder / "model").exists()
+    assert not run.model_folder.exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("secret detail"), "KeyError"),
+        (OSError(28, "No space left on device", "/secret/place"), "disk is full"),
+        (MemoryError("secret"), "memory ran out"),
+    ],
+)
 def test_an_unforeseen_failure_gets_a_mark_and_its_traceback_stays_in_the_log(
-    home: Path, images: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    still: RunStore, images, monkeypatch, caplog, error: Exception, told: str
 ) -> None:
-    folder = folder_for(home, request(images))
+    def broken(attempt: Attempt) -> None:
+        (attempt.folder / "half").mkdir()
+        raise error
 
-    def broken(*_: object) -> None:
-        (folder / "half").mkdir()
-        raise KeyError("secret detail")
-
-    monkeypatch.setattr(worker, "_compute", broken)
-    assert worker.main([str(folder)]) == 1
-    status = status_of(folder)
-    assert "KeyError" in status.reason
-    assert "secret" not in status.reason + status.remedy
-    assert status.error_id in caplog.text
-    assert "secret detail" in caplog.text
-    assert not (folder / "half").exists()
+    monkeypatch.setitem(worker._WORK, JobKind.PRUNE, broken)
+    run = compute(still, request(images))
+    assert run.status.state is State.FAILED
+    assert told in run.status.reason
+    assert "secret" not in run.status.reason + run.status.remedy
+    assert run.status.error_id in caplog.text
+    assert "secret" in caplog.text
+    assert "half" not in names(run.folder)
 
 
+def test_a_kind_that_nobody_does_is_refused_in_words(still: RunStore, images, monkeypatch) -> None:
+    monkeypatch.delitem(worker._WORK, JobKind.PRUNE)
+    run = compute(still, request(images))
+    assert "kind of work 'prune'" in run.status.reason
+
+
+@pytest.mark.parametrize("when", ["signal", "progress", "late"])
 @pytest.mark.parametrize(("asked", "state"), [(True, State.CANCELLED), (False, State.INTERRUPTED)])
 def test_a_stop_is_the_users_only_if_the_user_asked(
-    home: Path, images: Path, monkeypatch: pytest.MonkeyPatch, asked: bool, state: State
+    still: RunStore, images, monkeypatch, asked: bool, state: State, when: str
 ) -> None:
-    folder = folder_for(home, request(images))
-
-    def stopped(*_: object) -> None:
-        (folder / "half").mkdir()
+    def stopped(attempt: Attempt) -> None:
+        (attempt.folder / "half").mkdir()
         if asked:
-            (folder / "cancel").touch()
-        signal.raise_signal(signal.SIGTERM)
+            still.cancel(still.get(attempt.folder.name))
+        if when == "progress" and asked:
+            attempt.begin("prune")  # noticed without any signal
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Cancelled:
+            if when != "late":
+                raise
+            # Somebody swallowed it; the next event says it again.
+        attempt.progress(ProgressEvent("prune", 1, 2))
 
-    monkeypatch.setattr(worker, "_compute", stopped)
-    assert worker.main([str(folder)]) == 0
-    assert status_of(folder).state is state
-    assert not (folder / "half").exists()
+    monkeypatch.setitem(worker._WORK, JobKind.PRUNE, stopped)
+    run = compute(still, request(images))
+    assert run.status.state is state
+    assert "half" not in names(run.folder)
 
 
-def test_progress_adds_up_and_stops_when_asked(tmp_path: Path) -> None:
-    writer = worker.StatusWriter(tmp_path)
+def test_a_worker_that_lost_its_run_leaves_it_alone(still: RunStore, images, monkeypatch) -> None:
+    def overtaken(attempt: Attempt) -> None:
+        (attempt.folder / "theirs").mkdir()
+        with still.database.write() as connection:
+            connection.execute(runs.update().values(pid=1, pid_started=1))
+        attempt.begin("prune")
+
+    monkeypatch.setitem(worker._WORK, JobKind.PRUNE, overtaken)
+    run = compute(still, request(images))
+    assert run.status.state is State.RUNNING
+    assert "theirs" in names(run.folder)
+
+
+def test_a_run_is_taken_up_once(still: RunStore, images) -> None:
+    ledger = Ledger(still.database)
+    run = still.submit(request(images))
+    me = Process.of(os.getpid())
+    assert Attempt.take_up(ledger, still.home, run.id, me) is None  # it was not claimed yet
+    assert ledger.claim(()).id == run.id
+    assert ledger.claim(()) is None
+    assert Attempt.take_up(ledger, still.home, run.id, me) is not None
+    assert Attempt.take_up(ledger, still.home, run.id, Process(1, 1)) is None
+    assert worker.main([str(still.home), run.id]) == 0
+    assert ledger.working()[0].process == me
+
+
+@pytest.fixture
+def attempt(still: RunStore, images, monkeypatch) -> Attempt:
+    monkeypatch.setattr(attempts, "_NOTE_EVERY", 0.0)
+    run = still.submit(request(images))
+    ledger = Ledger(still.database)
+    ledger.claim(())
+    return Attempt.take_up(ledger, still.home, run.id, Process.of(os.getpid()))
+
+
+def test_progress_adds_up(still: RunStore, attempt: Attempt) -> None:
     seen = []
-    for step in worker.STEPS:
-        writer.begin(step)
-        seen.append(status_of(tmp_path).overall)
-        writer._written = 0.0
-        writer.progress(ProgressEvent(step, 1, 2, "half"))
-        seen.append(status_of(tmp_path).overall)
-        assert status_of(tmp_path).fraction == 0.5
-        assert status_of(tmp_path).detail == "half"
+    for step in STEPS[JobKind.PRUNE]:
+        attempt.begin(step)
+        attempt.progress(ProgressEvent(step, 1, 2, "half"))
+        status = still.get(attempt.folder.name).status
+        assert (status.step, status.fraction, status.detail) == (step, 0.5, "half")
+        seen.append(status.overall)
     assert seen == sorted(seen)
-    assert sum(worker.STEPS.values()) == pytest.approx(1.0)
-    (tmp_path / "cancel").touch()
-    with pytest.raises(Cancelled):
-        writer.progress(ProgressEvent("speed", 2, 2))
+    assert len(set(seen)) == len(seen)
 
 
-def test_the_dense_key_follows_the_files(tmp_path: Path) -> None:
-    asked = request(tmp_path, model=str(tmp_path / "model.gguf"))
-    before = worker._dense_key(asked, None)
-    (tmp_path / "model.gguf").write_text("x")
-    assert worker._dense_key(asked, None) != before
-    assert worker._dense_key(asked, 128) != worker._dense_key(asked, 256)
+def test_progress_never_goes_back_and_counts_passes_of_other_kinds_for_nothing(
+    still: RunStore, attempt: Attempt
+) -> None:
+    def now() -> tuple[str, float, str]:
+        status = still.get(attempt.folder.name).status
+        return status.step, status.fraction, status.detail
+
+    attempt.progress(ProgressEvent("load", 0, 1, "m"))
+    assert now() == ("load", 0.0, "m")
+    attempt.progress(ProgressEvent("survey", 3, 4, "a"))
+    attempt.progress(ProgressEvent("survey", 4, 4, "b"))
+    assert now() == ("prune", 0.0, "b")
+    attempt.progress(ProgressEvent("prune", 3, 4, "c"))
+    before = still.get(attempt.folder.name).status.overall
+    attempt.progress(ProgressEvent("prune", 1, 4, "d"))
+    assert now() == ("prune", 0.25, "d")
+    assert still.get(attempt.folder.name).status.overall == before
+
+
+def test_progress_is_written_a_few_times_a_second(still, attempt, monkeypatch) -> None:
+    notes = []
+    monkeypatch.setattr(attempts, "_NOTE_EVERY", 0.35)
+    monkeypatch.setattr(Ledger, "note", lambda *arguments: bool(notes.append(arguments)) or True)
+    attempt.begin("prune")
+    for number in range(1000):
+        attempt.progress(ProgressEvent("prune", number, 1000))
+    assert len(notes) <= 2
+
+
+def test_a_database_that_is_away_for_a_moment_stops_no_run(still, attempt, monkeypatch) -> None:
+    from osscar_core.studio.database import StoreError
+
+    def full(*_: object) -> bool:
+        raise StoreError("the disk is full", "Free some")
+
+    monkeypatch.setattr(Ledger, "note", full)
+    attempt.begin("prune")
+    attempt.progress(ProgressEvent("prune", 1, 2))
+
+
+def test_time_left_of_the_run_is_learned_from_earlier_ones(still, images, monkeypatch) -> None:
+    told: list[float | None] = []
+
+    def work(attempt: Attempt) -> None:
+        attempt.begin("prune")
+        told.append(still.get(attempt.folder.name).status.run_seconds_left)
+
+    monkeypatch.setitem(worker._WORK, JobKind.PRUNE, work)
+    for share in (0.1, 0.2):
+        compute(still, request(images, share))
+        with still.database.write() as connection:
+            seconds = '{"load": 5.0, "prune": 45.0, "speed": 50.0}'
+            connection.execute(runs.update().values(step_seconds=seconds))
+    assert told[0] is None
+    assert told[1] == pytest.approx(95.0, rel=0.05)
+
+
+def sampled() -> tuple[EvaluationReport, EvaluationReport]:
+    """Return reports on the items of the sample run: of a pruned model, and of the dense one."""
+    run = next(run for run in sample_runs() if run.base.model == "demo/resnet50")
+    found = run.report.dense.evaluation
+    pruned = dataclasses.replace(found, model="x", value=0.1, protocol="told otherwise")
+    return pruned, found
+
+
+@pytest.mark.skipif(not sample_runs(), reason="the sample run is not there")
+def test_the_sample_run_spares_judging_the_same_dense_model_on_the_same_items(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dense = load_model("demo/resnet50")
+    pruned, found = sampled()
+    monkeypatch.setattr(worker_prune, "__version__", sample_runs()[0].conditions.get("osscar_core"))
+    assert worker_prune._shipped(dense, pruned) == found
+    shorter = dataclasses.replace(pruned, count=10)
+    other = dataclasses.replace(pruned, data=dataclasses.replace(pruned.data, digest="0"))
+    half = load_model("demo/resnet50", dtype="float16")
+    retrained = dataclasses.replace(dense, source=dataclasses.replace(dense.source, sha256="0"))
+    assert worker_prune._shipped(dense, shorter) is None
+    assert worker_prune._shipped(dense, other) is None
+    assert worker_prune._shipped(half, pruned) is None
+    assert worker_prune._shipped(retrained, pruned) is None
+    monkeypatch.setattr(worker_prune, "__version__", "99")
+    assert worker_prune._shipped(dense, pruned) is None
+
+
+def test_weights_that_cannot_be_told_apart_are_judged_each_time(images) -> None:
+    dense = load_model("cifar/resnet20", weights="random")
+    report = evaluate(dense, f"images:{images}", limit=10)
+    assert worker_prune._dense_key(dense, report) is not None
+    unknown = dataclasses.replace(dense.source, weights="somebody/model", sha256=None)
+    assert worker_prune._dense_key(dataclasses.replace(dense, source=unknown), report) is None
+    digest = dataclasses.replace(report.data, digest="0")
+    keys = {
+        worker_prune._dense_key(dense, each)
+        for each in (report, dataclasses.replace(report, count=9),
+                     dataclasses.replace(report, data=digest))
+    }  # fmt: skip
+    assert len(keys) == 3

@@ -26,6 +26,10 @@ ENGLISH = {
     "step.dense": "testing the dense model",
     "step.pruned": "testing the pruned model",
     "step.speed": "timing both models",
+    "step.showcase": "picking examples to look at",
+    "step.survey": "calibrating the dense model",
+    "step.probe": "measuring what each layer matters",
+    "step.latency": "timing the model's blocks",
     "state.ready": "ready",
     "state.weights missing": "weights missing",
     "state.needs download": "needs download",
@@ -59,4 +63,9 @@ ENGLISH = {
     "unit.hours": "{hours} h {minutes:02d} min",
 }
 
-JAPANESE: dict[str, str] = {}
+JAPANESE: dict[str, str] = {
+    "step.showcase": "比較用の例を選んでいます",
+    "step.survey": "元のモデルをキャリブレーションしています",
+    "step.probe": "各層の影響を測定しています",
+    "step.latency": "モデルのブロックごとの時間を測定しています",
+}

@@ -1,0 +1,238 @@
+"""The process that starts runs: ``python -m osscar_core.studio.dispatcher HOME``.
+
+The decision hidden here: when a run starts, and when one is given up. There is one such
+process a workspace, which holds a lock for as long as it lives; it starts a worker when a
+device is free, ends what was cancelled, closes what died, and leaves when nothing is left
+to do. Everything that it knows is in the table of runs. If it is killed, workers go on,
+and the next one finds them there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from osscar_core.records import to_json
+from osscar_core.studio.attempt import discard
+from osscar_core.studio.database import StoreError, unwritable
+from osscar_core.studio.jobs import LOCK, WORKER, RunStore
+from osscar_core.studio.ledger import Ledger, Work
+from osscar_core.studio.processes import Process, start, try_lock
+from osscar_core.studio.runs import State
+
+logger = logging.getLogger(__name__)
+
+_POLL, _POLL_BROKEN = 0.2, 2.0
+_KILL_AFTER = 1.2
+_LEAVE_AFTER = 10.0
+_IDLE = 60.0
+_PURGE_EVERY = 60.0
+_PATIENCE = 600.0
+_NEVER_BEGAN = "the worker ended before it began", "Look into the run's log"
+
+
+@dataclass(slots=True)
+class _Child:
+    """A worker that was started here.
+
+    Attributes:
+        process: Its handle.
+        device: What it occupies until it is gone.
+        leaving: Since when its run is over, as `time.monotonic` counts; 0 before.
+    """
+
+    process: subprocess.Popen[bytes]
+    device: str
+    leaving: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        return self.process.poll() is not None
+
+
+class Dispatcher:
+    """Starts and ends the workers of one workspace.
+
+    Args:
+        store: The runs.
+        worker: Module that computes a run.
+    """
+
+    def __init__(self, store: RunStore, worker: str = WORKER) -> None:
+        self._store = store
+        self._ledger = Ledger(store.database)
+        self._worker = worker
+        self._children: dict[str, _Child] = {}
+        self._asked: set[str] = set()
+        self._purged = 0.0
+
+    def adopt(self) -> None:
+        """Find what another dispatcher left: what it claimed and did not start waits again.
+
+        A worker that it did start may be about to take its run up; it will then find that
+        it came too late.
+        """
+        if not self._store.database.exists:
+            return
+        for work in self._ledger.working():
+            if work.process is None:
+                self._ledger.give_back(work)
+
+    def step(self) -> bool:
+        """Look once at everything; return whether anything works or waits."""
+        if not self._store.database.exists:
+            self._collect(())
+            return bool(self._children)
+        working = self._ledger.working()
+        busy = set()
+        for work in working:
+            if self._is_over(work):
+                self._close(work)
+                continue
+            busy.add(work.device)
+            if work.cancel_asked is not None:
+                self._stop(work)
+        busy |= self._collect({work.id for work in working})
+        while (claimed := self._ledger.claim(busy)) is not None:
+            self._start(claimed)
+            busy.add(claimed.device)
+        if time.monotonic() - self._purged > _PURGE_EVERY:
+            self._store.purge()
+            self._purged = time.monotonic()
+        return bool(busy) or not self._ledger.is_idle()
+
+    def _start(self, work: Work) -> None:
+        folder = self._store.runs_folder / work.id
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "heartbeat").unlink(missing_ok=True)
+            arguments = [str(self._store.home), work.id]
+            process = start(self._worker, arguments, folder / "log.txt")
+            self._children[work.id] = _Child(process, work.device)
+        except OSError as error:
+            logger.exception("the worker of %s cannot be started", work.id)
+            told = unwritable(error)
+            self._ledger.end(work.id, None, State.FAILED, reason=told.problem, remedy=told.remedy)
+
+    def _is_over(self, work: Work) -> bool:
+        if work.process is not None:
+            return not work.process.is_alive
+        # Started here, and not so far yet that it would have taken its run up.
+        child = self._children.get(work.id)
+        return child is None or child.is_over
+
+    def _stop(self, work: Work) -> None:
+        """Ask a worker to end; once it has had its time, end it."""
+        process = work.process or self._child(work.id)
+        if process is None or work.cancel_asked is None:
+            return
+        if work.id not in self._asked:
+            self._asked.add(work.id)
+            process.ask_to_stop()
+        elif time.time() - work.cancel_asked > _KILL_AFTER:
+            process.kill_group()
+
+    def _close(self, work: Work) -> None:
+        """End a run whose worker is gone."""
+        if work.process is not None:
+            work.process.kill_group()
+        # It was dead before it is looked up here, so it cannot have ended its run since.
+        if not self._ledger.is_held(work):
+            return
+        folder = self._store.runs_folder / work.id
+        state, reason, remedy = work.end, "", ""
+        if work.process is None and state is State.INTERRUPTED:
+            state, (reason, remedy) = State.FAILED, _NEVER_BEGAN
+        discard(folder, is_resumable=state is State.INTERRUPTED)
+        self._ledger.end(work.id, work.process, state, reason=reason, remedy=remedy)
+
+    def _child(self, run_id: str) -> Process | None:
+        child = self._children.get(run_id)
+        return None if child is None else Process.of(child.process.pid)
+
+    def _collect(self, working: Collection[str]) -> set[str]:
+        """Let children go whose runs are over; return the devices of those still leaving.
+
+        One that ended and is not collected would stay defunct, and one that does not end
+        would keep its memory.
+        """
+        self._asked &= set(working)
+        leaving = set()
+        for run_id, child in list(self._children.items()):
+            if run_id in working:
+                continue
+            if child.is_over:
+                del self._children[run_id]
+                continue
+            leaving.add(child.device)
+            child.leaving = child.leaving or time.monotonic()
+            if time.monotonic() - child.leaving > _LEAVE_AFTER:
+                Process.of(child.process.pid).kill_group()
+        return leaving
+
+
+def serve(store: RunStore, worker: str, idle: float) -> None:
+    """Start and end workers until there has been nothing to do for a while."""
+    dispatcher = Dispatcher(store, worker)
+    last_good = last_busy = time.monotonic()
+    is_new = True
+    while store.home.is_dir():
+        now = time.monotonic()
+        try:
+            if is_new:
+                dispatcher.adopt()
+                is_new = False
+            if dispatcher.step():
+                last_busy = now
+            last_good = now
+        except StoreError as error:
+            logger.warning("%s", error)
+            if now - last_good > _PATIENCE:
+                return
+            time.sleep(_POLL_BROKEN)
+        if now - last_busy > idle:
+            return
+        time.sleep(_POLL)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Be the dispatcher of a workspace, unless another process is; return the exit status."""
+    parser = argparse.ArgumentParser(prog="osscar_core.studio.dispatcher", description=__doc__)
+    parser.add_argument("home", type=Path, help="the workspace")
+    parser.add_argument("--worker", default=WORKER, help="module that computes a run")
+    parser.add_argument("--idle", type=float, default=_IDLE, help="seconds to wait for more work")
+    parser.add_argument("--lock", type=int, help="descriptor of the lock, if it is held already")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    store = RunStore(given.home, given.worker)
+    lock = given.lock if given.lock is not None else try_lock(given.home / LOCK)
+    while lock is not None:
+        # Workers must not hold the lock when this process is gone.
+        os.set_inheritable(lock, False)
+        _sign(lock)
+        serve(store, given.worker, given.idle)
+        os.close(lock)
+        # Whoever queued a run before that saw the lock held and left it to this process.
+        if not store.home.is_dir() or Ledger(store.database).is_idle():
+            break
+        lock = try_lock(given.home / LOCK)
+    return 0
+
+
+def _sign(lock: int) -> None:
+    """Write into the lock's file who holds it."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, to_json(Process.of(os.getpid())).encode(), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

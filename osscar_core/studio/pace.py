@@ -1,0 +1,90 @@
+"""How far a run is, and how long it will still take.
+
+The decision hidden here: which share of the time each step takes. It is learned from
+earlier runs of the same model, and guessed until there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from osscar_core.studio.requests import JobKind
+
+STEPS: dict[JobKind, dict[str, float]] = {
+    JobKind.PRUNE: {
+        "load": 0.1,
+        "prune": 0.35,
+        "pruned": 0.15,
+        "dense": 0.1,
+        "speed": 0.2,
+        "showcase": 0.1,
+    },
+    JobKind.SURVEY: {"load": 0.1, "survey": 0.6, "probe": 0.3},
+    JobKind.TIMING: {"load": 0.1, "latency": 0.9},
+}
+"""The steps of each kind of run in order, with their customary shares of the time."""
+
+# A step that hardly took time before, such as one that was answered from a cache, may this time.
+_LEAST_SHARE = 0.01
+# With this share done, what the run itself shows counts alone.
+_TRUSTED = 0.25
+_EARLY_SHARE, _EARLY_SECONDS = 0.05, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is expected of one run.
+
+    Attributes:
+        shares: The steps in order, with their shares of the time; they sum to 1.
+        seconds: What such a run took before; ``None`` if there was none.
+    """
+
+    shares: dict[str, float]
+    seconds: float | None = None
+
+    @classmethod
+    def learned(cls, kind: JobKind, earlier: Sequence[Mapping[str, float]]) -> Pace:
+        """Return what earlier runs of the same kind lead to expect.
+
+        Args:
+            kind: The kind of run.
+            earlier: Seconds a step, one mapping a finished run.
+        """
+        customary = STEPS[kind]
+        totals = [sum(run.values()) for run in earlier]
+        if not totals or median(totals) <= 0:
+            return cls(dict(customary))
+        typical = {step: median(run.get(step, 0.0) for run in earlier) for step in customary}
+        least = _LEAST_SHARE * sum(typical.values())
+        raised = {step: max(least, seconds) for step, seconds in typical.items()}
+        whole = sum(raised.values())
+        if whole <= 0:
+            return cls(dict(customary))
+        return cls({step: part / whole for step, part in raised.items()}, median(totals))
+
+    def overall(self, step: str, fraction: float = 0.0) -> float:
+        """Return the share of the run that is done, a fraction of a step included."""
+        names = list(self.shares)
+        before = sum(self.shares[name] for name in names[: names.index(step)])
+        return min(1.0, before + self.shares[step] * fraction)
+
+    def left(self, overall: float, elapsed: float) -> float | None:
+        """Return the seconds until the end; ``None`` while nothing can be said.
+
+        Earlier runs speak first, and the run itself the more, the further it is.
+
+        Args:
+            overall: The share of the run that is done.
+            elapsed: Seconds since its start.
+        """
+        is_early = overall < _EARLY_SHARE or elapsed < _EARLY_SECONDS
+        own = None if is_early else elapsed / overall
+        if own is None or self.seconds is None:
+            whole = self.seconds if own is None else own
+        else:
+            trust = min(1.0, overall / _TRUSTED)
+            whole = trust * own + (1 - trust) * self.seconds
+        return None if whole is None else whole * (1.0 - overall)

@@ -1,0 +1,44 @@
+"""How far a run is and how long it will take."""
+
+from __future__ import annotations
+
+import pytest
+
+from osscar_core.studio.pace import STEPS, Pace
+from osscar_core.studio.requests import JobKind
+
+
+@pytest.mark.parametrize("kind", list(JobKind))
+def test_shares_add_up_and_steps_follow_each_other(kind: JobKind) -> None:
+    pace = Pace.learned(kind, [])
+    assert sum(pace.shares.values()) == pytest.approx(1.0)
+    seen = [pace.overall(step, part) for step in STEPS[kind] for part in (0.0, 0.5, 1.0)]
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0.0, pytest.approx(1.0))
+
+
+def test_without_a_past_the_run_itself_speaks_and_not_too_early() -> None:
+    pace = Pace.learned(JobKind.PRUNE, [])
+    assert pace.left(0.01, 100.0) is None
+    assert pace.left(0.5, 1.0) is None
+    assert pace.left(0.5, 60.0) == pytest.approx(60.0)
+
+
+def test_earlier_runs_teach_the_shares_and_speak_first() -> None:
+    earlier = [
+        {"load": 2.0, "prune": 60.0, "pruned": 18.0, "speed": 20.0},
+        {"load": 2.0, "prune": 62.0, "pruned": 18.0, "dense": 18.0, "speed": 20.0},
+        {"load": 2.0, "prune": 58.0, "pruned": 18.0, "speed": 20.0},
+    ]
+    pace = Pace.learned(JobKind.PRUNE, earlier)
+    assert sum(pace.shares.values()) == pytest.approx(1.0)
+    assert pace.shares["prune"] == pytest.approx(0.6, abs=0.03)
+    assert 0 < pace.shares["dense"] < 0.02
+    assert pace.left(0.0, 0.0) == pytest.approx(100.0)
+    # Twice as slow as before: half believed at an eighth, wholly at a quarter and later.
+    assert pace.left(0.125, 25.0) == pytest.approx(150.0 * 0.875)
+    assert pace.left(0.5, 100.0) == pytest.approx(100.0)
+
+
+def test_a_past_without_time_teaches_nothing() -> None:
+    assert Pace.learned(JobKind.PRUNE, [{}, {"load": 0.0}]) == Pace.learned(JobKind.PRUNE, [])
