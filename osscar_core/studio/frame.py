@@ -177,7 +177,23 @@ def _language_control() -> None:
 
 
 def _language_chosen() -> None:
-    st.session_state["lang"] = st.session_state["g_lang"]
+    """Switch the language and leave everything else as it was.
+
+    A browser reports what is selected by its label, and the old labels mean nothing in the
+    new language. Values that are assigned go back to the browser with their new labels.
+    """
+    state = st.session_state
+    state["lang"] = state["g_lang"]
+    for key, value in state.items():
+        if _is_assignable(value):
+            state[key] = value
+
+
+def _is_assignable(value: object) -> bool:
+    """Return whether Streamlit lets a widget with this value be set: not buttons, not files."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(_is_assignable(item) for item in value)
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 
 def _language_here() -> str:
