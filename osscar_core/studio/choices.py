@@ -161,7 +161,7 @@ def check_data(text: str, task: Task) -> str:
         if spec.kind in {"text", "images"}:
             existing_path(spec)
     except OsscarError as error:
-        return as_sentence(str(error))
+        return say("form.data.unusable", problem=as_sentence(str(error)))
     if data_task(spec) not in (task, None):
         return say("form.data.task", task=say(f"task.{task}"), spec=text, example=example)
     return ""

@@ -14,7 +14,14 @@ from osscar_core.records import UnitReport
 from osscar_core.studio import examples
 from osscar_core.studio.frame import go, is_dark, run_title
 from osscar_core.studio.jobs import Run, RunStore, State
-from osscar_core.studio.numbers import duration, megabytes, percent, significant
+from osscar_core.studio.numbers import (
+    date_time,
+    duration,
+    megabytes,
+    percent,
+    significant,
+    whole,
+)
 from osscar_core.studio.requests import RunResult
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import as_plain, say
@@ -32,8 +39,8 @@ def lead(units: tuple[UnitReport, ...]) -> str:
     structures = dict.fromkeys(say(f"structure.{unit.structure.value}") for unit in units)
     text = say(
         "explain.lead",
-        removed=f"{sum(unit.groups - unit.kept for unit in units):,}",
-        groups=f"{sum(unit.groups for unit in units):,}",
+        removed=whole(sum(unit.groups - unit.kept for unit in units)),
+        groups=whole(sum(unit.groups for unit in units)),
         structures=" + ".join(structures),
         units=len(units),
         worst=names[worst.name],
@@ -87,7 +94,7 @@ def solver_facts(result: RunResult) -> str:
         intercept=say(f"intercept.{spec.intercept.value}"),
         damping=significant(spec.damping, 1),
         seed=spec.seed,
-        swaps=f"{sum(unit.swaps for unit in report.units):,}",
+        swaps=sum(unit.swaps for unit in report.units),
         search=duration(sum(unit.seconds for unit in report.units)),
         total=duration(report.seconds),
         memory=megabytes(report.peak_memory_bytes),
@@ -108,15 +115,15 @@ def provenance(run: Run, result: RunResult) -> list[tuple[str, str]]:
         "calibration": say(
             "explain.items",
             spec=plan.calibration.spec,
-            count=f"{plan.calibration.count:,}",
+            count=whole(plan.calibration.count),
             items=items,
         ),
         "digest": plan.calibration.digest,
-        "test": f"{data.spec}, {data.count:,}",
+        "test": f"{data.spec}, {whole(data.count)}",
         "test_digest": data.digest,
         "protocol": result.dense.protocol,
         "environment": ", ".join(f"{k} {v}" for k, v in plan.environment.items()),
-        "created": plan.created,
+        "created": date_time(plan.created),
         "run": run.id,
     }
     return [(say(f"explain.key.{key}"), value) for key, value in facts.items() if value]

@@ -10,17 +10,20 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Iterator
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from osscar_core.studio import examples, urlstate
+from osscar_core.studio import examples, numbers, texts, urlstate
 from osscar_core.studio.choices import offered, shown_name
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import duration, percent
 from osscar_core.studio.pace import STEPS
 from osscar_core.studio.summary import method_name
-from osscar_core.studio.texts import say
+from osscar_core.studio.texts import LANGUAGES, language, say
 from osscar_core.studio.urlstate import Parameter
 
 logger = logging.getLogger(__name__)
@@ -32,9 +35,13 @@ PAGES = {
     "runs": ("pages/runs.py", ":material/history:"),
 }
 PARAMETERS = {
-    "m": Parameter("", lambda value: value in offered()),
-    "run": Parameter("", lambda value: bool(RunStore().get(value) or examples.find(value))),
-    "x": Parameter("latency", lambda value: value in {"latency", "size"}),
+    "lang": Parameter(is_valid=lambda value, _: value in LANGUAGES, is_kept=True),
+    "m": Parameter(is_valid=lambda value, _: value in offered()),
+    "run": Parameter(
+        is_valid=lambda value, _: bool(RunStore().get(value) or examples.find(value)),
+        refusal="notice.no_run",
+    ),
+    "x": Parameter("latency", lambda value, _: value in {"latency", "size"}),
 }
 _POLL = 0.7
 _SILENCE = 30.0
@@ -47,13 +54,20 @@ def frame(page: str) -> None:
     Args:
         page: A key of `PAGES`.
     """
+    refused = urlstate.load(PARAMETERS)
     st.set_page_config(
         page_title=f"{say(f'menu.{page}')} · {say('app.name')}",
         page_icon=str(ASSETS / "icon.svg"),
         layout="wide",
     )
     st.html(ASSETS / "style.css")
-    urlstate.load(PARAMETERS)
+    # Framework and browser go by this: hyphenation, fonts, the voice of a screen reader.
+    st.html(
+        f"<script>document.documentElement.lang = '{language()}'</script>",
+        unsafe_allow_javascript=True,
+    )
+    for key in refused:
+        st.toast(say(PARAMETERS[key].refusal, key=key), icon=":material/link_off:")
     with st.sidebar:
         with st.container(key="brand"):
             st.markdown(f":material/content_cut: **{say('app.name')}**")
@@ -65,6 +79,7 @@ def frame(page: str) -> None:
                 width="stretch",
                 query_params=urlstate.current(PARAMETERS),
             )
+        _language_control()
         st.space("small")
         _job_strip()
 
@@ -147,6 +162,63 @@ def job_card(run_id: str, place: str) -> None:
 def watch(run_id: str, place: str) -> None:
     """Show a live run and keep it up to date until it ends."""
     st.fragment(job_card, run_every=_POLL)(run_id, place)
+
+
+def _language_control() -> None:
+    st.session_state["g_lang"] = language()
+    st.segmented_control(
+        say("control.language"),
+        list(LANGUAGES),
+        key="g_lang",
+        format_func=LANGUAGES.__getitem__,
+        on_change=_language_chosen,
+        required=True,
+        width="stretch",
+    )
+
+
+def _language_chosen() -> None:
+    """Switch the language and leave everything else as it was.
+
+    A browser reports what is selected by its label, and the old labels mean nothing in the
+    new language. Values that are assigned go back to the browser with their new labels.
+    """
+    state = st.session_state
+    state["lang"] = state["g_lang"]
+    for key, value in state.items():
+        if _is_assignable(value):
+            state[key] = value
+
+
+def _is_assignable(value: object) -> bool:
+    """Return whether Streamlit lets a widget with this value be set: not buttons, not files."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(_is_assignable(item) for item in value)
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _language_here() -> str:
+    """Return the language of the session at work: as chosen, or as the browser asks."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return "en"
+    chosen = st.session_state.get("lang") or (st.context.locale or "").partition("-")[0]
+    return str(chosen).lower()
+
+
+def _zone_here() -> tzinfo | None:
+    """Return the time zone of the browser at work; ``None`` if it does not say."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return None
+    # An unknown or hostile name is an error of one of several kinds.
+    with contextlib.suppress(ValueError, OSError, LookupError):
+        if st.context.timezone:
+            return ZoneInfo(st.context.timezone)
+    offset = st.context.timezone_offset
+    return None if offset is None else timezone(timedelta(minutes=-offset))
+
+
+texts.speak(_language_here)
+numbers.tell_time(_zone_here)
 
 
 def _queue_text(store: RunStore, run: Run) -> str:

@@ -1,15 +1,38 @@
-"""How numbers look on screen.
+"""How numbers, times and dates look on screen.
 
-The decision hidden here: rounding, signs and units. Three significant digits unless the
-quantity has a customary form; a real minus sign.
+The decision hidden here: rounding, signs, units and order, by language, and whose clock
+counts. Three significant digits unless the quantity has a customary form; a real minus sign.
 """
 
 from __future__ import annotations
 
-from osscar_core.studio.texts import say
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+
+from osscar_core.studio.texts import language, say
 
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+ALMOST = "\N{ALMOST EQUAL TO}"
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+_SCALES = {
+    "en": ((1e9, "B"), (1e6, "M"), (1e3, "k")),
+    "ja": ((1e8, "億"), (1e4, "万")),
+}
+
+
+def _server_zone() -> tzinfo | None:
+    return None
+
+
+_zone: Callable[[], tzinfo | None] = _server_zone
+
+
+def tell_time(source: Callable[[], tzinfo | None]) -> None:
+    """Let ``source`` say, at every date, whose time zone counts; ``None`` is the server's."""
+    global _zone
+    _zone = source
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -20,6 +43,11 @@ def significant(value: float, digits: int = 3) -> str:
     if "e" in text:
         text = f"{float(text):,.0f}" if abs(value) >= 1 else f"{float(text):.{digits + 5}f}"
     return text.rstrip(".").replace("-", MINUS)
+
+
+def whole(count: int) -> str:
+    """Return an exact count with separators between the thousands."""
+    return f"{count:,}".replace("-", MINUS)
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -33,9 +61,29 @@ def signed(value: float, digits: int = 1) -> str:
     return (text[1:] if float(text) == 0 else text).replace("-", MINUS)
 
 
+def signed_percent(share: float, digits: int = 0) -> str:
+    """Return a relative change as per cent with its sign."""
+    return f"{signed(100 * share, digits)}%"
+
+
+def points(value: float, digits: int = 1) -> str:
+    """Return a difference of percentages, in points, with its sign."""
+    return say("unit.points", value=signed(value, digits))
+
+
 def factor(value: float) -> str:
     """Return a ratio such as ``1.62`` and a multiplication sign."""
-    return f"{value:.2f}{TIMES}" if value < 10 else f"{value:.1f}{TIMES}"
+    return say("unit.factor", value=f"{value:.2f}" if value < 10 else f"{value:.1f}")
+
+
+def between(low: str, high: str) -> str:
+    """Return an interval of two numbers that are written already."""
+    return say("unit.between", low=low, high=high)
+
+
+def about(text: str) -> str:
+    """Return a number that was estimated, never measured, with the mark of all estimates."""
+    return f"{ALMOST}{_NO_BREAK}{text}"
 
 
 def milliseconds(value: float) -> str:
@@ -60,7 +108,7 @@ def megabytes(count: float) -> str:
 
 def counted(count: float) -> str:
     """Return a large count in a readable unit, such as ``134M``."""
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+    for size, unit in _SCALES[language()]:
         if count >= size:
             return f"{significant(count / size)}{unit}"
     return f"{count:.0f}"
@@ -68,9 +116,35 @@ def counted(count: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return a wall time."""
-    whole = round(seconds)
-    if whole < 60:
-        return say("unit.seconds", value=seconds)
-    if whole < 3600:
-        return say("unit.minutes", minutes=whole // 60, seconds=whole % 60)
-    return say("unit.hours", hours=whole // 3600, minutes=whole % 3600 // 60)
+    if 0.05 <= seconds < 0.95:
+        return say("unit.seconds", value=f"{seconds:.1f}")
+    rounded = round(seconds)
+    if rounded < 60:
+        return say("unit.seconds", value=f"{rounded}")
+    if rounded < 3600:
+        return say("unit.minutes", minutes=rounded // 60, seconds=f"{rounded % 60:02d}")
+    return say("unit.hours", hours=rounded // 3600, minutes=f"{rounded % 3600 // 60:02d}")
+
+
+def date(when: float | str) -> str:
+    """Return a day in the reader's time zone.
+
+    Args:
+        when: Seconds since the epoch, or a moment in ISO form; UTC if that names no zone.
+    """
+    day = _local(when)
+    return say("unit.date", year=day.year, month=say(f"unit.month.{day.month}"), day=day.day)
+
+
+def date_time(when: float | str) -> str:
+    """Return a moment, to the minute, in the reader's time zone; see `date`."""
+    return say("unit.date_time", date=date(when), time=f"{_local(when):%H:%M}")
+
+
+def _local(when: float | str) -> datetime:
+    if isinstance(when, str):
+        moment = datetime.fromisoformat(when)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    else:
+        moment = datetime.fromtimestamp(when, UTC)
+    return moment.astimezone(_zone())

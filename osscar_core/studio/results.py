@@ -15,7 +15,7 @@ from osscar_core.records import Method
 from osscar_core.studio import examples
 from osscar_core.studio.frame import is_dark, watch
 from osscar_core.studio.jobs import Run, RunStore, State
-from osscar_core.studio.numbers import percent
+from osscar_core.studio.numbers import date, percent
 from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import (
     Finished,
@@ -62,9 +62,9 @@ def show_headline(item: Finished) -> None:
     """Say in one sentence what the run gained and cost, and whether it is an example."""
     if examples.is_example(item.run):
         device = as_plain(item.result.pruned_speed.conditions.get("device", ""))
-        date = item.result.prune.plan.created[:10]
+        when = date(item.result.prune.plan.created)
         st.markdown(
-            f":blue-badge[:material/inventory_2: {say('example.label', device=device, date=date)}]",
+            f":blue-badge[:material/inventory_2: {say('example.label', device=device, date=when)}]",
             help=say("example.help"),
         )
     with st.container(key="verdict"):

@@ -6,13 +6,13 @@ The decision hidden here: which actions a run offers in which state.
 from __future__ import annotations
 
 import functools
-import time
 
 import streamlit as st
 
 from osscar_core.records import to_json
 from osscar_core.studio.frame import go, run_title, watch
 from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.numbers import date_time
 from osscar_core.studio.requests import RunResult
 from osscar_core.studio.results import outcome
 from osscar_core.studio.summary import verdict
@@ -32,7 +32,7 @@ def show_run(store: RunStore, run: Run) -> None:
     """Show one run as a card with its actions."""
     result = store.result(run)
     with st.container(border=True, gap="xsmall"):
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
+        when = date_time(run.created)
         state = run.status.state
         head, actions = st.columns([7, 4], vertical_alignment="center")
         with head, st.container(key=f"runhead_{run.id}", gap="xsmall"):

@@ -13,8 +13,18 @@ from dataclasses import dataclass
 from osscar_core.figures import TradePoint
 from osscar_core.records import EvaluationReport, Latency, MeasureReport, Method
 from osscar_core.studio.jobs import Run
+from osscar_core.studio.numbers import (
+    between,
+    counted,
+    factor,
+    megabytes,
+    milliseconds,
+    percent,
+    signed,
+    signed_percent,
+    whole,
+)
 from osscar_core.studio.numbers import change as arrow
-from osscar_core.studio.numbers import counted, factor, megabytes, milliseconds, percent, signed
 from osscar_core.studio.numbers import significant as digits3
 from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.texts import say
@@ -100,7 +110,7 @@ def _change_words(result: RunResult) -> tuple[str, str, str]:
     if result.pruned.metric == "top1":
         first, low, high = (signed(value) for value in change)
     else:
-        first, low, high = (f"{signed(100 * value)}%" for value in change)
+        first, low, high = (signed_percent(value, 1) for value in change)
     return first, low, high
 
 
@@ -116,9 +126,13 @@ def verdict(result: RunResult) -> str:
         size = say("verdict.smaller", share=percent(smaller))
     else:
         size = say("verdict.larger", share=percent(-smaller))
-    parts = [_speed_words(result), say(key, change=change, low=low, high=high), size]
-    lead = say("verdict.lead", sparsity=percent(result.prune.plan.spec.sparsity))
-    return f"{lead} {', '.join(parts)}."
+    return say(
+        "verdict.sentence",
+        lead=say("verdict.lead", sparsity=percent(result.prune.plan.spec.sparsity)),
+        speed=_speed_words(result),
+        quality=say(key, change=change, low=low, high=high),
+        size=size,
+    )
 
 
 def is_untrained(result: RunResult) -> bool:
@@ -172,7 +186,7 @@ def metrics(result: RunResult) -> tuple[Metric, Metric, Metric]:
         say(
             "metric.quality.help",
             metric=say(f"metric.name.{after.metric}"),
-            count=f"{after.count:,}",
+            count=whole(after.count),
             items=say(f"metric.items.{after.metric}"),
             dense_low=value_of(before, before.interval[0]),
             dense_high=value_of(before, before.interval[1]),
@@ -186,7 +200,7 @@ def metrics(result: RunResult) -> tuple[Metric, Metric, Metric]:
     size = Metric(
         say("metric.size"),
         arrow(megabytes(sizes.dense), megabytes(sizes.pruned)),
-        say("metric.delta.size", change=f"{signed(100 * share, 0)}%"),
+        say("metric.delta.size", change=signed_percent(share)),
         say(
             "metric.parameters",
             dense=counted(parameters.dense),
@@ -195,8 +209,8 @@ def metrics(result: RunResult) -> tuple[Metric, Metric, Metric]:
         None if abs(share) < 0.005 else share < 0,
         say(
             "metric.size.help",
-            dense=f"{parameters.dense:,}",
-            pruned=f"{parameters.pruned:,}",
+            dense=whole(parameters.dense),
+            pruned=whole(parameters.pruned),
         ),
     )
     return speed, quality, size
@@ -245,7 +259,7 @@ def _point(item: Finished, dense_ms: float) -> TradePoint:
         latency_interval=(dense_ms / high, dense_ms / low),
         megabytes=result.prune.bytes.pruned / 1e6,
         hover=_hover(label, result.pruned, result.pruned_speed.latency_ms)
-        + f"<br>{factor(result.speedup)} ({factor(low)} to {factor(high)})"
+        + f"<br>{factor(result.speedup)} ({between(factor(low), factor(high))})"
         + f"<br>{megabytes(result.prune.bytes.pruned)}",
         run_id=item.run.id,
     )
@@ -255,7 +269,7 @@ def _hover(label: str, quality: EvaluationReport, latency: Latency) -> str:
     low, high = (value_of(quality, bound) for bound in quality.interval)
     return (
         f"<b>{label}</b><br>{say(f'metric.name.{quality.metric}')} "
-        f"{value_of(quality)} ({low} to {high})<br>{milliseconds(latency.median)}, "
+        f"{value_of(quality)} ({between(low, high)})<br>{milliseconds(latency.median)}, "
         f"p95 {milliseconds(latency.p95)}, n = {latency.repeats}"
     )
 
@@ -286,7 +300,7 @@ def rows(finished: Sequence[Finished]) -> list[dict[str, object]]:
                 say("table.method"): method_name(spec.method),
                 say("table.removed"): percent(spec.sparsity),
                 say("table.speedup"): factor(result.speedup),
-                say("table.speedup_ci"): f"{low:.2f} to {high:.2f}",
+                say("table.speedup_ci"): between(f"{low:.2f}", f"{high:.2f}"),
                 say("table.size"): result.prune.bytes.pruned / 1e6,
                 say("table.parameters"): result.prune.parameters.pruned,
                 say("table.run"): item.run.id,
@@ -309,7 +323,7 @@ def _row(name: str, quality: EvaluationReport, speed: MeasureReport) -> dict[str
     found = {
         say("table.model"): name,
         say("table.quality"): value_of(quality),
-        say("table.ci"): f"{value_of(quality, low)} to {value_of(quality, high)}",
+        say("table.ci"): between(value_of(quality, low), value_of(quality, high)),
         say("table.median"): latency.median,
         say("table.p95"): latency.p95,
         say("table.n"): latency.repeats,

@@ -1,19 +1,24 @@
 """What a link to the app carries.
 
-The decision hidden here: which choices are in the URL (never a path, a name or data),
-how a bad value is met, and when the page's state and its address are brought in line.
+The decision hidden here: how the session and its address are kept in line. The address is
+read when it changes by another hand (a link, Back, Forward) and written when a choice
+changes, never on mere opening: an entry of the history that the app adds by itself would
+turn Back into a trap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
 
-from osscar_core.studio.texts import say
-
 _SEEN = "_query_seen"
+_WRITTEN = "_query_written"
+
+
+def _anything(_value: str, _others: Mapping[str, str]) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,45 +27,66 @@ class Parameter:
 
     Attributes:
         default: Value that is not written into the address.
-        is_valid: Whether a value from a link may be used.
+        is_valid: Whether a value from a link may be used, given those of the keys before it.
+        refusal: Key of the sentence for a value that may not be used.
+        is_kept: Whether a link without this key leaves the session's value as it is.
     """
 
-    default: str
-    is_valid: Callable[[str], bool]
+    default: str = ""
+    is_valid: Callable[[str, Mapping[str, str]], bool] = _anything
+    refusal: str = "notice.ignored"
+    is_kept: bool = False
 
 
-def load(parameters: dict[str, Parameter]) -> None:
-    """Take valid values from the address into the session, once per change of it."""
-    query = {key: st.query_params[key] for key in parameters if key in st.query_params}
-    if st.session_state.get(_SEEN) != query:
-        st.session_state[_SEEN] = query
+def load(
+    parameters: Mapping[str, Parameter], settle: Callable[[], None] | None = None
+) -> tuple[str, ...]:
+    """Take valid values from the address into the session, once per change of it.
+
+    Args:
+        parameters: The keys. One whose validity depends on another comes after it.
+        settle: Brings values that depend on each other in line after the address was read.
+
+    Returns:
+        The keys whose values were refused and replaced by their defaults.
+    """
+    state = st.session_state
+    query = _present(parameters)
+    refused = []
+    if state.get(_SEEN) != query:
+        state[_SEEN] = query
+        taken: dict[str, str] = {}
         for key, parameter in parameters.items():
-            value = query.get(key, parameter.default)
-            if value == parameter.default or parameter.is_valid(value):
-                st.session_state[key] = value
-            else:
-                st.session_state[key] = parameter.default
-                st.toast(
-                    say("notice.no_run") if key == "run" else say("notice.ignored", key=key),
-                    icon=":material/link_off:",
-                )
-    for key, parameter in parameters.items():
-        st.session_state.setdefault(key, parameter.default)
+            kept = state.get(key, parameter.default) if parameter.is_kept else parameter.default
+            value = query.get(key, kept)
+            if value not in (kept, parameter.default) and not parameter.is_valid(value, taken):
+                refused.append(key)
+                value = kept
+            taken[key] = state[key] = value
+        if settle is not None:
+            settle()
+        state[_WRITTEN] = current(parameters)
+    return tuple(refused)
 
 
-def current(parameters: dict[str, Parameter]) -> dict[str, str]:
+def current(parameters: Mapping[str, Parameter]) -> dict[str, str]:
     """Return the values that differ from their default, for links to other pages."""
     values = {key: st.session_state.get(key, p.default) for key, p in parameters.items()}
     return {key: value for key, value in values.items() if value != parameters[key].default}
 
 
-def save(parameters: dict[str, Parameter]) -> None:
-    """Bring the address in line with the session."""
+def save(parameters: Mapping[str, Parameter]) -> None:
+    """Bring the address in line with the session, where a choice has changed."""
+    state = st.session_state
     wanted = current(parameters)
-    present = {key: st.query_params[key] for key in parameters if key in st.query_params}
-    if wanted != present:
-        for key in present.keys() - wanted.keys():
-            del st.query_params[key]
-        for key, value in wanted.items():
-            st.query_params[key] = value
-    st.session_state[_SEEN] = wanted
+    if wanted == state.get(_WRITTEN):
+        return
+    state[_SEEN] = state[_WRITTEN] = wanted
+    if wanted != _present(parameters):
+        others = {key: value for key, value in st.query_params.items() if key not in parameters}
+        # All at once: each write of its own would be a step of the browser's history.
+        st.query_params.from_dict({**others, **wanted})
+
+
+def _present(parameters: Mapping[str, Parameter]) -> dict[str, str]:
+    return {key: st.query_params[key] for key in parameters if key in st.query_params}

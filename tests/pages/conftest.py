@@ -9,10 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 from osscar_core.catalogue import ASSETS_VARIABLE
 from osscar_core.sample import sample_folder, write_sample_run
+from osscar_core.studio import frame, texts
 from test_sample import sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,9 +62,22 @@ def finished_run(home: Path, samples: ModuleType) -> str:
 
 
 @pytest.fixture
-def open_page() -> Callable[..., AppTest]:
-    def opened(page: str = "", **query: str) -> AppTest:
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    latest: list[AppTest] = []
+    in_a_run = frame._language_here
+
+    def of_the_page() -> str:
+        """Between two runs the harness makes labels itself; they are in the page's language."""
+        if get_script_run_ctx(suppress_warning=True) is not None or not latest:
+            return in_a_run()
+        return latest[-1].session_state.get("g_lang", "en")
+
+    monkeypatch.setattr(texts, "_source", of_the_page)
+
+    def opened(page: str = "", context: dict[str, object] | None = None, **query: str) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+        latest.append(at)
+        at.context.update(context or {})
         for key, value in query.items():
             at.query_params[key] = value
         at.run()

@@ -3,11 +3,16 @@
 The decision hidden here: the wording, and whose language counts. Pages name a key and give
 the values. Each module of this package holds the sentences of one area, once a language,
 with the same keys and placeholders.
+
+A placeholder of a count may name what is counted, one and many: ``{count:run|runs}`` gives
+"1 run" and "1,200 runs". Japanese has one form and writes ``{count:,}件``.
 """
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
+from typing import Any
 
 from osscar_core.studio.texts import common, explain, explore, runs
 
@@ -20,6 +25,19 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "ja": {key: text for area in _AREAS for key, text in area.JAPANESE.items()},
 }
 _ESCAPES = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#$~|:"})
+
+
+class _Sentences(string.Formatter):
+    """Fills placeholders, with the singular or plural of what is counted."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        one, bar, many = format_spec.partition("|")
+        if not bar:
+            return str(super().format_field(value, format_spec))
+        return f"{value:,} {one if value == 1 else many}"
+
+
+_FILLED = _Sentences()
 
 
 def _english() -> str:
@@ -43,7 +61,7 @@ def language() -> str:
 
 def say(key: str, /, **values: object) -> str:
     """Return the sentence of that key with its placeholders filled in."""
-    return _SENTENCES[language()][key].format(**values)
+    return _FILLED.vformat(_SENTENCES[language()][key], (), values)
 
 
 def as_plain(text: str) -> str:
