@@ -14,7 +14,7 @@ from osscar_core.studio.jobs import Run, RunStore, State, Status
 from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.summary import Finished
 
-OPENING_SPARSITY = 0.5
+OPENING_SHARE = 0.3
 _PREFIX = "example-"
 
 
@@ -34,7 +34,7 @@ def find(run_id: str) -> Finished | None:
 
 
 def opening(items: Sequence[Finished]) -> Finished | None:
-    """Return the example to begin with: half removed, by the product's own method."""
+    """Return the example to begin with, by the product's own method."""
     return min(items, key=_distance, default=None)
 
 
@@ -55,14 +55,16 @@ def result_of(store: RunStore, run: Run) -> RunResult | None:
 
 def _distance(item: Finished) -> tuple[bool, float]:
     spec = item.run.request.spec
-    return spec.method is not Method.OSSCAR, abs(spec.sparsity - OPENING_SPARSITY)
+    share = spec.sparsity if spec.goal is None else spec.goal.value
+    return spec.method is not Method.OSSCAR, abs(share - OPENING_SHARE)
 
 
 def _of(run: SampleRun) -> Iterator[Finished]:
     for point in run.report.points:
         if point.speed is None:
             continue
-        request = JobRequest(run.request(point), data=run.data)
+        widths = {unit.name: unit.kept for unit in point.prune.units}
+        request = JobRequest(run.request(point), data=run.data, widths=widths)
         folder = sample_folder()
         yield Finished(
             Run(_id(run, point), folder, request, Status(State.FINISHED)),
