@@ -21,7 +21,7 @@ STEPS: dict[JobKind, dict[str, float]] = {
         "speed": 0.2,
         "showcase": 0.1,
     },
-    JobKind.SURVEY: {"load": 0.1, "survey": 0.6, "probe": 0.3},
+    JobKind.SURVEY: {"load": 0.05, "survey": 0.4, "probe": 0.25, "latency": 0.3},
     JobKind.TIMING: {"load": 0.1, "latency": 0.9},
 }
 """The steps of each kind of run in order, with their customary shares of the time."""

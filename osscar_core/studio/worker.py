@@ -38,7 +38,23 @@ def _prune(attempt: Attempt) -> None:
     prune_and_measure(attempt)
 
 
-_WORK: dict[JobKind, Callable[[Attempt], None]] = {JobKind.PRUNE: _prune}
+def _survey(attempt: Attempt) -> None:
+    from osscar_core.studio.worker_survey import survey
+
+    survey(attempt)
+
+
+def _time_blocks(attempt: Attempt) -> None:
+    from osscar_core.studio.worker_survey import time_blocks
+
+    time_blocks(attempt)
+
+
+_WORK: dict[JobKind, Callable[[Attempt], None]] = {
+    JobKind.PRUNE: _prune,
+    JobKind.SURVEY: _survey,
+    JobKind.TIMING: _time_blocks,
+}
 """What is done for each kind of run: it writes its results into the run's folder."""
 
 
