@@ -31,7 +31,6 @@ with boundary():
         if shown is not None:
             results.show_metrics(shown)
             results.show_figure(finished, shown)
-            results.choose_run(finished, shown)
         elif pending is None:
             show_empty(store)
     if shown is not None:

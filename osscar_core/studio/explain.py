@@ -11,7 +11,7 @@ import streamlit as st
 
 from osscar_core.figures import short_names, unit_errors, unit_shares
 from osscar_core.records import UnitReport
-from osscar_core.studio import examples
+from osscar_core.studio import chosen
 from osscar_core.studio.frame import go, is_dark, run_title
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import (
@@ -130,30 +130,19 @@ def provenance(run: Run, result: RunResult) -> list[tuple[str, str]]:
 
 
 def choose(store: RunStore) -> Run | None:
-    """Let the person pick a finished run: at first that of the link, or the newest.
-
-    Behind the runs of the workspace stand the examples that come with the project.
-    """
-    runs = {run.id: run for run in store.runs() if run.status.state is State.FINISHED}
-    runs |= {item.run.id: item.run for item in examples.examples()}
-    if not runs:
+    """Return the chosen run if it is finished, else the newest; offer a way out without any."""
+    run = chosen.run(store)
+    if run is None or run.status.state is not State.FINISHED:
+        run = next(iter(chosen.runs(store)), None)
+    if run is None:
         with st.container(border=True):
             st.markdown(f"#### {say('explain.none')}")
             st.markdown(say("explain.none.body"))
             if st.button(say("explain.go"), icon=":material/tune:", type="primary"):
                 go("explore")
         return None
-    wanted = st.session_state["run"]
-    st.session_state["_explained"] = wanted if wanted in runs else next(iter(runs))
-    chosen = st.selectbox(
-        say("explain.choose"),
-        list(runs),
-        key="_explained",
-        format_func=lambda run_id: f"{run_title(runs[run_id])} · {run_id}",
-        on_change=_picked,
-    )
-    st.session_state["run"] = chosen
-    return runs[chosen]
+    st.markdown(f"**{as_plain(run_title(run))}**")
+    return run
 
 
 def show_lead(result: RunResult) -> None:
@@ -219,7 +208,3 @@ def show_facts(run: Run, result: RunResult) -> None:
     lines = [f"|{name}|`{fact}`|" for name, fact in provenance(run, result)]
     with st.container(key="facts"):
         st.markdown("\n".join(["| | |", "|-|-|", *lines]))
-
-
-def _picked() -> None:
-    st.session_state["run"] = st.session_state["_explained"]

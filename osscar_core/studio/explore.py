@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from osscar_core.studio import examples, form
-from osscar_core.studio.choices import listed_as, shown_name
+from osscar_core.studio import chosen, form
+from osscar_core.studio.choices import shown_name
 from osscar_core.studio.frame import save_link
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import percent
@@ -20,48 +20,27 @@ _FOLLOWED = "_followed_run"
 
 
 def follow_link(store: RunStore) -> None:
-    """Put the run of the link into the form; without one, the run at work or the newest.
-
-    Where nothing was computed yet, that is the example which comes with the project.
-    """
+    """Put the chosen run into the form; without one, the newest of the model or its example."""
     state = st.session_state
-    is_first = _FOLLOWED not in state
-    if not is_first and state[_FOLLOWED] == state["run"]:
+    stands = state["run"] or state["m"]
+    if state.get(_FOLLOWED) == stands:
         return
-    run = _named(store, state["run"])
-    if run is None and is_first:
-        run = _latest(store, state["m"])
-        state["run"] = run.id if run is not None else ""
-    state[_FOLLOWED] = state["run"]
+    is_first = _FOLLOWED not in state
+    state[_FOLLOWED] = stands
+    run = chosen.run(store)
     if run is not None:
         form.fill(run.request)
     elif is_first:
         request = form.example()
-        if request is not None and not state["m"]:
+        if request is not None and request.spec.model == chosen.model(store).name:
             form.fill(request)
-
-
-def _named(store: RunStore, run_id: str) -> Run | None:
-    """Return the run of the workspace, or the example, of that id."""
-    if not run_id:
-        return None
-    run, example = store.get(run_id), examples.find(run_id)
-    return example.run if run is None and example is not None else run
-
-
-def _latest(store: RunStore, model: str) -> Run | None:
-    """Return the run at work, else the newest finished one, else an example, of a model or any."""
-    runs = [run for run in store.runs() if model in ("", listed_as(run.request.spec.model))]
-    live = [run for run in reversed(runs) if run.status.state.is_live]
-    finished = [run for run in runs if run.status.state is State.FINISHED]
-    shown = examples.opening(examples.of_model(model))
-    return next(iter([*live, *finished, *([shown.run] if shown else [])]), None)
 
 
 def submit(store: RunStore, request: JobRequest) -> None:
     """Start a run, or go to the one that answers the request already."""
     run = store.submit(request)
-    st.session_state["run"] = st.session_state[_FOLLOWED] = run.id
+    chosen.choose_run(run)
+    st.session_state[_FOLLOWED] = run.id
     save_link()
     if run.status.state is State.FINISHED:
         st.toast(say("form.known"), icon=":material/history:", duration="long")

@@ -13,14 +13,13 @@ import streamlit as st
 from osscar_core.catalogue import own_data
 from osscar_core.errors import OsscarError
 from osscar_core.records import Intercept, Method, PruneSpec, Structure, Target
+from osscar_core.studio import chosen
 from osscar_core.studio.choices import (
     DATA_EXAMPLE,
     DEFAULT_DATA,
     LOCAL,
     ModelChoice,
-    as_sentence,
     check_data,
-    check_model_path,
     check_weights,
     is_same_data,
     listed_as,
@@ -28,6 +27,7 @@ from osscar_core.studio.choices import (
     offered,
     packaged_gguf,
 )
+from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import as_plain, say
@@ -56,8 +56,6 @@ def fill(request: JobRequest) -> None:
     state = st.session_state
     listed = listed_as(spec.model)
     choice = local_choice(spec.model) if listed == LOCAL else offered()[listed]
-    state["f_model"] = listed
-    state["f_path"] = spec.model if listed == LOCAL else ""
     state["f_weights"] = spec.weights or ""
     state["f_sparsity"] = round(100 * spec.sparsity)
     state["f_method"] = spec.method
@@ -148,30 +146,8 @@ def show() -> Filled:
 
 
 def _model_fields(pressed: bool) -> tuple[ModelChoice, list[str]]:
-    models = offered()
-    state = st.session_state
-    if "f_model" not in state:
-        state["f_model"] = state["m"] or next(iter(models))
-    st.selectbox(
-        say("form.model"),
-        [*models, LOCAL],
-        key="f_model",
-        format_func=lambda name: _model_label(name, models),
-        help=say("form.model.help"),
-        persist_state="session",
-    )
-    name = state["f_model"]
-    state["m"] = "" if name == LOCAL else name
+    choice = chosen.model(RunStore())
     problems: list[str] = []
-    if name == LOCAL:
-        text = st.text_input(
-            say("form.path"), key="f_path", help=say("form.path.help"), persist_state="session"
-        )
-        problems += _checked(check_model_path(text), bool(text) or pressed)
-        return local_choice(text.strip()), problems
-    choice = models[name]
-    if choice.state in {"needs download", "weights missing"}:
-        st.markdown(f":gray[:material/download: {as_plain(as_sentence(choice.hint))}]")
     if choice.takes_weights:
         text = st.text_input(
             say("form.weights"),
@@ -185,12 +161,6 @@ def _model_fields(pressed: bool) -> tuple[ModelChoice, list[str]]:
         problem = check_weights(text, needed=choice.needs_weights)
         problems += _checked(problem, bool(text) or pressed)
     return choice, problems
-
-
-def _model_label(name: str, models: dict[str, ModelChoice]) -> str:
-    if name == LOCAL:
-        return say("form.model.local")
-    return f"{name} · {say(f'state.{models[name].state}')}"
 
 
 def _match_defaults(choice: ModelChoice) -> None:
@@ -278,14 +248,14 @@ def _problem(text: str) -> str:
 def _request(choice: ModelChoice) -> JobRequest | None:
     state = st.session_state
     weights = state.get("f_weights", "").strip() or None if choice.takes_weights else None
-    chosen = tuple(s for s in choice.structures if s in state["f_structures"])
+    wanted = tuple(s for s in choice.structures if s in state["f_structures"])
     try:
         spec = PruneSpec(
             model=choice.name.strip(),
             calibration=state["f_calibration"].strip(),
             sparsity=state["f_sparsity"] / 100,
             weights=weights,
-            structures=None if chosen == choice.structures else chosen,
+            structures=None if wanted == choice.structures else wanted,
             method=state["f_method"],
             target=state["f_target"],
             samples=state["f_samples"],

@@ -1,32 +1,50 @@
-"""What every page has in common: title, menu, link state, the job at work, the error card.
+"""What every page has in common: menu, controls, link state, notices, the error card.
 
-The decision hidden here: the order in which a page is built. Each page script calls
-`frame` first and does everything else inside `boundary`.
+The decision hidden here: the order in which a page is built, and what is left of it when a
+part fails. Each page script calls `frame` first and does everything else inside `boundary`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import secrets
-from collections.abc import Iterator
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from osscar_core.studio import examples, numbers, texts, urlstate
-from osscar_core.studio.choices import offered, shown_name
+from osscar_core.studio import chosen, numbers, texts, urlstate
+from osscar_core.studio.cards import card, failure
+from osscar_core.studio.choices import shown_name
+from osscar_core.studio.controls import choose_language, choose_model, choose_run
+from osscar_core.studio.identity import needs_login, owner, show_login, show_logout
 from osscar_core.studio.jobs import Run, RunStore, State
-from osscar_core.studio.numbers import duration, percent
+from osscar_core.studio.numbers import duration
 from osscar_core.studio.pace import STEPS
-from osscar_core.studio.summary import method_name
-from osscar_core.studio.texts import LANGUAGES, language, say
+from osscar_core.studio.requests import JobKind
+from osscar_core.studio.summary import asked, method_name
+from osscar_core.studio.texts import LANGUAGES, as_plain, language, say
 from osscar_core.studio.urlstate import Parameter
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "boundary",
+    "card",
+    "frame",
+    "go",
+    "is_dark",
+    "job_card",
+    "owner",
+    "run_title",
+    "save_link",
+    "watch",
+]
+
+T = TypeVar("T")
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 PAGES = {
@@ -34,14 +52,40 @@ PAGES = {
     "explain": ("pages/explain.py", ":material/account_tree:"),
     "runs": ("pages/runs.py", ":material/history:"),
 }
+GOALS = {
+    "removed": (0.0, 99.0),
+    "speed": (1.0, 100.0),
+    "loss": (0.0, 100.0),
+    "size": (0.0, 1e6),
+}
+"""What a link may ask for, with the range of its value: per cent removed, a factor, points or
+per cent lost at most, megabytes left at most. Explore narrows it down by the model."""
+
+_NUMBER = re.compile(r"[0-9]{1,7}(\.[0-9]{1,4})?")
+_LAYER = re.compile(r"[\w.:-]{1,120}")
+
+
+def _is_value(text: str, others: Mapping[str, str]) -> bool:
+    low, high = GOALS[others["goal"]]
+    return bool(_NUMBER.fullmatch(text)) and low <= float(text) <= high
+
+
 PARAMETERS = {
     "lang": Parameter(is_valid=lambda value, _: value in LANGUAGES, is_kept=True),
-    "m": Parameter(is_valid=lambda value, _: value in offered()),
-    "run": Parameter(
-        is_valid=lambda value, _: bool(RunStore().get(value) or examples.find(value)),
-        refusal="notice.no_run",
-    ),
+    "m": Parameter(is_valid=lambda value, _: value in chosen.models(RunStore())),
+    "run": Parameter(is_valid=lambda value, _: chosen.find(RunStore(), value) is not None),
+    "goal": Parameter("removed", lambda value, _: value in GOALS),
+    "val": Parameter(is_valid=_is_value),
     "x": Parameter("latency", lambda value, _: value in {"latency", "size"}),
+    "layer": Parameter(is_valid=lambda value, _: bool(_LAYER.fullmatch(value))),
+}
+"""What a link carries; see `urlstate`. An empty value means that nothing was chosen."""
+
+_ENDS = {
+    State.FINISHED: ":material/check_circle:",
+    State.FAILED: ":material/error:",
+    State.CANCELLED: ":material/block:",
+    State.INTERRUPTED: ":material/warning:",
 }
 _POLL = 0.7
 _SILENCE = 30.0
@@ -49,39 +93,37 @@ _STRIP_LENGTH = 3
 
 
 def frame(page: str) -> None:
-    """Set up a page: configuration, link state, sidebar with the menu and the job at work.
+    """Set up a page: configuration, login, link state, sidebar with controls and jobs.
 
     Args:
         page: A key of `PAGES`.
     """
-    refused = urlstate.load(PARAMETERS)
+    is_stranger = needs_login()
+    fault: Exception | None = None
+    refused: dict[str, str] | None = None
+    if not is_stranger:
+        refused, fault = _attempt(lambda: urlstate.load(PARAMETERS, _settle))
     st.set_page_config(
         page_title=f"{say(f'menu.{page}')} · {say('app.name')}",
         page_icon=str(ASSETS / "icon.svg"),
         layout="wide",
     )
     st.html(ASSETS / "style.css")
-    # Framework and browser go by this: hyphenation, fonts, the voice of a screen reader.
+    # Browsers go by this: line breaks, the glyphs of a font, the voice of a screen reader.
     st.html(
         f"<script>document.documentElement.lang = '{language()}'</script>",
         unsafe_allow_javascript=True,
     )
-    for key in refused:
-        st.toast(say(PARAMETERS[key].refusal, key=key), icon=":material/link_off:")
+    if is_stranger:
+        show_login()
+        st.stop()
+    for key, value in (refused or {}).items():
+        st.toast(say(_refusal(key, value), key=key), icon=":material/link_off:")
     with st.sidebar:
-        with st.container(key="brand"):
-            st.markdown(f":material/content_cut: **{say('app.name')}**")
-        for name, (path, icon) in PAGES.items():
-            st.page_link(
-                path,
-                label=say(f"menu.{name}"),
-                icon=icon,
-                width="stretch",
-                query_params=urlstate.current(PARAMETERS),
-            )
-        _language_control()
-        st.space("small")
-        _job_strip()
+        fault = _sidebar(fault)
+    if fault is not None:
+        failure(fault)
+        st.stop()
 
 
 @contextlib.contextmanager
@@ -90,14 +132,8 @@ def boundary() -> Iterator[None]:
     try:
         yield
     # The boundary of a page: whatever was not foreseen becomes a card with a mark.
-    except Exception:
-        error_id = secrets.token_hex(4)
-        logger.exception("page failed, mark %s", error_id)
-        st.error(
-            say("error.body", error_id=error_id),
-            title=say("error.title"),
-            icon=":material/error:",
-        )
+    except Exception as error:  # noqa: BLE001
+        failure(error)
     save_link()
 
 
@@ -117,14 +153,67 @@ def is_dark() -> bool:
 
 
 def run_title(run: Run) -> str:
-    """Return a run's name as shown: model, share removed, method."""
-    spec = run.request.spec
-    return say(
-        "runs.title",
-        model=shown_name(spec.model),
-        sparsity=percent(spec.sparsity),
-        method=method_name(spec.method),
-    )
+    """Return a run's name as shown: the model, what was asked for and the method."""
+    spec, kind = run.request.spec, run.request.kind
+    model = shown_name(spec.model)
+    if kind is not JobKind.PRUNE:
+        return say(f"runs.title.{kind.value}", model=model)
+    return say("runs.title", model=model, asked=asked(spec), method=method_name(spec.method))
+
+
+def _sidebar(fault: Exception | None) -> Exception | None:
+    """Show menu and controls; what needs the workspace only if that is in order.
+
+    Returns:
+        What was wrong with the workspace, if anything.
+    """
+    store = None
+    with st.container(key="brand"):
+        st.markdown(f":material/content_cut: **{say('app.name')}**")
+    with st.container(key="menu", gap=None):
+        for name, (path, icon) in PAGES.items():
+            st.page_link(
+                path,
+                label=say(f"menu.{name}"),
+                icon=icon,
+                width="stretch",
+                query_params=urlstate.current(PARAMETERS),
+            )
+    with st.container(key="controls", gap="small"):
+        if fault is None:
+            store, fault = _attempt(_controls)
+        choose_language()
+    if store is not None:
+        _, fault = _attempt(functools.partial(_job_strip, store))
+    show_logout()
+    return fault
+
+
+def _controls() -> RunStore:
+    store = RunStore()
+    choose_model(store)
+    choose_run(store)
+    return store
+
+
+def _settle() -> None:
+    chosen.settle(RunStore())
+
+
+def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """Return what some work gives, or what went wrong."""
+    try:
+        return work(), None
+    # A workspace that cannot be read must leave a page with a menu and a card, not a blank.
+    except Exception as error:  # noqa: BLE001
+        return None, error
+
+
+def _refusal(key: str, value: str) -> str:
+    """Return the key of the sentence for a value of a link that may not be used."""
+    if key == "m" and chosen.is_own(value):
+        return "notice.own_model"
+    return {"m": "notice.no_model", "run": "notice.no_run"}.get(key, "notice.ignored")
 
 
 def job_card(run_id: str, place: str) -> None:
@@ -161,48 +250,24 @@ def job_card(run_id: str, place: str) -> None:
 
 def watch(run_id: str, place: str) -> None:
     """Show a live run and keep it up to date until it ends."""
-    st.fragment(job_card, run_every=_POLL)(run_id, place)
+    st.fragment(_guarded_card, run_every=_POLL)(run_id, place)
 
 
-def _language_control() -> None:
-    st.session_state["g_lang"] = language()
-    st.segmented_control(
-        say("control.language"),
-        list(LANGUAGES),
-        key="g_lang",
-        format_func=LANGUAGES.__getitem__,
-        on_change=_language_chosen,
-        required=True,
-        width="stretch",
-    )
-
-
-def _language_chosen() -> None:
-    """Switch the language and leave everything else as it was.
-
-    A browser reports what is selected by its label, and the old labels mean nothing in the
-    new language. Values that are assigned go back to the browser with their new labels.
-    """
-    state = st.session_state
-    state["lang"] = state["g_lang"]
-    for key, value in state.items():
-        if _is_assignable(value):
-            state[key] = value
-
-
-def _is_assignable(value: object) -> bool:
-    """Return whether Streamlit lets a widget with this value be set: not buttons, not files."""
-    if isinstance(value, (list, tuple)):
-        return bool(value) and all(_is_assignable(item) for item in value)
-    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+def _guarded_card(run_id: str, place: str) -> None:
+    """Show a live run; a fragment that runs by itself is outside the boundary of its page."""
+    _, fault = _attempt(lambda: job_card(run_id, place))
+    if fault is not None:
+        failure(fault)
 
 
 def _language_here() -> str:
     """Return the language of the session at work: as chosen, or as the browser asks."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return "en"
-    chosen = st.session_state.get("lang") or (st.context.locale or "").partition("-")[0]
-    return str(chosen).lower()
+    asked_for = st.query_params.get("lang", "")
+    linked = asked_for if asked_for in LANGUAGES else ""
+    spoken = st.session_state.get("lang", linked) or (st.context.locale or "").partition("-")[0]
+    return str(spoken).lower()
 
 
 def _zone_here() -> tzinfo | None:
@@ -253,18 +318,16 @@ def _step_list(run: Run) -> str:
     return "  \n".join(lines)
 
 
-def _job_strip() -> None:
-    store = RunStore()
+def _job_strip(store: RunStore) -> None:
     store.ensure_dispatched()
     live = store.live()
     before = st.session_state.get("_live", ())
     st.session_state["_live"] = tuple(run.id for run in live)
     for run_id in before:
         run = store.get(run_id)
-        if run is not None and run.status.state is State.FINISHED:
-            st.toast(
-                say("notice.done", title=run_title(run)), icon=":material/check:", duration="long"
-            )
+        if run is not None and (icon := _ENDS.get(run.status.state)):
+            words = say(f"notice.{run.status.state.value}", title=as_plain(run_title(run)))
+            st.toast(words, icon=icon, duration="long")
     if not live:
         return
     with st.container(border=True, key="jobstrip", gap="xsmall"):

@@ -15,7 +15,7 @@ from osscar_core.records import Method
 from osscar_core.studio import examples
 from osscar_core.studio.frame import is_dark, watch
 from osscar_core.studio.jobs import Run, RunStore, State
-from osscar_core.studio.numbers import date, percent
+from osscar_core.studio.numbers import date
 from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import (
     Finished,
@@ -161,31 +161,6 @@ def show_outcome(run: Run) -> None:
         st.error(outcome(run), icon=":material/error:")
     else:
         st.warning(outcome(run), icon=":material/block:")
-
-
-def choose_run(finished: list[Finished], shown: Finished) -> None:
-    """Let the person pick the run spoken about, where there are several."""
-    if len(finished) < 2:
-        return
-    names = {item.run.id: _short_title(item.run) for item in finished}
-    st.session_state["_pick"] = shown.run.id
-    st.selectbox(
-        say("compare.run"),
-        list(names),
-        key="_pick",
-        format_func=lambda run_id: names[run_id],
-        on_change=_picked,
-    )
-
-
-def _short_title(run: Run) -> str:
-    spec = run.request.spec
-    name = say("example.short") if examples.is_example(run) else run.id
-    return f"{percent(spec.sparsity)} · {method_name(spec.method)} · {name}"
-
-
-def _picked() -> None:
-    st.session_state["run"] = st.session_state["_pick"]
 
 
 def _clicked() -> None:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from osscar_core.figures import TradePoint
-from osscar_core.records import EvaluationReport, Latency, MeasureReport, Method
+from osscar_core.goals import GoalKind
+from osscar_core.records import EvaluationReport, Latency, MeasureReport, Method, PruneSpec
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import (
     between,
@@ -272,6 +273,27 @@ def _hover(label: str, quality: EvaluationReport, latency: Latency) -> str:
         f"{value_of(quality)} ({between(low, high)})<br>{milliseconds(latency.median)}, "
         f"p95 {milliseconds(latency.p95)}, n = {latency.repeats}"
     )
+
+
+def asked(spec: PruneSpec) -> str:
+    """Return what was asked for, in a few words."""
+    goal = spec.goal
+    if goal is None:
+        return say("asked.removed", value=percent(spec.sparsity))
+    match goal.kind:
+        case GoalKind.REMOVED:
+            value = percent(goal.value)
+        case GoalKind.SPEEDUP:
+            value = factor(goal.value)
+        case GoalKind.LATENCY:
+            value = milliseconds(goal.value)
+        case GoalKind.QUALITY_LOSS:
+            value = percent(goal.value, 1)
+        case GoalKind.BYTES if goal.value > 1:
+            value = megabytes(goal.value)
+        case _:
+            value = percent(goal.value) if goal.value <= 1 else counted(goal.value)
+    return say(f"asked.{goal.kind.value}", value=value)
 
 
 def method_name(method: Method) -> str:

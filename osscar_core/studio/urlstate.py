@@ -28,19 +28,17 @@ class Parameter:
     Attributes:
         default: Value that is not written into the address.
         is_valid: Whether a value from a link may be used, given those of the keys before it.
-        refusal: Key of the sentence for a value that may not be used.
         is_kept: Whether a link without this key leaves the session's value as it is.
     """
 
     default: str = ""
     is_valid: Callable[[str, Mapping[str, str]], bool] = _anything
-    refusal: str = "notice.ignored"
     is_kept: bool = False
 
 
 def load(
     parameters: Mapping[str, Parameter], settle: Callable[[], None] | None = None
-) -> tuple[str, ...]:
+) -> dict[str, str]:
     """Take valid values from the address into the session, once per change of it.
 
     Args:
@@ -48,25 +46,23 @@ def load(
         settle: Brings values that depend on each other in line after the address was read.
 
     Returns:
-        The keys whose values were refused and replaced by their defaults.
+        The values that were refused and replaced by their defaults, by key.
     """
     state = st.session_state
     query = _present(parameters)
-    refused = []
+    refused: dict[str, str] = {}
     if state.get(_SEEN) != query:
-        state[_SEEN] = query
         taken: dict[str, str] = {}
         for key, parameter in parameters.items():
             kept = state.get(key, parameter.default) if parameter.is_kept else parameter.default
             value = query.get(key, kept)
             if value not in (kept, parameter.default) and not parameter.is_valid(value, taken):
-                refused.append(key)
-                value = kept
+                refused[key], value = value, kept
             taken[key] = state[key] = value
         if settle is not None:
             settle()
-        state[_WRITTEN] = current(parameters)
-    return tuple(refused)
+        state[_SEEN], state[_WRITTEN] = query, current(parameters)
+    return refused
 
 
 def current(parameters: Mapping[str, Parameter]) -> dict[str, str]:

@@ -65,7 +65,7 @@ def test_bad_links_are_told_and_ignored(home: Path, no_assets: Path, open_page, 
     assert not at.error
     told = " ".join(toast.value for toast in open_page(m="no/such", run="x").toast)
     assert "does not exist here" in told
-    assert "'m'" in told
+    assert "model in the link does not exist" in told
     assert at.session_state["run"] == ""
     assert at.session_state["x"] == "latency"
 
@@ -113,7 +113,7 @@ def test_no_measurable_gain_is_stated(home: Path, samples, open_page) -> None:
 
 def test_the_form_takes_over_the_run_of_the_link(finished_run: str, open_page) -> None:
     at = open_page(run=finished_run)
-    assert at.selectbox(key="f_model").value == "cifar/resnet20"
+    assert at.selectbox(key="g_model").value == "cifar/resnet20"
     assert at.slider(key="f_sparsity").value == 50
     assert at.text_input(key="f_data").value == "images:/nowhere/test"
 
@@ -124,16 +124,18 @@ def test_without_a_run_in_the_link_the_newest_of_the_model_is_shown(
     text = samples.text_request()
     found = samples.result(text, dense=20.0, pruned=30.0, half=1.0)
     samples.write_run(home, "20260101-000009-000000", text, found)
-    assert open_page().session_state["run"] == "20260101-000009-000000"
+    at = open_page()
+    assert at.selectbox(key="g_model").value == "facebook/opt-125m"
+    assert at.text_input(key="f_data").value == text.data
     at = open_page(m="cifar/resnet20")
-    assert at.session_state["run"] == finished_run
     assert at.text_input(key="f_data").value == "images:/nowhere/test"
-    assert open_page(m="facebook/opt-350m").session_state["run"] == ""
+    assert "37% smaller" in words(at)
+    assert "No measurement" in words(open_page(m="facebook/opt-350m"))
 
 
 def test_the_models_state_what_they_need(home: Path, open_page) -> None:
     at = open_page(m="cifar/resnet20")
-    assert "cifar/resnet20 · needs weights file" in at.selectbox(key="f_model").options
+    assert "cifar/resnet20 · needs weights file" in at.selectbox(key="g_model").options
     assert at.multiselect(key="f_structures").options == ["convolution channels"]
 
 
@@ -155,9 +157,11 @@ def test_wrong_fields_are_explained_and_nothing_starts(home: Path, open_page) ->
 
 def test_a_local_model_is_asked_for_by_path(home: Path, open_page, tmp_path: Path) -> None:
     at = open_page()
-    at.selectbox(key="f_model").set_value(LOCAL).run()
-    at.text_input(key="f_path").set_value(str(tmp_path)).run()
+    at.selectbox(key="g_model").set_value(LOCAL).run()
+    at.text_input(key="g_path").set_value(str(tmp_path)).run()
     assert "no config.json" in words(at)
+    (tmp_path / "config.json").write_text('{"model_type": "opt"}')
+    at.text_input(key="g_path").set_value(f"{tmp_path}/").run()
     assert at.multiselect(key="f_structures").options == [
         "attention heads", "feed-forward neurons",
     ]  # fmt: skip

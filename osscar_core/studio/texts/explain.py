@@ -2,7 +2,6 @@
 
 ENGLISH = {
     "page.explain": "What was removed, and is it safe?",
-    "explain.choose": "Finished run",
     "explain.none": "No finished run yet",
     "explain.none.body": "Run one on Explore; here you will see what it removed, layer by layer.",
     "explain.go": "Go to Explore",
@@ -66,7 +65,6 @@ ENGLISH = {
 
 JAPANESE = {
     "page.explain": "何が削除され、なぜ安全なのか",
-    "explain.choose": "完了した実行",
     "explain.none": "完了した実行がまだありません",
     "explain.none.body": (
         "「検討」で実行してください。何が削除されたかを層ごとにここで確認できます。"

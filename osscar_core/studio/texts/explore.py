@@ -2,11 +2,6 @@
 
 ENGLISH = {
     "page.explore": "What does a smaller model cost?",
-    "form.model": "Model",
-    "form.model.help": "What can be used here, and what each needs first.",
-    "form.model.local": "A local directory or .gguf file…",
-    "form.path": "Directory or .gguf file",
-    "form.path.help": "A folder with config.json as saved by transformers, or one .gguf file.",
     "form.path.missing": "Give the path of a model on this machine.",
     "form.path.none": "Nothing is at {path}. Check the path; it is read on the server.",
     "form.path.config": "{path} has no config.json, so it is not a model directory.",
@@ -67,7 +62,6 @@ ENGLISH = {
     "form.attention": "Not started: see the fields marked above.",
     "form.known": "This was computed before; here is its result.",
     "example.label": "Example, measured on {device}, {date}",
-    "example.short": "example",
     "example.help": (
         "It comes with the project: nothing was computed here yet. To measure all of it again: "
         "`python -m osscar_core.demo.sample_run`. To measure one point on this machine, press "
@@ -151,7 +145,6 @@ ENGLISH = {
     "table.run": "Run",
     "table.dense": "dense",
     "table.pruned": "pruned",
-    "compare.run": "Run shown",
     "empty.title": "No measurement of this model yet",
     "empty.body": (
         "Choose how much to remove and press **Prune and measure**. You get a smaller model "
@@ -176,13 +169,6 @@ ENGLISH = {
 
 JAPANESE = {
     "page.explore": "モデルを小さくすると何が変わるか",
-    "form.model": "モデル",
-    "form.model.help": "ここで使えるモデルと、それぞれに必要な準備です。",
-    "form.model.local": "ローカルのフォルダーまたは.ggufファイル…",
-    "form.path": "フォルダーまたは.ggufファイル",
-    "form.path.help": (
-        "transformersで保存した、config.jsonを含むフォルダーか、1つの.ggufファイルです。"
-    ),
     "form.path.missing": "このマシンにあるモデルのパスを入力してください。",
     "form.path.none": (
         "{path}には何もありません。パスを確認してください。サーバー上で読み込みます。"
@@ -260,7 +246,6 @@ JAPANESE = {
     "form.attention": "開始していません。上で示した項目を確認してください。",
     "form.known": "計算済みの設定です。その結果を表示します。",
     "example.label": "サンプル（{device}で{date}に測定）",
-    "example.short": "サンプル",
     "example.help": (
         "プロジェクトに付属する結果で、ここで計算したものではありません。すべて測り直すには"
         "`python -m osscar_core.demo.sample_run`を実行します。このマシンで1点を測るには"
@@ -344,7 +329,6 @@ JAPANESE = {
     "table.run": "実行",
     "table.dense": "元のモデル",
     "table.pruned": "小型モデル",
-    "compare.run": "表示する実行",
     "empty.title": "このモデルの測定はまだありません",
     "empty.body": (
         "削減率を決めて**プルーニングして測定**を押してください。小型モデルができ、"

@@ -21,7 +21,9 @@ ENGLISH = {
     "runs.state.failed": "failed",
     "runs.state.cancelled": "cancelled",
     "runs.state.interrupted": "interrupted",
-    "runs.title": "{model} · {sparsity} removed · {method}",
+    "runs.title": "{model} · {asked} · {method}",
+    "runs.title.survey": "{model} · survey",
+    "runs.title.timing": "{model} · timing of its blocks",
     "runs.when": "{when} · {id}",
 }
 
@@ -46,6 +48,8 @@ JAPANESE = {
     "runs.state.failed": "失敗",
     "runs.state.cancelled": "中止",
     "runs.state.interrupted": "中断",
-    "runs.title": "{model} · 削減率{sparsity} · {method}",
+    "runs.title": "{model} · {asked} · {method}",
+    "runs.title.survey": "{model} · 感度の調査",
+    "runs.title.timing": "{model} · ブロックの速度測定",
     "runs.when": "{when} · {id}",
 }
