@@ -15,6 +15,7 @@ import streamlit as st
 
 from osscar_core.studio import examples
 from osscar_core.studio.choices import LOCAL, ModelChoice, listed_as, local_choice, offered
+from osscar_core.studio.identity import owner
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.requests import JobKind
 
@@ -30,7 +31,10 @@ def models(store: RunStore) -> dict[str, ModelChoice]:
     """
     listed = offered()
     known = {choice.name for choice in listed.values()}
-    named = [*st.session_state.get(_NAMED, ()), *(run.request.spec.model for run in store.runs())]
+    named = [
+        *st.session_state.get(_NAMED, ()),
+        *(run.request.spec.model for run in store.runs(owner())),
+    ]
     own = [name for name in dict.fromkeys(named) if name not in known][:_MOST_OWN]
     return listed | {_own_key(name): local_choice(name) for name in own}
 
@@ -63,7 +67,7 @@ def runs(store: RunStore) -> list[Run]:
     name = model(store).name
     own = [
         item
-        for item in store.runs()
+        for item in store.runs(owner())
         if item.request.spec.model == name
         and item.request.kind is JobKind.PRUNE
         and item.status.state is State.FINISHED
@@ -75,7 +79,7 @@ def find(store: RunStore, run_id: str) -> Run | None:
     """Return the run of the workspace, or the example, of that id."""
     if not run_id:
         return None
-    own, example = store.get(run_id), examples.find(run_id)
+    own, example = store.get(run_id, owner()), examples.find(run_id)
     return example.run if own is None and example is not None else own
 
 
@@ -117,7 +121,7 @@ def settle(store: RunStore) -> None:
 
 def _opening(store: RunStore) -> str:
     """Return the model to begin with: that of the newest run, else one with an example."""
-    newest = [item.request.spec.model for item in store.runs()[:1]]
+    newest = [item.request.spec.model for item in store.runs(owner())[:1]]
     shown = [item.run.request.spec.model for item in examples.examples()[:1]]
     return next((key_of(name) for name in [*newest, *shown]), next(iter(offered())))
 

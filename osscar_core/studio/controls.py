@@ -99,13 +99,14 @@ def _run_label(run: Run | None, *, has_any: bool) -> str:
     if run is None:
         return say("control.run.newest" if has_any else "control.run.none")
     spec, state = run.request.spec, run.status.state
+    name = run.name or f"{asked(spec)} · {method_name(spec.method)}"
     if examples.is_example(run):
         end = say("control.run.example")
     elif state is State.FINISHED:
         end = date_time(run.created)
     else:
         end = say(f"runs.state.{state.value}")
-    return f"{asked(spec)} · {method_name(spec.method)} · {end}"
+    return f"{name} · {end}"
 
 
 def _model_chosen() -> None:

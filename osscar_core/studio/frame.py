@@ -153,8 +153,10 @@ def is_dark() -> bool:
 
 
 def run_title(run: Run) -> str:
-    """Return a run's name as shown: the model, what was asked for and the method."""
-    spec, kind = run.request.spec, run.request.kind
+    """Return a run's name as plain text: as its owner calls it, or what was asked for."""
+    if run.name:
+        return run.name
+    spec, kind = run.request.spec, run.kind
     model = shown_name(spec.model)
     if kind is not JobKind.PRUNE:
         return say(f"runs.title.{kind.value}", model=model)
@@ -225,12 +227,12 @@ def job_card(run_id: str, place: str) -> None:
     """
     store = RunStore()
     store.ensure_dispatched()
-    run = store.get(run_id)
+    run = store.get(run_id, owner())
     if run is None or not run.status.state.is_live:
         st.rerun()
     status = run.status
     if place != "list":
-        st.markdown(f"**{run_title(run)}**")
+        st.markdown(f"**{as_plain(run_title(run))}**")
     if status.state is State.RUNNING:
         st.progress(min(1.0, status.overall), text=_progress_text(run))
     else:
@@ -244,7 +246,7 @@ def job_card(run_id: str, place: str) -> None:
         icon=":material/stop_circle:",
         disabled=is_stopping,
     ):
-        store.cancel(run)
+        store.cancel(run, owner())
         st.rerun(scope="fragment")
 
 
@@ -320,11 +322,11 @@ def _step_list(run: Run) -> str:
 
 def _job_strip(store: RunStore) -> None:
     store.ensure_dispatched()
-    live = store.live()
+    live = store.live(owner())
     before = st.session_state.get("_live", ())
     st.session_state["_live"] = tuple(run.id for run in live)
     for run_id in before:
-        run = store.get(run_id)
+        run = store.get(run_id, owner())
         if run is not None and (icon := _ENDS.get(run.status.state)):
             words = say(f"notice.{run.status.state.value}", title=as_plain(run_title(run)))
             st.toast(words, icon=icon, duration="long")

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 import streamlit as st
 
 from osscar_core.errors import OsscarError
+from osscar_core.studio.runs import LOCAL
 from osscar_core.studio.texts import say
-
-LOCAL_OWNER = "local"
 
 
 def owner() -> str:
@@ -25,7 +24,7 @@ def owner() -> str:
     """
     person = st.user.to_dict()
     if not person.get("is_logged_in"):
-        return LOCAL_OWNER
+        return LOCAL
     subject = person.get("sub") or person.get("email")
     if not subject:
         raise OsscarError(
