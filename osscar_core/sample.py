@@ -1,23 +1,37 @@
 """The sample run that comes with the project: measured once, stored, shown to everyone.
 
-The decision hidden here: how a sample run is kept small. A point's plan is stored without
-the indices that it keeps, which are most of its size; the run that is shown needs only how
-many there are. Nothing here imports torch.
+The decision hidden here: how a sample run is kept small. The indices that a point's plan
+keeps would be most of its size, so they are stored as bits; all else about a unit is in its
+report. Files of a release that left the indices out are read as well: their plans name no
+units. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from osscar_core.catalogue import DEMO_MODELS, assets_folder
-from osscar_core.errors import OsscarError
-from osscar_core.records import PruneSpec, SweepPoint, SweepReport, from_json, to_json
+from osscar_core.errors import OsscarError, SpecError
+from osscar_core.records import (
+    PruneSpec,
+    SweepPoint,
+    SweepReport,
+    UnitPlan,
+    UnitReport,
+    from_json,
+    to_json,
+)
+from osscar_core.showcase import Showcase
 from osscar_core.storage import write_atomically
+
+_MAKE_AGAIN = "The file is damaged; make it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +41,12 @@ class SampleRun:
     Attributes:
         base: The request of every point, but for sparsity, goal, method and seed.
         data: Data specification that quality was measured on.
-        report: The dense model and all points, each with its speed; the plans name no groups.
+        report: The dense model and all points, each with its speed.
         created: When it was put together, ISO 8601 UTC.
         command: What repeats it.
         conditions: Of the machine: device, threads, load, versions.
+        showcases: For every point in turn, what both models say to the same input; ``None``
+            for points that have none. Empty if none has.
     """
 
     base: PruneSpec
@@ -39,6 +55,13 @@ class SampleRun:
     created: str
     command: str
     conditions: dict[str, str] = field(default_factory=dict)
+    showcases: tuple[Showcase | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that every point has its place among the showcases."""
+        points, shown = len(self.report.points), len(self.showcases)
+        if shown not in (0, points):
+            raise SpecError(f"there are {points} points and {shown} showcases", _MAKE_AGAIN)
 
     @property
     def date(self) -> str:
@@ -59,6 +82,26 @@ class SampleRun:
             method=point.method,
             seed=point.seed,
         )
+
+    def showcase(self, point: SweepPoint) -> Showcase | None:
+        """Return what there is to look at of a point, which is one of this very report."""
+        pairs = zip(self.report.points, self.showcases, strict=False)
+        return next((found for each, found in pairs if each is point), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """What is kept of one unit, as base64 of its bits; all else is in the unit's report."""
+
+    kept: str
+    adds_bias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored(SampleRun):
+    """A sample run as it lies on disk: the plans' units apart, for every point in turn."""
+
+    units: tuple[tuple[_Packed, ...], ...] = ()
 
 
 def sample_folder() -> Path:
@@ -86,12 +129,39 @@ def sample_runs() -> tuple[SampleRun, ...]:
 
 def write_sample_run(run: SampleRun, folder: Path) -> Path:
     """Store a sample run; return its file."""
-    points = tuple(_slim(point) for point in run.report.points)
-    slim = dataclasses.replace(run, report=dataclasses.replace(run.report, points=points))
+    values = {each.name: getattr(run, each.name) for each in dataclasses.fields(SampleRun)}
+    points = run.report.points
+    values["report"] = dataclasses.replace(
+        run.report, points=tuple(_with_units(point, ()) for point in points)
+    )
+    stored = _Stored(**values, units=tuple(_packed(point) for point in points))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _file_name(run.base.model)
-    write_atomically(path, to_json(slim) + "\n")
+    write_atomically(path, to_json(stored) + "\n")
     return path
+
+
+def read_sample_run(file: Path) -> SampleRun:
+    """Read a stored sample run.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        SpecError: It is damaged, or of another release.
+    """
+    stored = from_json(_Stored, file.read_bytes())
+    values = {each.name: getattr(stored, each.name) for each in dataclasses.fields(SampleRun)}
+    points = stored.report.points
+    if stored.units:
+        if len(stored.units) != len(points):
+            raise SpecError(
+                f"there are {len(points)} points and units of {len(stored.units)}", _MAKE_AGAIN
+            )
+        points = tuple(
+            _with_units(point, _unpacked(point, units))
+            for point, units in zip(points, stored.units, strict=True)
+        )
+    values["report"] = dataclasses.replace(stored.report, points=points)
+    return SampleRun(**values)
 
 
 def _file_name(model: str) -> str:
@@ -107,11 +177,54 @@ def _readable(files: tuple[tuple[Path, int], ...]) -> Iterator[SampleRun]:
     """Yield the runs that can be read; one of another release is left out, as if absent."""
     for file, _ in files:
         try:
-            yield from_json(SampleRun, file.read_bytes())
+            yield read_sample_run(file)
         except (OSError, OsscarError):
             continue
 
 
-def _slim(point: SweepPoint) -> SweepPoint:
-    plan = dataclasses.replace(point.prune.plan, units=())
+def _with_units(point: SweepPoint, units: tuple[UnitPlan, ...]) -> SweepPoint:
+    plan = dataclasses.replace(point.prune.plan, units=units)
     return dataclasses.replace(point, prune=dataclasses.replace(point.prune, plan=plan))
+
+
+def _packed(point: SweepPoint) -> tuple[_Packed, ...]:
+    """Return the units of a point's plan, without what their reports say as well."""
+    return tuple(_Packed(_to_bits(unit), unit.adds_bias) for unit in point.prune.plan.units)
+
+
+def _unpacked(point: SweepPoint, units: Sequence[_Packed]) -> tuple[UnitPlan, ...]:
+    reports = point.prune.units
+    if not units:
+        return ()
+    if len(units) != len(reports):
+        raise SpecError(f"{len(reports)} units have reports, {len(units)} plans", _MAKE_AGAIN)
+    return tuple(
+        UnitPlan(
+            report.name,
+            report.structure,
+            report.block,
+            report.groups,
+            _from_bits(unit.kept, report),
+            unit.adds_bias,
+        )
+        for unit, report in zip(units, reports, strict=True)
+    )
+
+
+def _to_bits(unit: UnitPlan) -> str:
+    """Return one bit a group, set if it is kept, the first group in the highest bit."""
+    bits = bytearray(-(-unit.groups // 8))
+    for group in unit.kept:
+        bits[group // 8] |= 128 >> group % 8
+    return base64.b64encode(bytes(bits)).decode("ascii")
+
+
+def _from_bits(text: str, report: UnitReport) -> tuple[int, ...]:
+    try:
+        bits = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        bits = b""
+    kept = tuple(i for i in range(8 * len(bits)) if bits[i // 8] & 128 >> i % 8)
+    if len(bits) != -(-report.groups // 8) or len(kept) != report.kept:
+        raise SpecError(f"the groups kept of {report.name} cannot be read", _MAKE_AGAIN)
+    return kept

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
+import random
 import re
 from pathlib import Path
 
 import pytest
 
 from osscar_core.catalogue import ASSETS_VARIABLE, DEMO_MODELS
+from osscar_core.errors import SpecError
 from osscar_core.goals import Goal, GoalKind
 from osscar_core.records import (
     BeforeAfter,
@@ -29,7 +33,19 @@ from osscar_core.records import (
     UnitPlan,
     UnitReport,
 )
-from osscar_core.sample import SampleRun, sample_folder, sample_runs, write_sample_run
+from osscar_core.sample import (
+    SampleRun,
+    read_sample_run,
+    sample_folder,
+    sample_runs,
+    write_sample_run,
+)
+from osscar_core.showcase import Guess, Picture, Showcase
+
+# A white picture of one pixel.
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"
+)
 
 
 def sample(model: str = "demo/resnet50", grid: tuple[tuple[Method, float], ...] = ()) -> SampleRun:
@@ -100,18 +116,86 @@ def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_stored_comes_back_without_the_kept_indices(assets: Path) -> None:
-    run = sample()
+def shown(sparsity: float) -> Showcase:
+    """Return a showcase of one picture whose answer was lost."""
+    answers = ((Guess(label, name, 0.9 - sparsity),) for label, name in ((2, "pit"), (3, "crack")))
+    picture = Picture(5, PIXEL, "image/png", 2, "pit", *answers)
+    fates = {"lost": 1, "right": 255}
+    return Showcase("image", "demo:factory", 256, fates=fates, pictures=(picture,))
+
+
+def with_showcases(run: SampleRun) -> SampleRun:
+    """Return the run with a showcase for every point of the product's own method."""
+    found = (
+        shown(point.goal.value) if point.method is Method.OSSCAR else None
+        for point in run.report.points
+    )
+    return dataclasses.replace(run, showcases=tuple(found))
+
+
+def test_what_is_stored_comes_back(assets: Path) -> None:
+    run = with_showcases(sample())
     path = write_sample_run(run, sample_folder())
     assert path == assets / "sample" / "demo-resnet50.json"
-    (read,) = sample_runs()
-    assert read.base == run.base
-    assert read.report.dense == run.report.dense
-    assert [p.evaluation for p in read.report.points] == [p.evaluation for p in run.report.points]
-    assert [p.speed for p in read.report.points] == [p.speed for p in run.report.points]
-    assert [p.prune.units for p in read.report.points] == [p.prune.units for p in run.report.points]
+    assert sample_runs() == (run,)
+    assert run.report.points[0].prune.plan.units[0].kept == tuple(range(45))
+    assert run.date == "2026-11-25"
+    assert run.showcase(run.report.points[1]) == shown(0.5)
+    assert run.showcase(run.report.points[-1]) is None
+
+
+@pytest.mark.parametrize("groups", [1, 7, 8, 9, 64, 1537])
+def test_kept_groups_survive_as_bits(assets: Path, groups: int) -> None:
+    rng = random.Random(groups)
+    kept = tuple(i for i in range(groups) if i == groups - 1 or rng.random() < 0.4)
+    run = sample(grid=((Method.OSSCAR, 0.5),))
+    (point,) = run.report.points
+    unit = dataclasses.replace(point.prune.plan.units[0], groups=groups, kept=kept, adds_bias=True)
+    plan = dataclasses.replace(point.prune.plan, units=(unit,))
+    fate = dataclasses.replace(point.prune.units[0], groups=groups, kept=len(kept))
+    point = dataclasses.replace(
+        point, prune=dataclasses.replace(point.prune, plan=plan, units=(fate,))
+    )
+    run = dataclasses.replace(run, report=dataclasses.replace(run.report, points=(point,)))
+    path = write_sample_run(run, sample_folder())
+    assert read_sample_run(path) == run
+    (stored,) = json.loads(path.read_bytes())["units"]
+    assert len(stored[0]["kept"]) == 4 * math.ceil(math.ceil(groups / 8) / 3)
+
+
+def test_a_file_that_names_no_groups_is_read_as_well(assets: Path) -> None:
+    run = with_showcases(sample())
+    path = write_sample_run(run, sample_folder())
+    old = json.loads(path.read_bytes())
+    del old["units"], old["showcases"]
+    path.write_text(json.dumps(old))
+    read = read_sample_run(path)
     assert all(point.prune.plan.units == () for point in read.report.points)
-    assert read.date == "2026-11-25"
+    assert [p.prune.units for p in read.report.points] == [p.prune.units for p in run.report.points]
+    assert read.showcases == ()
+    assert read.showcase(read.report.points[0]) is None
+    assert read_sample_run(write_sample_run(read, sample_folder())) == read
+
+
+@pytest.mark.parametrize("kept", ["", "!", "AAAA", "/////w==", "AAAAAAAAAAA="])
+def test_bits_that_do_not_fit_the_report_are_refused(assets: Path, kept: str) -> None:
+    path = write_sample_run(sample(), sample_folder())
+    values = json.loads(path.read_bytes())
+    values["units"][0][0]["kept"] = kept
+    path.write_text(json.dumps(values))
+    with pytest.raises(SpecError, match=r"kept of layer1\.0\.conv2 cannot be read"):
+        read_sample_run(path)
+    assert sample_runs() == ()
+
+
+@pytest.mark.parametrize("key", ["units", "showcases"])
+def test_a_point_without_its_part_is_refused(assets: Path, key: str) -> None:
+    path = write_sample_run(with_showcases(sample()), sample_folder())
+    values = json.loads(path.read_bytes())
+    values[key].pop()
+    path.write_text(json.dumps(values))
+    with pytest.raises(SpecError, match="there are 5 points"):
+        read_sample_run(path)
 
 
 def test_the_request_of_a_point_is_the_one_that_was_asked(assets: Path) -> None:

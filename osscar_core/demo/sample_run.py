@@ -3,8 +3,8 @@
 The decisions hidden here: which points there are, and quality first, speed afterwards. A
 survey spreads what is removed over the layers; all methods get the same widths. Pruning and
 judging a model give the same on a busy machine, timing it does not; so all small models are
-kept until they are timed together, and a timing can be repeated alone. Finished steps are
-found again.
+kept until they are timed together, and a timing can be repeated alone. What the product's own
+method leaves is also shown beside the dense model. Finished steps are found again.
 
     python -m osscar_core.demo.sample_run
 """
@@ -30,7 +30,7 @@ from osscar_core.brief import Brief, write_brief
 from osscar_core.catalogue import DEMO_MODELS, demo_folder
 from osscar_core.demo.training import RECORD_FILE, say
 from osscar_core.errors import OsscarError, SpecError
-from osscar_core.evaluation import compare, evaluate, latency_table
+from osscar_core.evaluation import compare, evaluate, latency_table, make_showcase
 from osscar_core.evaluation.speed import device_name
 from osscar_core.explorer import Explorer
 from osscar_core.goals import Goal, GoalKind
@@ -50,11 +50,13 @@ from osscar_core.records import (
     to_json,
 )
 from osscar_core.sample import SampleRun, brief_path, sample_folder, write_sample_run
+from osscar_core.showcase import Showcase
 from osscar_core.storage import workspace, write_atomically
 from osscar_core.survey import make_survey
 
 COMMAND = "python -m osscar_core.demo.sample_run"
 
+_SHOWCASE = "showcase.json"
 _BASELINES = (Method.PAPER, Method.MAGNITUDE_REFIT, Method.MAGNITUDE)
 
 
@@ -102,6 +104,8 @@ class Bench:
             if _stored(SweepPoint, folder / "point.json") is None:
                 shutil.rmtree(folder, ignore_errors=True)
                 self._prune(request, folder)
+            if request.method is Method.OSSCAR:
+                self._show(request, folder)
         if self._stored_dense() is None:
             dense = DensePoint(self._judge(self._load_dense(), self._seqlen()))
             write_atomically(self._dense_file(), to_json(dense))
@@ -148,6 +152,10 @@ class Bench:
             )
         methods = list(dict.fromkeys(method for method, _ in self._grid))
         points.sort(key=lambda point: (methods.index(point.method), _goal(point).value))
+        shown = {
+            (request.method, request.goal): _stored(Showcase, self._place(request) / _SHOWCASE)
+            for request in self._requests()
+        }
         return SampleRun(
             base=self.base,
             data=self.data,
@@ -155,6 +163,7 @@ class Bench:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             command=COMMAND,
             conditions=_conditions(points),
+            showcases=tuple(shown[point.method, point.goal] for point in points),
         )
 
     def write(self, folder: Path) -> Path:
@@ -221,6 +230,15 @@ class Bench:
         )
         write_atomically(folder / "point.json", to_json(point))
         say(**_named(request), quality=quality.value, seconds=round(report.seconds, 1))
+
+    def _show(self, request: PruneSpec, folder: Path) -> None:
+        """Keep what the dense and the small model say to the same input, unless that was done."""
+        model, file = folder / "model", folder / _SHOWCASE
+        if model.is_dir() and _stored(Showcase, file) is None:
+            small = load_model(str(model))
+            shown = make_showcase(self._load_dense(), small, self.data, seqlen=self._seqlen())
+            write_atomically(file, to_json(shown))
+            say(**_named(request), shown=len(shown.items), of=shown.seen)
 
     def _judge(self, loaded: LoadedModel, seqlen: int | None) -> EvaluationReport:
         return evaluate(loaded, self.data, limit=self._limit, seqlen=seqlen)

@@ -13,6 +13,7 @@ from osscar_core.evaluation.accuracy import evaluate_images
 from osscar_core.evaluation.latency_table import latency_table
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.evaluation.perplexity import evaluate_text
+from osscar_core.evaluation.showcase import make_showcase
 from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.evaluation.speed import compare, measure
 from osscar_core.latencies import LatencyTable
@@ -30,6 +31,7 @@ __all__ = [
     "count_parameters",
     "evaluate",
     "latency_table",
+    "make_showcase",
     "measure",
 ]
 

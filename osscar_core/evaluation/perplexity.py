@@ -73,7 +73,7 @@ def evaluate_text(
     windows = load_windows(
         data, loaded.tokenizer, seqlen=length, samples=limit, stride=step, exactly=False
     )
-    _check_vocabulary(loaded, windows.ids)
+    check_vocabulary(loaded, windows.ids)
     device = next(loaded.module.parameters()).device
     size = batch_size or _batch_size(loaded, length, device)
     losses = _Losses()
@@ -154,7 +154,7 @@ class _Losses:
         return math.fsum(self._sums) / self.tokens
 
     def perplexity(self) -> float:
-        return _exponential(self.mean())
+        return exponential(self.mean())
 
     def interval(self) -> tuple[float, float]:
         mean = self.mean()
@@ -169,10 +169,15 @@ class _Losses:
         else:
             variance = max(0.0, self._squares / self.tokens - mean**2)
             error = math.sqrt(variance / self.tokens)
-        return _exponential(mean - Z95 * error), _exponential(mean + Z95 * error)
+        return exponential(mean - Z95 * error), exponential(mean + Z95 * error)
 
 
-def _exponential(loss: float) -> float:
+def exponential(loss: float) -> float:
+    """Return the perplexity of a mean loss in nats.
+
+    Raises:
+        NumericalError: It is too large for a float.
+    """
     try:
         return math.exp(loss)
     except OverflowError:
@@ -182,7 +187,8 @@ def _exponential(loss: float) -> float:
         ) from None
 
 
-def _check_vocabulary(loaded: LoadedModel, ids: Tensor) -> None:
+def check_vocabulary(loaded: LoadedModel, ids: Tensor) -> None:
+    """Raise `DataError` if token ids lie outside the model's vocabulary."""
     embedding = getattr(loaded.module, "get_input_embeddings", lambda: None)()
     known = getattr(embedding, "num_embeddings", None)
     largest = int(ids.max())

@@ -12,9 +12,9 @@ from osscar_core.brief import read_brief
 from osscar_core.catalogue import ASSETS_VARIABLE
 from osscar_core.demo import sample_run
 from osscar_core.explorer import Explorer
-from osscar_core.records import Method, from_json
-from osscar_core.sample import SampleRun, brief_file
-from test_sample import sample
+from osscar_core.records import Method
+from osscar_core.sample import brief_file, read_sample_run
+from test_sample import sample, shown
 
 GRID = ((Method.OSSCAR, 0.5), (Method.MAGNITUDE_REFIT, 0.5), (Method.OSSCAR, 0.3))
 
@@ -66,6 +66,12 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(f"time {point.method} {point.goal.value}")
         return point.speed
 
+    def make_showcase(dense: Loaded, small: Loaded, data: str, *, seqlen):
+        assert dense.name == "demo/resnet50"
+        point = point_of(small)
+        done.append(f"show {point.method} {point.goal.value}")
+        return shown(point.goal.value)
+
     monkeypatch.setitem(sample_run.GRIDS, "demo/resnet50", GRID)
     monkeypatch.setattr(sample_run, "prune", prune)
     monkeypatch.setattr(sample_run, "make_survey", make_survey)
@@ -73,6 +79,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(sample_run, "load_model", Loaded)
     monkeypatch.setattr(sample_run, "evaluate", evaluate)
     monkeypatch.setattr(sample_run, "compare", compare)
+    monkeypatch.setattr(sample_run, "make_showcase", make_showcase)
     monkeypatch.setenv(ASSETS_VARIABLE, str(tmp_path / "assets"))
     return done
 
@@ -90,11 +97,16 @@ def test_every_point_is_measured_once_and_stored_in_order(
         "prune osscar 0.5", "prune magnitude-refit 0.5", "prune osscar 0.3",
     ]  # fmt: skip
     assert calls.count("judge dense") == 1
-    run = from_json(SampleRun, (tmp_path / "out" / "demo-resnet50.json").read_bytes())
+    run = read_sample_run(tmp_path / "out" / "demo-resnet50.json")
     order = [(point.method, point.goal.value) for point in run.report.points]
     assert order == [(Method.OSSCAR, 0.3), (Method.OSSCAR, 0.5), (Method.MAGNITUDE_REFIT, 0.5)]
     assert "load before" in run.report.points[0].speed.pruned.conditions
     assert run.conditions["threads"] == "2"
+    assert [call for call in calls if call.startswith("show")] == [
+        "show osscar 0.5", "show osscar 0.3",
+    ]  # fmt: skip
+    assert run.showcases == (shown(0.3), shown(0.5), None)
+    assert all(point.prune.plan.units[0].kept for point in run.report.points)
     brief = read_brief(tmp_path / "out" / "survey-demo-resnet50.json")
     assert brief.table is not None
     assert calls.count("survey") == calls.count("time blocks") == 1
@@ -103,6 +115,15 @@ def test_every_point_is_measured_once_and_stored_in_order(
     calls.clear()
     assert sample_run.main(arguments(tmp_path)) == 0
     assert calls == []
+
+
+def test_work_of_a_release_without_showcases_gets_them(tmp_path: Path, calls: list[str]) -> None:
+    assert sample_run.main(arguments(tmp_path)) == 0
+    for file in (tmp_path / "work").rglob("showcase.json"):
+        file.unlink()
+    calls.clear()
+    assert sample_run.main(arguments(tmp_path)) == 0
+    assert calls == ["show osscar 0.5", "show osscar 0.3"]
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
@@ -144,7 +165,7 @@ def test_new_weights_are_measured_anew(tmp_path: Path, calls: list[str]) -> None
     record.write_text("trained again")
     calls.clear()
     assert sample_run.main(arguments(tmp_path)) == 0
-    assert len(calls) == 2 * len(GRID) + 3
+    assert len(calls) == 2 * len(GRID) + 3 + 2
 
 
 def test_what_cannot_be_done_is_said_in_words(
