@@ -31,10 +31,13 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PruneSpec:
         pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"class{label}" / "0.png")
     module = __import__("sys").modules[latency_table.__module__]
-    monkeypatch.setattr(module, "_BUDGET_SECONDS", 0.0)
+    for name, value in (("_BUDGET_SECONDS", 0.0), ("_MIN_PASSES", 1), ("PARTS", (2,))):
+        monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(os, "nice", lambda _: 0)
     before = signal.getsignal(signal.SIGTERM)
-    yield PruneSpec("cifar/resnet20", f"images:{folder}", weights="random", samples=10)
+    yield PruneSpec(
+        "cifar/resnet20", f"images:{folder}", weights="random", samples=10, batch_size=2
+    )
     signal.signal(signal.SIGTERM, before)
 
 
