@@ -405,7 +405,10 @@ def _of(owner: str | None) -> tuple[Any, ...]:
 
 
 def _answering(request: JobRequest, owner: str) -> Any:
-    """Return the query for the run that answers a request already."""
+    """Return the query for the run that answers a request already.
+
+    One from elsewhere does not: it has a key of its own.
+    """
     useful = (*LIVE, State.FINISHED.value)
     return (
         select(runs.c.id)
@@ -415,7 +418,6 @@ def _answering(request: JobRequest, owner: str) -> Any:
             runs.c.state.in_(useful),
             runs.c.cancel_asked.is_(None),
             runs.c.deleted_at.is_(None),
-            runs.c.is_imported.is_(False),
         )
         .order_by(runs.c.created.desc())
         .limit(1)
