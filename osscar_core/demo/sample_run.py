@@ -33,7 +33,7 @@ from osscar_core.errors import OsscarError, SpecError
 from osscar_core.evaluation import compare, evaluate, latency_table, make_showcase
 from osscar_core.evaluation.speed import device_name
 from osscar_core.explorer import Explorer
-from osscar_core.goals import Goal, GoalKind
+from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.latencies import LatencyTable
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune
@@ -86,7 +86,7 @@ class Bench:
     """
 
     def __init__(self, model: str, work: Path, *, limit: int | None = None) -> None:
-        self.base = PruneSpec(model, DEMO_MODELS[model].data, sparsity=0.0)
+        self.base = PruneSpec(model, DEMO_MODELS[model].data, budget=Budget.LOSS_WEIGHTED)
         self.data = DEMO_MODELS[model].data
         self._grid = GRIDS[model]
         self._limit = limit
