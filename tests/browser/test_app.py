@@ -71,7 +71,7 @@ def start_server(home: Path) -> tuple[subprocess.Popen, str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"],
+        [sys.executable, "-m", "osscar_core.studio.serve", f"--port={port}"],
         cwd=ROOT,
         env={**os.environ, "OSSCAR_HOME": str(home)},
         stdout=subprocess.DEVNULL,
