@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from osscar_core.errors import OsscarError
+
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 HOST = "127.0.0.1"
 PORT = 8501
@@ -101,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"warning: anyone who can reach {options.host}:{options.port} can use the app, "
             "unless a login is configured in .streamlit/secrets.toml\n"
         )
+    _take_up_runs()
     import streamlit as st
     from starlette.middleware import Middleware
 
@@ -108,6 +111,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Streamlit reads its settings from beside what it takes for the program.
     sys.argv = [str(SCRIPT)]
     app.run(config={"server.address": options.host, "server.port": options.port})
+
+
+def _take_up_runs() -> None:
+    """See to it that what was queued before the last stop goes on without any visitor."""
+    from osscar_core.studio.jobs import RunStore
+
+    try:
+        RunStore().ensure_dispatched()
+    except OsscarError as error:
+        logger.warning("runs that wait are not started: %s", error)
 
 
 def _port(text: str) -> int:
