@@ -99,10 +99,10 @@ def frame(page: str) -> None:
     Args:
         page: A key of `PAGES`.
     """
-    is_stranger = needs_login()
+    is_stranger, barred = _attempt(needs_login)
     fault: Exception | None = None
     refused: dict[str, str] | None = None
-    if not is_stranger:
+    if is_stranger is False:
         refused, fault = _attempt(lambda: urlstate.load(PARAMETERS, _settle))
     st.set_page_config(
         page_title=f"{say(f'menu.{page}')} · {say('app.name')}",
@@ -115,8 +115,11 @@ def frame(page: str) -> None:
         f"<script>document.documentElement.lang = '{language()}'</script>",
         unsafe_allow_javascript=True,
     )
-    if is_stranger:
-        show_login()
+    if is_stranger is not False:
+        if is_stranger:
+            _, barred = _attempt(show_login)
+        if barred is not None:
+            failure(barred)
         st.stop()
     for key, value in (refused or {}).items():
         st.toast(say(_refusal(key, value), key=key), icon=":material/link_off:")
