@@ -112,7 +112,7 @@ def save_pruned(loaded: LoadedModel, plan: Plan, out: Path) -> int:
     check_output(out)
     with _made_whole(out) as folder:
         with (folder / WEIGHTS_FILE).open("wb") as file:
-            size = _write_tensors(loaded.module, loaded.dtype, file)
+            size = write_tensors(loaded.module, loaded.dtype, file)
             _sync(file)
         if loaded.task == "text":
             _write_text_files(loaded, folder)
@@ -130,6 +130,33 @@ def state_bytes(module: nn.Module, dtype: torch.dtype | None = None) -> int:
         dtype: Floating-point type of the file; ``None`` for the tensors' own types.
     """
     layout = _Layout.of(module, dtype)
+    return len(layout.header) + layout.data_bytes
+
+
+def write_tensors(module: nn.Module, dtype: torch.dtype | None, file: BinaryIO) -> int:
+    """Write what a module stores as a safetensors file, without a second copy in memory.
+
+    Args:
+        module: The model, or a part of it.
+        dtype: Floating-point type of the file; ``None`` for the tensors' own types.
+        file: Where to write.
+
+    Returns:
+        Number of bytes written.
+
+    Raises:
+        NumericalError: A value does not fit that type.
+    """
+    layout = _Layout.of(module, dtype)
+    file.write(layout.header)
+    for name, tensor, kind in layout.tensors:
+        stored = tensor.detach().to("cpu", kind).contiguous()
+        if not is_finite(stored):
+            raise NumericalError(
+                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
+                "Store it in a wider type: --dtype bfloat16 or float32",
+            )
+        file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
     return len(layout.header) + layout.data_bytes
 
 
@@ -296,21 +323,6 @@ def _stored_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
 def _place(tensor: StoredTensor) -> tuple[int, bytes]:
     """Return what a file's tensors are sorted by."""
     return _TYPE_ORDER.index(tensor.kind), tensor.name.encode()
-
-
-def _write_tensors(module: nn.Module, dtype: torch.dtype, file: BinaryIO) -> int:
-    """Write one tensor at a time, so that no second copy of the model is needed."""
-    layout = _Layout.of(module, dtype)
-    file.write(layout.header)
-    for name, tensor, kind in layout.tensors:
-        stored = tensor.detach().to("cpu", kind).contiguous()
-        if not is_finite(stored):
-            raise NumericalError(
-                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
-                "Store it in a wider type: --dtype bfloat16 or float32",
-            )
-        file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
-    return len(layout.header) + layout.data_bytes
 
 
 @contextlib.contextmanager
