@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from served import ARGUMENTS, QUIET, start_server
+from browser.harness import ARGUMENTS, QUIET, start_server
 
 VERDICT = ".st-key-verdict"
 FIGURE = ".js-plotly-plot .scatterlayer .trace"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser.harness import Visit
 from osscar_core.studio.jobs import RunStore, State
-from served import Visit
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
