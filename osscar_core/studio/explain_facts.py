@@ -42,7 +42,6 @@ def budget_facts(result: RunResult) -> str:
         return ""
     return say(
         "explain.budget",
-        budget=say(f"budget.{budget.budget.value}"),
         predicted=significant(budget.predicted),
         bound=significant(budget.bound),
         probes=budget.probes,

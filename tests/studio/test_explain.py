@@ -12,9 +12,10 @@ from safetensors import safe_open
 import families
 from osscar_core.budget import LossCurve
 from osscar_core.figures import kept_map
+from osscar_core.goals import Budget
 from osscar_core.models import load_model
 from osscar_core.pruner import prune
-from osscar_core.records import Method, PruneSpec, Structure
+from osscar_core.records import BudgetReport, Method, PruneSpec, Structure
 from osscar_core.studio import explain_facts, explain_layers, texts
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.numbers import MINUS
@@ -302,6 +303,12 @@ def test_the_solver_is_told_in_one_line(result) -> None:
     for part in ("reached 5.00% (median), 9.00% at most", "seed 0", "36 swaps", "900 MB"):
         assert part in text
     assert explain_facts.budget_facts(result) == ""
+    budget = BudgetReport(Budget.LOSS_WEIGHTED, 0.0123, 0.0119, 64, 1.0, 1.0, 1.0)
+    spread = dataclasses.replace(result, prune=dataclasses.replace(result.prune, budget=budget))
+    text = explain_facts.budget_facts(spread)
+    assert "sensitivity on 64 items" in text
+    assert "divergence 0.0123 nats" in text
+    assert "below 0.0119" in text
 
 
 def test_provenance_names_data_digests_and_versions(home, samples, result) -> None:
