@@ -239,20 +239,3 @@ def test_a_run_is_deleted_only_after_being_sure(finished_run: str, home: Path, o
     at.button(key=f"delete_{finished_run}").click().run()
     assert RunStore(home).runs() == []
     assert not at.exception
-
-
-def test_explain_shows_both_errors_and_the_origin(finished_run: str, open_page) -> None:
-    at = open_page("explain", run=finished_run)
-    shares, errors = (json.loads(c.proto.spec)["data"] for c in at.get("plotly_chart"))
-    assert [trace["name"] for trace in shares] == ["Kept", "Removed"]
-    assert [trace["name"] for trace in errors] == ["OSSCAR", "Magnitude baseline"]
-    assert len(at.dataframe[0].value) == 9
-    assert "cdcdcdcd" in words(at)
-    assert "a warning of the pruner" in words(at)
-
-
-def test_a_damaged_result_is_told(finished_run: str, home: Path, open_page) -> None:
-    (home / "runs" / finished_run / "result.json").write_text("{")
-    at = open_page("explain", run=finished_run)
-    assert "cannot be read" in words(at)
-    assert not at.exception
