@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from osscar_core.studio.frame import boundary, frame, go
+from osscar_core.studio.frame import boundary, frame, go, owner
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.runlist import show_run
 from osscar_core.studio.texts import say
@@ -10,7 +10,7 @@ from osscar_core.studio.texts import say
 frame("runs")
 with boundary():
     store = RunStore()
-    runs = store.runs()
+    runs = store.runs(owner())
     st.title(say("page.runs"), anchor=False)
     if not runs:
         with st.container(border=True):

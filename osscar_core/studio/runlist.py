@@ -10,7 +10,7 @@ import functools
 import streamlit as st
 
 from osscar_core.records import to_json
-from osscar_core.studio.frame import go, run_title, watch
+from osscar_core.studio.frame import go, owner, run_title, watch
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import date_time
 from osscar_core.studio.requests import RunResult
@@ -66,7 +66,7 @@ def _open_buttons(run: Run) -> None:
 
 def _again_button(store: RunStore, run: Run) -> None:
     if st.button(say("runs.again"), key=f"again_{run.id}", icon=":material/replay:"):
-        st.session_state["run"] = store.submit(run.request).id
+        st.session_state["run"] = store.submit(run.request, owner()).id
         go("explore")
 
 
