@@ -5,7 +5,18 @@ caller, who knows the reader's language.
 """
 
 from osscar_core.figures.layers import short_names, unit_errors, unit_shares
+from osscar_core.figures.parallel import ParallelAxis, ParallelLine, parallel
 from osscar_core.figures.style import MARKS
 from osscar_core.figures.tradeoff import TradePoint, tradeoff
 
-__all__ = ["MARKS", "TradePoint", "short_names", "tradeoff", "unit_errors", "unit_shares"]
+__all__ = [
+    "MARKS",
+    "ParallelAxis",
+    "ParallelLine",
+    "TradePoint",
+    "parallel",
+    "short_names",
+    "tradeoff",
+    "unit_errors",
+    "unit_shares",
+]
