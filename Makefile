@@ -44,7 +44,7 @@ setup: $(RUN_STAMP)
 dev: $(DEV_STAMP)
 
 run: $(RUN_STAMP)
-	$(BIN)/python -m streamlit run app.py --server.port=$(PORT) --server.address=$(ADDRESS)
+	$(BIN)/python -m osscar_core.studio.serve --port=$(PORT) --host=$(ADDRESS)
 
 test: $(DEV_STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov $(ARGS)

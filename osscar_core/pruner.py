@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from osscar_core.checkpoint import check_checkpoint, discard
 from osscar_core.errors import SpecError, unknown_name
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.models import LoadedModel, check_output, load_model, resolve_device, save_pruned
@@ -37,6 +38,7 @@ def prune(
     out: Path | None = None,
     repeat: Plan | None = None,
     widths: Mapping[str, int] | None = None,
+    checkpoint: Path | None = None,
     survey: Survey | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -50,6 +52,11 @@ def prune(
         repeat: A stored plan whose kept groups are used instead of a search.
         widths: Groups that every unit keeps, chosen beforehand (by a what-if answer); see
             `prune_`.
+        checkpoint: Folder that keeps what is finished, block after block, so that the same
+            request goes on from there after an interruption, with the same result; removed
+            at the end. What another run left there, or what is damaged, is replaced. Only
+            for runs whose widths are known: by a sparsity, a plan or ``widths``, not by a
+            goal or a loss-weighted budget.
         survey: A survey of the model, which spares a request with a goal or a
             loss-weighted budget its own.
         progress: Callback; raising `osscar_core.errors.Cancelled` from it stops.
@@ -64,6 +71,14 @@ def prune(
     started = time.perf_counter()
     if out is not None:
         check_output(out)
+    _check_choice(spec, repeat, widths, checkpoint)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint)
+        if out is not None and checkpoint.resolve().is_relative_to(out.resolve()):
+            raise SpecError(
+                f"the checkpoint {checkpoint} lies in {out}, which is made at the end",
+                "Choose a folder beside it",
+            )
     device = resolve_device(spec.device)
     with PeakMemory(device) as memory:
         report(progress, "load", 0, 1, spec.model)
@@ -73,6 +88,7 @@ def prune(
             spec,
             repeat=repeat,
             widths=widths,
+            checkpoint=checkpoint,
             survey=survey,
             progress=progress,
             observe=observe,
@@ -81,6 +97,8 @@ def prune(
         if out is not None:
             report(progress, "save", 0, 1, str(out))
             size = save_pruned(model, result.plan, out)
+    if checkpoint is not None:
+        discard(checkpoint)
     return dataclasses.replace(
         result,
         out=None if out is None else str(out),
@@ -177,6 +195,7 @@ def prune_(
     *,
     repeat: Plan | None = None,
     widths: Mapping[str, int] | None = None,
+    checkpoint: Path | None = None,
     survey: Survey | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
@@ -192,10 +211,13 @@ def prune_(
             left out stay complete. The request's goal or sparsity is then only recorded:
             nothing is surveyed or timed, and the report says neither whether a goal is met
             nor how a budget was spent. Caps hold; widths are not rounded.
+        checkpoint: See `prune`; it stays, for `osscar_core.checkpoint.discard` to remove
+            once the model is safe.
         survey: See `prune`.
         progress: Callback; see `prune`.
         observe: Called with every unit's problem, to keep or to study; not with a goal or
-            a loss-weighted budget, which take several passes.
+            a loss-weighted budget, which take several passes, and not for blocks that a
+            checkpoint holds.
 
     Returns:
         The report, with ``out=None``.
@@ -205,12 +227,13 @@ def prune_(
             fit, or a goal that cannot be reached.
         DataError: Calibration data missing, unreadable or too small.
         NumericalError: Statistics that no re-fit can use.
+        OutputError: The checkpoint cannot be written.
     """
     if model.plan is not None:
         raise SpecError(
             f"{spec.model} is already pruned", "Start from the dense model that its plan names"
         )
-    _check_choice(spec, repeat, widths)
+    _check_choice(spec, repeat, widths, checkpoint)
     if _needs_pursuit(spec, repeat, widths):
         outcome = Pursuit(model, spec, survey=survey, progress=progress).run()
         model.module, model.plan = outcome.model.module, outcome.model.plan
@@ -227,20 +250,37 @@ def prune_(
     inputs, data = calibration_inputs(model, spec, exactly=exactly)
     spec = dataclasses.replace(spec, samples=data.count)
     return prune_to_widths_(
-        model, spec, chosen, inputs, data, repeat=repeat, progress=progress, observe=observe
+        model,
+        spec,
+        chosen,
+        inputs,
+        data,
+        repeat=repeat,
+        checkpoint=checkpoint,
+        progress=progress,
+        observe=observe,
     )
 
 
-def _check_choice(spec: PruneSpec, repeat: Plan | None, widths: Mapping[str, int] | None) -> None:
-    """Raise `SpecError` where given widths contradict what they come with."""
-    if widths is None:
-        return
-    if repeat is not None:
+def _check_choice(
+    spec: PruneSpec,
+    repeat: Plan | None,
+    widths: Mapping[str, int] | None,
+    checkpoint: Path | None,
+) -> None:
+    """Raise `SpecError` where what decides the widths contradicts something else."""
+    if widths is not None and repeat is not None:
         raise SpecError("widths are given beside a plan, which has its own", "Give one of the two")
-    if spec.refine:
+    if widths is not None and spec.refine:
         raise SpecError(
             f"refine is {spec.refine}, and groups are not exchanged between given widths",
             "Set refine to 0, or leave the widths out",
+        )
+    if checkpoint is not None and _needs_pursuit(spec, repeat, widths):
+        what = "a loss-weighted budget" if spec.goal is None else f"the goal {spec.goal.describe()}"
+        raise SpecError(
+            f"{what} may take several passes, of which no checkpoint is kept",
+            "Leave the checkpoint out, or fix the widths by a sparsity, a plan or a what-if answer",
         )
 
 

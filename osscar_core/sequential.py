@@ -12,12 +12,14 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from osscar_core import __version__
 from osscar_core.calibration import BlockPass, BlockRunner, norm_scale
+from osscar_core.checkpoint import Checkpoint, FinishedBlock
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.evaluation.size import count_flops, count_parameters
@@ -60,6 +62,7 @@ def prune_to_widths_(
     data: DataInfo,
     *,
     repeat: Plan | None = None,
+    checkpoint: Path | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
 ) -> PruneReport:
@@ -72,6 +75,7 @@ def prune_to_widths_(
         inputs: Calibration inputs, one mapping per micro-batch.
         data: What they are.
         repeat: A stored plan whose kept groups are used instead of a search.
+        checkpoint: Folder that keeps finished blocks; see `osscar_core.pruner.prune`.
         progress: Callback; raising from it stops.
         observe: Called with every unit's problem before it is solved.
 
@@ -79,15 +83,34 @@ def prune_to_widths_(
         The report, with ``out=None``.
 
     Raises:
+        OutputError: The checkpoint cannot be written.
         NumericalError: Statistics that no re-fit can use.
     """
     started = time.perf_counter()
     device = resolve_device(spec.device)
     units = [unit for unit in model.adapter.units(model.module) if unit.name in widths]
+    kept = None
+    if checkpoint is not None:
+        about = {
+            "request": spec,
+            "choice of widths": dict(widths),
+            "plan": None if repeat is None else {unit.name: unit.kept for unit in repeat.units},
+            "model": model.source,
+            "calibration data": data,
+            "environment": environment(device),
+        }
+        kept = Checkpoint.open(checkpoint, about)
     with PeakMemory(device) as memory:
         dense = Sizes.of(model)
         work = SequentialPass(
-            model, spec, units, widths, repeat=repeat, progress=progress, observe=observe
+            model,
+            spec,
+            units,
+            widths,
+            repeat=repeat,
+            checkpoint=kept,
+            progress=progress,
+            observe=observe,
         )
         work.execute(inputs, device)
         model.plan = plan_of(model, spec, data, work.plans, device)
@@ -209,6 +232,7 @@ class SequentialPass:
         units: What may be pruned, in forward order.
         widths: Groups that each of them keeps.
         repeat: A stored plan whose kept groups are used instead of a search.
+        checkpoint: Keeps every finished block; those it holds already are not searched.
         progress: Callback; see `osscar_core.pruner.prune`.
         observe: Called with every unit's problem before it is solved.
 
@@ -226,6 +250,7 @@ class SequentialPass:
         widths: Mapping[str, int],
         *,
         repeat: Plan | None = None,
+        checkpoint: Checkpoint | None = None,
         progress: Progress | None = None,
         observe: Observer | None = None,
     ) -> None:
@@ -238,12 +263,14 @@ class SequentialPass:
         self._units = units
         self._widths = widths
         self._given = {unit.name: unit.kept for unit in repeat.units} if repeat else {}
+        self._checkpoint = checkpoint
+        self._finished = () if checkpoint is None else checkpoint.blocks
         self._progress = progress
         self._observe = observe
+        self._batches = 0
         self._passes_done = 0
         self._passes_total = 1
         self._at = ""
-        self._touched = False
         self.head: str | None = None
 
     def execute(self, inputs: Sequence[dict[str, Any]], device: torch.device) -> None:
@@ -253,7 +280,8 @@ class SequentialPass:
         last = max(blocks.index(unit.block) for unit in self._units)
         end = last + 1 if head is None else len(blocks)
         passes = len(self._units) + end + (head is not None)
-        self._passes_total = passes * len(inputs)
+        self._batches = len(inputs)
+        self._passes_total = passes * self._batches
         runner = BlockRunner(
             self._model.module,
             blocks,
@@ -262,14 +290,47 @@ class SequentialPass:
             with_dense=self._target is not Target.LAYER,
             batch_done=self._batch_done,
         )
-        for index in range(end):
-            here = [unit for unit in self._units if unit.block == blocks[index]]
+        if self._finished:
+            self._take_over()
+        for index, path in enumerate(blocks[:end]):
             with runner.block(index) as block:
-                for unit in here:
-                    self._prune_unit(unit, block)
-        if head is not None and self._touched:
+                if index < len(self._finished):
+                    self._restore(self._finished[index])
+                else:
+                    self._prune_block(path, block)
+        if head is not None:
             self._at = head
             self._refit_head(head, runner)
+
+    def _take_over(self) -> None:
+        """Count what a checkpoint holds as done."""
+        for block in self._finished:
+            self.plans.extend(block.plans)
+            self.reports.extend(block.reports)
+            self._rows.extend(block.rows)
+        self._at = self._finished[-1].path
+        self._skip(len(self.plans))
+
+    def _restore(self, block: FinishedBlock) -> None:
+        self._at = block.path
+        if self._checkpoint is not None:
+            self._checkpoint.restore_(block, self._model.module, self._model.adapter)
+
+    def _prune_block(self, path: str, block: BlockPass) -> None:
+        for unit in self._units:
+            if unit.block == path:
+                self._prune_unit(unit, block)
+        if self._checkpoint is None:
+            return
+        plans = tuple(plan for plan in self.plans if plan.block == path)
+        names = {plan.name for plan in plans}
+        finished = FinishedBlock(
+            path=path,
+            plans=plans,
+            reports=tuple(one for one in self.reports if one.name in names),
+            rows=tuple(row for row in self._rows if row[0] in names),
+        )
+        self._checkpoint.add(finished, self._model.module)
 
     def _head(self) -> str | None:
         """Return the classifier to re-fit, if this run does that."""
@@ -284,6 +345,9 @@ class SequentialPass:
         It sees one row per item, often fewer rows than features, so its ridge grows with
         the features per row.
         """
+        if not self._rows:
+            self._skip(1)  # nothing before it changed
+            return
         layer = self._model.module.get_submodule(path)
         statistics = runner.head(path)
         features = statistics.gram.shape[0]
@@ -299,7 +363,14 @@ class SequentialPass:
         self.head = path
 
     def warnings(self) -> Iterator[str]:
-        """Say where the calibration data was too small for what was asked of it."""
+        """Say what to know of a checkpoint, and where the calibration data was too small."""
+        if self._checkpoint is not None and self._checkpoint.warning:
+            yield self._checkpoint.warning
+        if self._finished:
+            yield (
+                f"{self._finished[-1].path} and the blocks before it were pruned by an earlier "
+                f"run that was interrupted; time and memory are those of the rest"
+            )
         if not self._rows:
             return
         count = len(self._rows)
@@ -321,6 +392,11 @@ class SequentialPass:
                 f"Use more --samples, or --target layer."
             )
 
+    def _skip(self, passes: int) -> None:
+        """Count passes over all the data that need not be made."""
+        self._passes_done += passes * self._batches
+        report(self._progress, "prune", self._passes_done, self._passes_total, self._at)
+
     def _batch_done(self) -> None:
         self._passes_done += 1
         report(self._progress, "prune", self._passes_done, self._passes_total, self._at)
@@ -328,11 +404,11 @@ class SequentialPass:
     def _prune_unit(self, unit: Unit, block: BlockPass) -> None:
         self._at = unit.name
         keep = self._widths[unit.name]
-        if keep == unit.groups and not self._touched:
+        if keep == unit.groups and not self._rows:
             # Both streams are still equal, so the re-fit would return the dense weights.
+            self._skip(1)
             self._record(unit, tuple(range(unit.groups)), False, _UNTOUCHED)
             return
-        self._touched = True
         spec = self._spec
         module = self._model.module
         scale = norm_scale(module.get_submodule(unit.norm)) if unit.norm else None

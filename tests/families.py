@@ -27,7 +27,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.models.images import ARCHITECTURES, Architecture
 from osscar_core.networks import cifar_resnet
-from osscar_core.records import ImagePreprocess
+from osscar_core.records import ImagePreprocess, PruneSpec
 
 VOCABULARY = 260
 SEQLEN = 24
@@ -68,6 +68,20 @@ class Family:
         file = folder / "dense.safetensors"
         save_file(self.model.state_dict(), file)
         return load_model(self.catalogue_name, weights=str(file))
+
+    def request(self, folder: Path, **changes: Any) -> PruneSpec:
+        """Write model and data below ``folder`` and return a request to halve every unit."""
+        loaded = self.loaded(folder)
+        settings: dict[str, Any] = {
+            "model": loaded.source.model,
+            "weights": loaded.source.weights if self.catalogue_name else None,
+            "calibration": self.calibration_spec(folder),
+            "sparsity": 0.5,
+            "samples": self.samples,
+            "seqlen": self.seqlen,
+            "device": "cpu",
+        }
+        return PruneSpec(**{**settings, **changes})
 
     def calibration_spec(self, folder: Path) -> str:
         """Write calibration data below ``folder`` and return its data specification."""

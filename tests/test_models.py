@@ -804,7 +804,7 @@ def test_full_disk(small: LoadedModel) -> None:
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(OSError, match="No space"), full.open("wb") as file:
-        store._write_tensors(small.module, small.dtype, file)
+        store.write_tensors(small.module, small.dtype, file)
 
 
 def test_taken_places_are_refused_and_left_alone(small: LoadedModel, tmp_path: Path) -> None:

@@ -23,28 +23,14 @@ from osscar_core.surgery import consumer_matrix
 from osscar_core.survey import Survey, load_survey, make_survey
 
 
-def spec_for(family: families.Family, folder: Path, **changes: Any) -> PruneSpec:
-    loaded = family.loaded(folder)
-    settings: dict[str, Any] = {
-        "model": loaded.source.model,
-        "weights": loaded.source.weights if family.catalogue_name else None,
-        "calibration": family.calibration_spec(folder),
-        "sparsity": 0.5,
-        "samples": family.samples,
-        "seqlen": family.seqlen,
-        "device": "cpu",
-    }
-    return PruneSpec(**{**settings, **changes})
-
-
 @pytest.fixture
 def opt(tmp_path: Path) -> PruneSpec:
-    return spec_for(families.FAMILIES["opt"](), tmp_path)
+    return families.FAMILIES["opt"]().request(tmp_path)
 
 
 @pytest.fixture
 def resnet(tmp_path: Path) -> PruneSpec:
-    return spec_for(families.FAMILIES["cifar-resnet20"](), tmp_path)
+    return families.FAMILIES["cifar-resnet20"]().request(tmp_path)
 
 
 def state(folder: Path) -> dict[str, Tensor]:
@@ -87,7 +73,7 @@ def test_a_plan_of_another_model_is_refused(opt: PruneSpec, tmp_path: Path) -> N
     other = tmp_path / "llama"
     other.mkdir()
     with pytest.raises(SpecError, match="Use the plan with the model it was made for"):
-        prune(spec_for(families.FAMILIES["llama"](), other), repeat=plan)
+        prune(families.FAMILIES["llama"]().request(other), repeat=plan)
 
 
 def test_an_empty_plan_is_refused(opt: PruneSpec) -> None:
@@ -121,7 +107,7 @@ def test_widths_are_rounded_up_as_asked(
 
 
 def test_an_intercept_where_the_family_has_none_is_added_only_on_request(tmp_path: Path) -> None:
-    spec = spec_for(families.FAMILIES["llama"](), tmp_path)
+    spec = families.FAMILIES["llama"]().request(tmp_path)
     auto = prune(spec)
     assert not any(unit.adds_bias for unit in auto.plan.units)
     on = prune(dataclasses.replace(spec, intercept=Intercept.ON), out=tmp_path / "on")

@@ -33,7 +33,7 @@ from osscar_core.errors import OsscarError, SpecError
 from osscar_core.evaluation import compare, evaluate, latency_table, make_showcase
 from osscar_core.evaluation.speed import device_name
 from osscar_core.explorer import Explorer
-from osscar_core.goals import Goal, GoalKind
+from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.latencies import LatencyTable
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune
@@ -60,16 +60,23 @@ _SHOWCASE = "showcase.json"
 _BASELINES = (Method.PAPER, Method.MAGNITUDE_REFIT, Method.MAGNITUDE)
 
 
-def _grid(shares: Sequence[float], compared: Sequence[float]) -> tuple[tuple[Method, float], ...]:
+def _grid(
+    shares: Sequence[float], compared: Sequence[float], speeds: Sequence[float]
+) -> tuple[tuple[Method, Goal], ...]:
     """Return the points of a model: its own method's first, so that a run cut short has them."""
-    others = [(method, share) for method in _BASELINES for share in compared]
-    return (*((Method.OSSCAR, share) for share in shares), *others)
+    own = [*(_removed(share) for share in shares), *(Goal(GoalKind.SPEEDUP, x) for x in speeds)]
+    others = [(method, _removed(share)) for method in _BASELINES for share in compared]
+    return (*((Method.OSSCAR, goal) for goal in own), *others)
+
+
+def _removed(share: float) -> Goal:
+    return Goal(GoalKind.REMOVED, share)
 
 
 # Each up to where its quality falls steeply: the image model bears far more.
 GRIDS = {
-    "demo/resnet50": _grid((0.3, 0.5, 0.7, 0.9, 0.8), (0.5, 0.7, 0.9)),
-    "demo/opt": _grid((0.3, 0.5, 0.7, 0.1, 0.6), (0.3, 0.5, 0.7)),
+    "demo/resnet50": _grid((0.3, 0.5, 0.7, 0.9, 0.8), (0.5, 0.7, 0.9), (1.5, 2.0)),
+    "demo/opt": _grid((0.3, 0.5, 0.7, 0.1, 0.6), (0.3, 0.5, 0.7), (1.5, 2.0)),
 }
 ROUNDS: dict[Task, int] = {"image": 10, "text": 20}
 
@@ -86,7 +93,7 @@ class Bench:
     """
 
     def __init__(self, model: str, work: Path, *, limit: int | None = None) -> None:
-        self.base = PruneSpec(model, DEMO_MODELS[model].data, sparsity=0.0)
+        self.base = PruneSpec(model, DEMO_MODELS[model].data, budget=Budget.LOSS_WEIGHTED)
         self.data = DEMO_MODELS[model].data
         self._grid = GRIDS[model]
         self._limit = limit
@@ -99,6 +106,7 @@ class Bench:
     def measure_quality(self) -> None:
         """Survey the model, prune and judge every unfinished point, and judge the dense model."""
         self._survey()
+        self._time_blocks(again=False)  # goals of speed need it
         for request in self._requests():
             folder = self._place(request)
             if _stored(SweepPoint, folder / "point.json") is None:
@@ -151,7 +159,7 @@ class Bench:
                 f"nothing of {self.base.model} is both judged and timed", "Leave --only out"
             )
         methods = list(dict.fromkeys(method for method, _ in self._grid))
-        points.sort(key=lambda point: (methods.index(point.method), _goal(point).value))
+        points.sort(key=lambda p: (methods.index(p.method), _goal(p).kind, _goal(p).value))
         shown = {
             (request.method, request.goal): _stored(Showcase, self._place(request) / _SHOWCASE)
             for request in self._requests()
@@ -195,18 +203,18 @@ class Bench:
             say(model=self.base.model, dense_ms=round(table.dense_ms, 2))
 
     def _requests(self) -> Iterator[PruneSpec]:
-        for method, share in self._grid:
-            yield dataclasses.replace(self.base, method=method, goal=Goal(GoalKind.REMOVED, share))
+        for method, goal in self._grid:
+            yield dataclasses.replace(self.base, method=method, goal=goal)
 
     def _widths(self, request: PruneSpec) -> dict[str, int]:
         """Return the widths of a request, which do not depend on its method."""
-        goal = _goal(request)
-        return Explorer.of(self._survey(), self.base).choose(goal).widths
+        table = _stored(LatencyTable, self._table_file())
+        return Explorer.of(self._survey(), self.base, table=table).choose(_goal(request)).widths
 
     def _place(self, request: PruneSpec) -> Path:
         text = "\n".join((to_json(request), *self._marks))
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        asked = "dense" if request.goal is None else round(100 * request.goal.value)
+        asked = "dense" if request.goal is None else request.goal.describe()
         return self._folder / f"{request.method}-{asked}-{digest}"
 
     def _dense_file(self) -> Path:
@@ -266,7 +274,7 @@ def _named(request: PruneSpec) -> dict[str, str | float]:
     return {
         "model": request.model,
         "method": request.method,
-        "removed": _goal(request).value,
+        "goal": _goal(request).describe(),
     }
 
 

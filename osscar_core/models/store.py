@@ -87,7 +87,7 @@ def save_pruned(loaded: LoadedModel, plan: Plan, out: Path) -> int:
     check_output(out)
     with _made_whole(out) as folder:
         with (folder / WEIGHTS_FILE).open("wb") as file:
-            size = _write_tensors(loaded.module, loaded.dtype, file)
+            size = write_tensors(loaded.module, loaded.dtype, file)
             _sync(file)
         if loaded.task == "text":
             _write_text_files(loaded, folder)
@@ -105,6 +105,33 @@ def state_bytes(module: nn.Module, dtype: torch.dtype | None = None) -> int:
         dtype: Floating-point type of the file; ``None`` for the tensors' own types.
     """
     layout = _Layout.of(module, dtype)
+    return len(layout.header) + layout.data_bytes
+
+
+def write_tensors(module: nn.Module, dtype: torch.dtype | None, file: BinaryIO) -> int:
+    """Write what a module stores as a safetensors file, without a second copy in memory.
+
+    Args:
+        module: The model, or a part of it.
+        dtype: Floating-point type of the file; ``None`` for the tensors' own types.
+        file: Where to write.
+
+    Returns:
+        Number of bytes written.
+
+    Raises:
+        NumericalError: A value does not fit that type.
+    """
+    layout = _Layout.of(module, dtype)
+    file.write(layout.header)
+    for name, tensor, kind in layout.tensors:
+        stored = tensor.detach().to("cpu", kind).contiguous()
+        if not is_finite(stored):
+            raise NumericalError(
+                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
+                "Store it in a wider type: --dtype bfloat16 or float32",
+            )
+        file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
     return len(layout.header) + layout.data_bytes
 
 
@@ -238,21 +265,6 @@ class _Layout:
 
 def _stored_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     return dtype if dtype and tensor.is_floating_point() else tensor.dtype
-
-
-def _write_tensors(module: nn.Module, dtype: torch.dtype, file: BinaryIO) -> int:
-    """Write one tensor at a time, so that no second copy of the model is needed."""
-    layout = _Layout.of(module, dtype)
-    file.write(layout.header)
-    for name, tensor, kind in layout.tensors:
-        stored = tensor.detach().to("cpu", kind).contiguous()
-        if not is_finite(stored):
-            raise NumericalError(
-                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
-                "Store it in a wider type: --dtype bfloat16 or float32",
-            )
-        file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
-    return len(layout.header) + layout.data_bytes
 
 
 @contextlib.contextmanager

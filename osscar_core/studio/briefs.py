@@ -18,6 +18,7 @@ from osscar_core.catalogue import own_samples
 from osscar_core.errors import OsscarError
 from osscar_core.estimates import MeasuredPoint, lost_quality, measured_point
 from osscar_core.explorer import Explorer
+from osscar_core.goals import Budget
 from osscar_core.latencies import LatencyTable
 from osscar_core.records import Method, PruneSpec, from_json, to_json
 from osscar_core.sample import brief_file
@@ -75,6 +76,8 @@ def keep_table(table: LatencyTable, spec: PruneSpec, home: Path | None = None) -
 def explorer_for(brief: Brief, spec: PruneSpec, results: Sequence[RunResult]) -> Explorer:
     """Return what answers a request's questions, taught by what runs were measured to lose.
 
+    Removal is spread by sensitivity, unless the request asks for another budget.
+
     Args:
         brief: The survey.
         spec: The request, with its caps and structures.
@@ -83,7 +86,8 @@ def explorer_for(brief: Brief, spec: PruneSpec, results: Sequence[RunResult]) ->
     Raises:
         SpecError: A cap or structure that the survey knows nothing of.
     """
-    asked = dataclasses.replace(spec, sparsity=0.0, goal=spec.goal)
+    budget = spec.budget or Budget.LOSS_WEIGHTED
+    asked = dataclasses.replace(spec, sparsity=0.0, budget=budget)
     plain = Explorer.of(brief, dataclasses.replace(asked, caps=()))
     points = [*brief.points.sequential, *measured_points(plain, results)]
     taught = dataclasses.replace(brief, points=Points(tuple(dict.fromkeys(points))))

@@ -7,6 +7,7 @@ member is bounded before it is read, checked against its digest and rebuilt as a
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import io
@@ -16,15 +17,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from osscar_core import __version__
 from osscar_core.records import from_json, to_json
+from osscar_core.showcase import Showcase
 from osscar_core.studio.database import StoreError
 from osscar_core.studio.requests import JobKind, JobRequest, RunResult
-
-if TYPE_CHECKING:
-    from osscar_core.showcase import Showcase
 
 FORMAT = 1
 MAX_BYTES = 32 * 2**20
@@ -39,6 +38,7 @@ _RATIO = 200
 _RATIO_FREE = 2**20
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DIGITS = 20
+_PICTURE_BEGINS = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n"}
 _MAX_NAME, _MAX_NOTE = 200, 10_000
 
 
@@ -127,9 +127,8 @@ def unpack(data: bytes) -> Bundle:
     _check_measured(result)
     showcase = None
     if _SHOWCASE in texts:
-        from osscar_core.showcase import Showcase
-
         showcase = from_json(Showcase, texts[_SHOWCASE])
+        _check_pictures(showcase)
     return Bundle(manifest, request, result, showcase)
 
 
@@ -241,6 +240,17 @@ def _check_measured(result: RunResult) -> None:
     for name, value in quantities.items():
         if value <= 0:
             _refuse(f"{name} is {value}")
+
+
+def _check_pictures(showcase: Showcase) -> None:
+    """Refuse what calls itself a picture and is something else."""
+    for picture in showcase.pictures:
+        try:
+            raw = base64.b64decode(picture.image, validate=True)
+        except ValueError:
+            raw = b""
+        if not raw.startswith(_PICTURE_BEGINS[picture.media]):
+            _refuse(f"picture {picture.position} is no {picture.media}")
 
 
 def _refusal(reason: str) -> StoreError:

@@ -6,6 +6,7 @@ differ, then many runs as lines. What may be compared at all is in `comparison`.
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -107,9 +108,9 @@ def headline(items: Sequence[Compared]) -> list[str]:
     if not labels:
         sentences = [say("compare.alike")]
     elif len(labels) <= _NAMED_APART:
-        sentences = [say("compare.differ", settings=say("compare.and").join(labels))]
+        sentences = [say("compare.differ", settings=listed(labels))]
     else:
-        few = say("compare.and").join(labels[:_NAMED_APART])
+        few = listed(labels[:_NAMED_APART])
         sentences = [say("compare.differ.more", settings=few, count=len(labels) - _NAMED_APART)]
     results = comparison.with_results(items)
     if len(results) < len(items):
@@ -246,6 +247,12 @@ def written(name: str, value: object) -> str:
     if isinstance(value, int) and name != "seed":
         return whole(value)
     return str(value)
+
+
+def listed(words: Sequence[str], most: int = 8) -> str:
+    """Return words as a list in a sentence, cut short where it would be long."""
+    shown = [*words[:most], *(["…"] if len(words) > most else [])]
+    return functools.reduce(lambda one, two: say("compare.and", before=one, after=two), shown)
 
 
 def letter(index: int) -> str:
@@ -444,7 +451,7 @@ def _quality_words(results: Sequence[RunResult], letters: Sequence[str]) -> str:
     return say(
         "compare.quality.tied",
         best=letters[best],
-        unclear=say("compare.and").join(unclear[:8]) + ("…" if len(unclear) > 8 else ""),
+        unclear=listed(unclear),
         count=len(others) - len(unclear),
     )
 
@@ -469,7 +476,7 @@ def _speed_words(results: Sequence[RunResult], letters: Sequence[str]) -> str:
         named = [letters[index] for index in sorted(tied)]
         return say(
             "compare.speed.tied",
-            best=say("compare.and").join(named[:8]) + ("…" if len(named) > 8 else ""),
+            best=listed(named),
         )
     others = [index for index in range(len(results)) if index != best]
     next_best = max(others, key=lambda index: results[index].speedup)

@@ -215,8 +215,6 @@ def main(arguments: Sequence[str]) -> int:
     store = RunStore(given.home, given.worker)
     lock = given.lock if given.lock is not None else try_lock(given.home / LOCK)
     while lock is not None:
-        # Workers must not hold the lock when this process is gone.
-        os.set_inheritable(lock, False)
         _sign(lock)
         serve(store, given.worker, given.idle)
         os.close(lock)

@@ -6,6 +6,7 @@ part fails. Each page script calls `frame` first and does everything else inside
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import re
@@ -98,10 +99,10 @@ def frame(page: str) -> None:
     Args:
         page: A key of `PAGES`.
     """
-    is_stranger = needs_login()
+    is_stranger, barred = _attempt(needs_login)
     fault: Exception | None = None
     refused: dict[str, str] | None = None
-    if not is_stranger:
+    if is_stranger is False:
         refused, fault = _attempt(lambda: urlstate.load(PARAMETERS, _settle))
     st.set_page_config(
         page_title=f"{say(f'menu.{page}')} · {say('app.name')}",
@@ -114,13 +115,16 @@ def frame(page: str) -> None:
         f"<script>document.documentElement.lang = '{language()}'</script>",
         unsafe_allow_javascript=True,
     )
-    if is_stranger:
-        show_login()
+    if is_stranger is not False:
+        if is_stranger:
+            _, barred = _attempt(show_login)
+        if barred is not None:
+            failure(barred)
         st.stop()
     for key, value in (refused or {}).items():
         st.toast(say(_refusal(key, value), key=key), icon=":material/link_off:")
     with st.sidebar:
-        fault = _sidebar(fault)
+        fault = _sidebar(page, fault)
     if fault is not None:
         failure(fault)
         st.stop()
@@ -163,24 +167,24 @@ def run_title(run: Run) -> str:
     return say("runs.title", model=model, asked=asked(spec), method=method_name(spec.method))
 
 
-def _sidebar(fault: Exception | None) -> Exception | None:
+def _sidebar(page: str, fault: Exception | None) -> Exception | None:
     """Show menu and controls; what needs the workspace only if that is in order.
 
     Returns:
         What was wrong with the workspace, if anything.
     """
     store = None
-    with st.container(key="brand"):
-        st.markdown(f":material/content_cut: **{say('app.name')}**")
-    with st.container(key="menu", gap=None):
+    st.html(f'<div class="brand"><img src="{_icon()}" alt="">{say("app.name")}</div>')
+    with st.container(key="menu", gap="xsmall"):
         for name, (path, icon) in PAGES.items():
-            st.page_link(
-                path,
-                label=say(f"menu.{name}"),
-                icon=icon,
-                width="stretch",
-                query_params=urlstate.current(PARAMETERS),
-            )
+            with st.container(key="menu_here" if name == page else f"menu_{name}"):
+                st.page_link(
+                    path,
+                    label=say(f"menu.{name}"),
+                    icon=icon,
+                    width="stretch",
+                    query_params=urlstate.current(PARAMETERS),
+                )
     with st.container(key="controls", gap="small"):
         if fault is None:
             store, fault = _attempt(_controls)
@@ -189,6 +193,12 @@ def _sidebar(fault: Exception | None) -> Exception | None:
         _, fault = _attempt(functools.partial(_job_strip, store))
     show_logout()
     return fault
+
+
+@functools.cache
+def _icon() -> str:
+    data = base64.b64encode((ASSETS / "icon.svg").read_bytes()).decode()
+    return f"data:image/svg+xml;base64,{data}"
 
 
 def _controls() -> RunStore:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import streamlit as st
+from streamlit.errors import StreamlitSecretNotFoundError
 
 from osscar_core.errors import OsscarError
 from osscar_core.studio.runs import LOCAL
@@ -36,8 +38,22 @@ def owner() -> str:
 
 
 def needs_login() -> bool:
-    """Return whether a login is configured and nobody is logged in."""
-    return st.user.to_dict().get("is_logged_in") is False
+    """Return whether a login is configured and nobody is logged in.
+
+    Raises:
+        OsscarError: There is a file of secrets that cannot be read. It may ask for a login,
+            so nobody gets past it.
+    """
+    logged_in = st.user.to_dict().get("is_logged_in")
+    if logged_in is None and any(Path(path).exists() for path in st.get_option("secrets.files")):
+        try:
+            len(st.secrets)
+        except StreamlitSecretNotFoundError as error:
+            raise OsscarError(
+                "the secrets of this server cannot be read",
+                "Correct .streamlit/secrets.toml and start the server again",
+            ) from error
+    return logged_in is False
 
 
 def show_login() -> None:

@@ -19,12 +19,13 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
+from osscar_core.showcase import Showcase
 from osscar_core.storage import workspace, write_atomically
 from osscar_core.studio import bundle, legacy
 from osscar_core.studio.attempt import discard
@@ -34,9 +35,6 @@ from osscar_core.studio.processes import Process, collect, start, try_lock
 from osscar_core.studio.requests import JobKind, JobRequest, RunResult
 from osscar_core.studio.rows import row_of, run_of
 from osscar_core.studio.runs import LOCAL, RUN_ID, Run, State, Status, new_run_id
-
-if TYPE_CHECKING:
-    from osscar_core.showcase import Showcase
 
 __all__ = ["LOCAL", "Run", "RunStore", "State", "Status", "StoreError"]
 
@@ -116,8 +114,6 @@ class RunStore:
 
     def showcase(self, run: Run) -> Showcase | None:
         """Return what both models answer to a few inputs; ``None`` where that is not known."""
-        from osscar_core.showcase import Showcase
-
         try:
             return from_json(Showcase, (run.folder / "showcase.json").read_bytes())
         except (OSError, OsscarError):
@@ -152,7 +148,7 @@ class RunStore:
             self.ensure_dispatched()
 
     def delete(self, run: Run) -> None:
-        """Hide a run that is not live; its files follow some minutes later.
+        """Hide a run that is not live; its files go some minutes later or at the next start.
 
         Raises:
             StoreError: It is live, or there is no such run.
@@ -205,6 +201,7 @@ class RunStore:
             "state": State.QUEUED.value,
             "queued": time.time(),
             "step": "",
+            "detail": "",
             "fraction": 0.0,
             "overall": 0.0,
             "pid": None,
@@ -228,10 +225,6 @@ class RunStore:
             raise StoreError(
                 f"the run {run.id} has no result to export", "Export one that finished"
             )
-        try:
-            showcase = self.showcase(run)
-        except ModuleNotFoundError:
-            showcase = None
         manifest = bundle.Manifest(
             bundle.FORMAT,
             created=run.created,
@@ -239,7 +232,7 @@ class RunStore:
             name=run.name,
             note=run.note,
         )
-        return bundle.pack(bundle.Bundle(manifest, run.request, result, showcase))
+        return bundle.pack(bundle.Bundle(manifest, run.request, result, self.showcase(run)))
 
     def unpack(self, data: bytes, owner: str = LOCAL) -> Run:
         """Take in a run that was computed elsewhere; the same one twice is one run.
@@ -412,7 +405,10 @@ def _of(owner: str | None) -> tuple[Any, ...]:
 
 
 def _answering(request: JobRequest, owner: str) -> Any:
-    """Return the query for the run that answers a request already."""
+    """Return the query for the run that answers a request already.
+
+    One from elsewhere does not: it has a key of its own.
+    """
     useful = (*LIVE, State.FINISHED.value)
     return (
         select(runs.c.id)
@@ -422,7 +418,6 @@ def _answering(request: JobRequest, owner: str) -> Any:
             runs.c.state.in_(useful),
             runs.c.cancel_asked.is_(None),
             runs.c.deleted_at.is_(None),
-            runs.c.is_imported.is_(False),
         )
         .order_by(runs.c.created.desc())
         .limit(1)

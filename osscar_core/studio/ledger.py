@@ -103,7 +103,7 @@ class Ledger:
                 .where(runs.c.id == found.id)
                 .values(
                     state=State.RUNNING.value,
-                    step=next(iter(STEPS[JobKind(found.kind)])),
+                    step=next(iter(STEPS.get(found.kind, ())), ""),
                     step_started=now,
                     updated=now,
                 )

@@ -14,12 +14,12 @@ from osscar_core.studio.requests import JobKind
 
 STEPS: dict[JobKind, dict[str, float]] = {
     JobKind.PRUNE: {
-        "load": 0.1,
-        "prune": 0.35,
-        "pruned": 0.15,
-        "dense": 0.1,
-        "speed": 0.2,
-        "showcase": 0.1,
+        "load": 0.05,
+        "prune": 0.55,
+        "pruned": 0.12,
+        "dense": 0.08,
+        "speed": 0.15,
+        "showcase": 0.05,
     },
     JobKind.SURVEY: {"load": 0.05, "survey": 0.4, "probe": 0.25, "latency": 0.3},
     JobKind.TIMING: {"load": 0.1, "latency": 0.9},

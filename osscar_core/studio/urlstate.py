@@ -62,6 +62,9 @@ def load(
         if settle is not None:
             settle()
         state[_SEEN], state[_WRITTEN] = query, current(parameters)
+    for key, parameter in parameters.items():
+        # What a widget holds is dropped with it on other pages, unless it is assigned.
+        state[key] = state.get(key, parameter.default)
     return refused
 
 

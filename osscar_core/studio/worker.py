@@ -26,6 +26,7 @@ from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.ledger import Ledger
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobKind
+from osscar_core.studio.runs import State
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +63,14 @@ def main(arguments: Sequence[str]) -> int:
     """Compute the run given by workspace and name; return the process's exit status."""
     home, run_id = Path(arguments[0]), arguments[1]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    store = RunStore(home)
-    attempt = Attempt.take_up(Ledger(store.database), home, run_id, Process.of(os.getpid()))
+    store, process = RunStore(home), Process.of(os.getpid())
+    ledger = Ledger(store.database)
+    try:
+        attempt = Attempt.take_up(ledger, home, run_id, process)
+    except OsscarError as error:
+        # Such as a request that another release has written.
+        ledger.end(run_id, process, State.FAILED, reason=error.problem, remedy=error.remedy)
+        return 1
     if attempt is None:
         logger.info("run %s is another worker's", run_id)
         return 0

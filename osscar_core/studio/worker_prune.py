@@ -17,6 +17,7 @@ from pathlib import Path
 from osscar_core import __version__
 from osscar_core.errors import Cancelled, OsscarError, UnknownModelError
 from osscar_core.evaluation import compare, evaluate
+from osscar_core.evaluation.showcase import make_showcase
 from osscar_core.goals import TIMED, GoalKind
 from osscar_core.models import LoadedModel, load_model, resolve_device
 from osscar_core.pricing import cost_model
@@ -51,7 +52,7 @@ def prune_and_measure(attempt: Attempt) -> None:
     report = _pruned(attempt)
     seqlen = report.plan.spec.seqlen
     attempt.begin("pruned")
-    small = load_model(str(folder / MODEL), device=spec.device, dtype=spec.dtype)
+    small = _small_model(attempt)
     after = _quality(attempt, small, seqlen)
     dense = dense_model(spec)
     with placed(dense.module, resolve_device(spec.device)):
@@ -100,6 +101,14 @@ def _pruned(attempt: Attempt) -> PruneReport:
     write_atomically(done, to_json(report))
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return report
+
+
+def _small_model(attempt: Attempt) -> LoadedModel:
+    """Load the pruned model as it was written, under a name that tells no folder."""
+    spec = attempt.request.spec
+    small = load_model(str(attempt.folder / MODEL), device=spec.device, dtype=spec.dtype)
+    small.source = dataclasses.replace(small.source, model=f"{spec.model}, pruned")
+    return small
 
 
 def _quality(attempt: Attempt, model: LoadedModel, seqlen: int | None) -> EvaluationReport:
@@ -232,8 +241,6 @@ def _keep_showcase(
     attempt: Attempt, dense: LoadedModel, small: LoadedModel, seqlen: int | None
 ) -> None:
     """Store what both models make of a few inputs; the run counts without it, too."""
-    from osscar_core.evaluation.showcase import make_showcase
-
     attempt.begin("showcase")
     try:
         showcase = make_showcase(

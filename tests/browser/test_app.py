@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,99 +11,11 @@ import pytest
 from PIL import Image
 
 from osscar_core.studio.jobs import RunStore, State
+from served import Visit
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).resolve().parents[2]
-QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-class Visit:
-    """A page of the app, with what the browser complained about."""
-
-    def __init__(self, page, address: str) -> None:
-        self.page = page
-        self.address = address
-        self.faults: list[str] = []
-        page.set_default_timeout(30_000)
-        page.on("console", self._console)
-        page.on("request", self._request)
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
-
-    def open(self, path: str = "") -> None:
-        self.page.goto(f"{self.address}/{path}")
-        self.settle()
-
-    def settle(self) -> None:
-        self.page.wait_for_selector(QUIET)
-
-    def _console(self, message) -> None:
-        # On a deep link Streamlit first asks below the page's own path; it then finds its way.
-        known = message.location.get("url", "").endswith(("/_stcore/health", "/host-config"))
-        if message.type == "error" and not known:
-            self.faults.append(f"{message.text} {message.location}")
-
-    def _request(self, request) -> None:
-        local = (self.address, self.address.replace("http", "ws", 1), "data:", "blob:")
-        if not request.url.startswith(local):
-            self.faults.append(f"external request to {request.url}")
-
-
-def start_server(home: Path) -> tuple[subprocess.Popen, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"],
-        cwd=ROOT,
-        env={**os.environ, "OSSCAR_HOME": str(home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):  # noqa: S310
-                return server, address
-        except OSError:
-            if time.monotonic() > deadline:
-                server.kill()
-                raise
-            time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(chromium, tmp_path: Path) -> Iterator[Visit]:
-    server, address = start_server(tmp_path / "workspace")
-    context = chromium.new_context(viewport={"width": 1366, "height": 768})
-    try:
-        yield Visit(context.new_page(), address)
-    finally:
-        context.close()
-        server.terminate()
-        server.wait(10)
 
 
 @pytest.fixture

@@ -74,10 +74,18 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
 
     monkeypatch.setattr(texts, "_source", of_the_page)
 
-    def opened(page: str = "", context: dict[str, object] | None = None, **query: str) -> AppTest:
+    def opened(
+        page: str = "",
+        context: dict[str, object] | None = None,
+        user: dict[str, object] | None = None,
+        secrets: dict[str, object] | None = None,
+        **query: str,
+    ) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
         latest.append(at)
         at.context.update(context or {})
+        at.user = user or at.user
+        at.secrets = secrets or at.secrets
         for key, value in query.items():
             at.query_params[key] = value
         at.run()

@@ -1,7 +1,7 @@
 """Stands in for the worker: the real life of a process, with work that does what it is told.
 
-What to do is the request's data: ``quick``, ``gate``, ``sleep``, ``stubborn``, ``crash``,
-``broken`` or ``resumed``.
+What to do is the request's data: ``quick``, ``gate``, ``sleep``, ``stubborn``, ``crash`` or
+``broken``.
 """
 
 import logging
@@ -27,12 +27,11 @@ def work(attempt: Attempt) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "broken":
         raise DataError("the data is broken", "Mend it")
-    if mode == "resumed":
-        if (folder / "checkpoint" / "block").exists():
-            (folder / "went-on").touch()
-            return
-        (folder / "checkpoint").mkdir()
-        (folder / "checkpoint" / "block").touch()
+    if (folder / "checkpoint" / "block").exists():
+        (folder / "went-on").touch()
+        return
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint" / "block").touch()
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(60)

@@ -10,7 +10,7 @@ import pytest
 from osscar_core.brief import Points, read_brief
 from osscar_core.catalogue import own_data
 from osscar_core.errors import SpecError
-from osscar_core.goals import Goal
+from osscar_core.goals import Budget, Goal
 from osscar_core.records import Method, PruneSpec
 from osscar_core.sample import brief_file, sample_runs
 from osscar_core.studio import examples
@@ -119,6 +119,20 @@ def test_measured_runs_teach_the_estimates(model) -> None:
     before, after = plain.what_if(goal).quality, taught.what_if(goal).quality
     assert after.high / max(after.low, 1e-9) < before.high / max(before.low, 1e-9)
     assert sample_runs()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_removal_goes_where_it_costs_least(model) -> None:
+    goal = Goal.parse("removed=0.5")
+    spread = explorer_for(shipped(model), request(model), []).what_if(goal)
+    shares = request(model, budget=Budget.UNIFORM)
+    equal = explorer_for(shipped(model), shares, []).what_if(goal)
+    assert spread.quality.median < equal.quality.median / 2
+    assert len({kept / unit.groups for unit, kept in kept_of(model, spread.widths)}) > 2
+
+
+def kept_of(model: str, widths: dict[str, int]):
+    return [(unit, widths[unit.name]) for unit in shipped(model).record.units]
 
 
 def test_caps_hold_and_nonsense_is_refused() -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import io
 import json
-import sys
 import zipfile
-from dataclasses import dataclass
-from types import ModuleType
 
 import pytest
 
 from osscar_core.errors import OsscarError
+from osscar_core.records import to_json
+from osscar_core.showcase import Guess, Picture, Showcase
 from osscar_core.studio import bundle
 from osscar_core.studio.jobs import Run, RunStore, State, Status, StoreError
 
@@ -96,23 +96,29 @@ def test_only_a_finished_run_travels(still: RunStore, ask) -> None:
         still.pack(still.submit(ask()))
 
 
-@dataclass(frozen=True, slots=True)
-class Showcase:
-    word: str
+def shown(image: bytes = b"\x89PNG\r\n and so on") -> Showcase:
+    guess = (Guess(1, "scratch", 0.9),)
+    text = base64.b64encode(image).decode()
+    picture = Picture(0, text, "image/png", 1, "scratch", guess, guess)
+    return Showcase("image", "images:x", seen=1, pictures=(picture,))
 
 
-def test_a_showcase_travels_along(still: RunStore, finished: Run, tmp_path, monkeypatch) -> None:
-    stub = ModuleType("osscar_core.showcase")
-    stub.Showcase = Showcase
-    monkeypatch.setitem(sys.modules, stub.__name__, stub)
+def test_a_showcase_travels_along(still: RunStore, finished: Run, tmp_path) -> None:
     assert still.showcase(finished) is None
-    (finished.folder / "showcase.json").write_text('{"word": "see"}')
+    (finished.folder / "showcase.json").write_text(to_json(shown()))
     other = RunStore(tmp_path / "other")
     run = other.unpack(still.pack(finished))
-    assert other.showcase(run) == Showcase("see")
-    bad = rebuilt(still.pack(finished), edited("showcase.json", "word", value=3))
-    with pytest.raises(OsscarError, match=r"Showcase\.word"):
+    assert other.showcase(run) == shown()
+    bad = rebuilt(still.pack(finished), edited("showcase.json", "seen", value="many"))
+    with pytest.raises(OsscarError, match=r"Showcase\.seen"):
         other.unpack(bad)
+
+
+@pytest.mark.parametrize("image", [b"<svg onload='alert(1)'/>", b""])
+def test_a_picture_that_is_none_is_refused(still, finished: Run, image: bytes) -> None:
+    (finished.folder / "showcase.json").write_text(to_json(shown(image)))
+    with pytest.raises(StoreError, match="picture 0 is no image/png"):
+        still.unpack(still.pack(finished), "bob")
 
 
 def swap_request(members: dict[str, bytes]) -> None:

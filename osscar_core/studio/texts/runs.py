@@ -148,7 +148,7 @@ ENGLISH = {
     "compare.csv": "All of it as CSV",
     "compare.row": "Compared",
     "compare.run": "Run",
-    "compare.and": ", ",
+    "compare.and": "{before}, {after}",
     "compare.alt": "{count:run|runs} side by side: settings and results",
     "compare.same": "Nothing that is shown differs.",
     "compare.best": (
@@ -397,7 +397,7 @@ JAPANESE = {
     "compare.csv": "すべてCSVで保存",
     "compare.row": "項目",
     "compare.run": "実行",
-    "compare.and": "、",
+    "compare.and": "{before}、{after}",
     "compare.alt": "実行{count:,}件の設定と結果の比較です。",
     "compare.same": "表示する項目に違いはありません。",
     "compare.best": (
