@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import statistics
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from served import ARGUMENTS, QUIET, start_server
+from browser.harness import ARGUMENTS, QUIET, Server, chromium_path
 
 VERDICT = ".st-key-verdict"
 FIGURE = ".js-plotly-plot .scatterlayer .trace"
@@ -57,38 +56,30 @@ async def _changes(page: Any, count: int) -> list[float]:
     return times
 
 
-def _resident_megabytes(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
-async def _measure(address: str, pid: int, changes: int, sessions: int) -> dict[str, float]:
+async def _measure(server: Server, changes: int, sessions: int) -> dict[str, float]:
     from playwright.async_api import async_playwright
 
-    found: dict[str, float] = {}
+    found: dict[str, float] = {"server ready, s": server.start()}
     async with async_playwright() as play:
-        chromium = await play.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
+        chromium = await play.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
 
         async def fresh() -> Any:
             context = await chromium.new_context(viewport={"width": 1366, "height": 768})
             return await context.new_page()
 
-        found["first paint of a cold server, s"] = await _paint(await fresh(), address)
-        paints = [await _paint(await fresh(), address) for _ in range(5)]
+        found["first paint of a cold server, s"] = await _paint(await fresh(), server.address)
+        paints = [await _paint(await fresh(), server.address) for _ in range(5)]
         found["first paint of a warm server, median, s"] = statistics.median(paints)
         found["first paint of a warm server, worst of 5, s"] = max(paints)
-        found["memory after first paints, MB"] = _resident_megabytes(pid)
+        found["memory after first paints, MB"] = server.resident_bytes / 1e6
         page = await fresh()
-        await _paint(page, address)
+        await _paint(page, server.address)
         alone = await _changes(page, changes)
         found["slider to new numbers, median, s"] = statistics.median(alone)
         found["slider to new numbers, worst, s"] = max(alone)
         pages = [await fresh() for _ in range(sessions)]
         for one in pages:
-            await _paint(one, address)
+            await _paint(one, server.address)
         together = await asyncio.gather(*(_changes(one, changes) for one in pages))
         times = [spent for own in together for spent in own]
         found[f"{sessions} sessions at once, median, s"] = statistics.median(times)
@@ -96,7 +87,7 @@ async def _measure(address: str, pid: int, changes: int, sessions: int) -> dict[
             int(0.95 * len(times))
         ]
         found[f"{sessions} sessions at once, worst, s"] = max(times)
-        found[f"memory after {sessions} sessions, MB"] = _resident_megabytes(pid)
+        found[f"memory after {sessions} sessions, MB"] = server.resident_bytes / 1e6
         await chromium.close()
     return found
 
@@ -109,14 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        server, address = start_server(Path(folder) / "workspace")
-        found = {"server ready, s": time.perf_counter() - began}
+        server = Server(Path(folder) / "workspace")
         try:
-            found |= asyncio.run(_measure(address, server.pid, args.changes, args.sessions))
+            found = asyncio.run(_measure(server, args.changes, args.sessions))
         finally:
-            server.terminate()
-            server.wait(20)
+            server.stop()
     if args.json:
         print(json.dumps(found))
     else:

@@ -8,15 +8,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from osscar_core.errors import SpecError
-from osscar_core.records import PruneSpec
+from osscar_core.records import PruneSpec, Structure
 from osscar_core.units import Unit
 
 _ROUNDING = 1e-9
 
 
-def caps(spec: PruneSpec, units: Sequence[Unit]) -> dict[str, float]:
+class Named(Protocol):
+    """What a cap may name: a unit, or the plan or the report of one."""
+
+    @property
+    def name(self) -> str:
+        """The module path of its consumer."""
+
+    @property
+    def structure(self) -> Structure:
+        """What a group is."""
+
+
+def caps(spec: PruneSpec, units: Sequence[Named]) -> dict[str, float]:
     """Return the most that may be removed of every unit, as a share in [0, 1].
 
     Where several patterns name a unit, the smallest share holds.
@@ -61,7 +74,7 @@ def uniform_widths(
     return widths
 
 
-def _is_named(unit: Unit, pattern: str) -> bool:
+def _is_named(unit: Named, pattern: str) -> bool:
     return pattern == unit.structure or fnmatchcase(unit.name, pattern)
 
 

@@ -1,8 +1,11 @@
-"""Explain: what a finished run removed, layer by layer, and where its numbers come from."""
+"""Explain: what a run removed, layer by layer, what speaks for it, and where numbers come from."""
 
 import streamlit as st
 
-from osscar_core.studio import examples, explain
+from osscar_core.studio import explain
+from osscar_core.studio.explain_facts import show_facts
+from osscar_core.studio.explain_layers import layers_of
+from osscar_core.studio.explain_showcase import show_showcase
 from osscar_core.studio.frame import boundary, frame
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.texts import say
@@ -11,13 +14,12 @@ frame("explain")
 with boundary():
     st.title(say("page.explain"), anchor=False)
     store = RunStore()
-    run = explain.choose(store)
-    result = examples.result_of(store, run) if run is not None else None
-    if run is not None and result is None:
-        st.error(say("outcome.damaged"), icon=":material/error:")
-    elif run is not None and result is not None:
-        explain.show_lead(result)
-        explain.show_figures(result)
-        explain.show_warnings(result)
+    found = explain.choose(store)
+    if found is not None:
+        run, result = found
+        layers = layers_of(result)
+        explain.show_lead(run, result, layers)
+        explain.show_layers(run, result, layers)
+        show_showcase(store, run)
         explain.show_table(result)
-        explain.show_facts(run, result)
+        show_facts(run, result)

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from osscar_core.figures import (
-    MARKS,
-    ParallelAxis,
-    ParallelLine,
-    TradePoint,
-    parallel,
-    short_names,
-    tradeoff,
-    unit_errors,
-    unit_shares,
-)
-from osscar_core.records import Method, Structure, UnitReport
+from osscar_core.figures import MARKS, TradePoint, tradeoff
+from osscar_core.records import Method
 
 
 def point(series: str, quality: float, latency: float, metric: str = "top1") -> TradePoint:
@@ -31,10 +21,6 @@ def point(series: str, quality: float, latency: float, metric: str = "top1") -> 
         hover="text",
         run_id="" if series == "dense" else f"run-{latency}",
     )
-
-
-def unit(name: str, kept: int = 4) -> UnitReport:
-    return UnitReport(name, Structure.NEURONS, "b", 16, kept, 0.02, 0.05, 3, 0.1)
 
 
 def test_every_method_has_a_mark_of_its_own() -> None:
@@ -88,58 +74,3 @@ def test_every_point_lies_within_the_axes() -> None:
         assert layout.xaxis.range[1] > item.latency_interval[1]
         assert layout.yaxis.range[0] < 100 * item.interval[0]
         assert layout.yaxis.range[1] > 100 * item.interval[1]
-
-
-def test_shares_add_up_to_the_whole() -> None:
-    figure = unit_shares(
-        [unit("a.0.x"), unit("a.1.x", 12)], words={"kept": "K", "removed": "R"}, dark=False
-    )
-    assert list(figure.data[0].y) == [25, 75]
-    assert list(figure.data[1].y) == [75, 25]
-    assert "4 of 16 neurons" in figure.data[0].customdata[0][0]
-
-
-def test_errors_stand_beside_the_baseline_as_per_cent() -> None:
-    figure = unit_errors([unit("a.0.x")], method="OSSCAR", baseline="base", dark=True)
-    assert [trace.name for trace in figure.data] == ["OSSCAR", "base"]
-    assert list(figure.data[0].y) == pytest.approx([2])
-    assert list(figure.data[1].y) == pytest.approx([5])
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["model.layers.0.mlp.down", "model.layers.1.mlp.down"], ["0", "1"]),
-        (["m.0.attn", "m.0.mlp", "m.1.attn"], ["0.attn", "0.mlp", "1.attn"]),
-        (["only.one"], ["only.one"]),
-        (["a", "a.b"], ["a", "a.b"]),
-    ],
-)
-def test_names_are_shortened_to_what_tells_them_apart(names, expected) -> None:
-    assert short_names(names) == expected
-
-
-def test_many_layers_get_few_labels() -> None:
-    units = [unit(f"m.{index}.x") for index in range(60)]
-    figure = unit_errors(units, method="a", baseline="b", dark=False)
-    assert len(figure.layout.xaxis.tickvals) <= 24
-    assert len(figure.data[0].x) == 60
-
-
-def test_lines_across_axes_put_the_better_value_on_top() -> None:
-    axes = [
-        ParallelAxis("Accuracy, %", (60.0, 80.0, 70.0), is_flipped=False, write=str),
-        ParallelAxis("Perplexity, reversed", (20.0, 40.0, 30.0), is_flipped=True, write=str),
-        ParallelAxis("Size, MB", (5.0, 5.0, 5.0), is_flipped=True, write=str),
-    ]
-    lines = [ParallelLine("osscar", f"hover {n}", f"run-{n}") for n in range(2)]
-    lines.append(ParallelLine("random", "hover 2", "run-2"))
-    figure = parallel(axes, lines, names=str.upper, dark=True)
-    assert [list(trace.y) for trace in figure.data] == [
-        pytest.approx([0, 1, 0.5]), pytest.approx([1, 0, 0.5]), pytest.approx([0.5, 0.5, 0.5]),
-    ]  # fmt: skip
-    assert [trace.showlegend for trace in figure.data] == [True, False, True]
-    assert figure.data[0].marker.symbol != figure.data[2].marker.symbol
-    assert figure.data[1].customdata[0][1] == "run-1"
-    reversed_ticks = [note for note in figure.layout.annotations if note.x == 1]
-    assert min(reversed_ticks, key=lambda note: note.y).text == "40.0"

@@ -4,19 +4,39 @@ No Streamlit, no torch; plotly is imported when a figure is made. Words come fro
 caller, who knows the reader's language.
 """
 
-from osscar_core.figures.layers import short_names, unit_errors, unit_shares
+from osscar_core.figures.answers import answers
+from osscar_core.figures.layers import (
+    MOST_SQUARES,
+    Cell,
+    Layer,
+    cells,
+    is_wide,
+    kept_map,
+    output_errors,
+    removed_shares,
+    sensitivity,
+    short_names,
+)
 from osscar_core.figures.parallel import ParallelAxis, ParallelLine, parallel
 from osscar_core.figures.style import MARKS
 from osscar_core.figures.tradeoff import TradePoint, tradeoff
 
 __all__ = [
     "MARKS",
+    "MOST_SQUARES",
+    "Cell",
+    "Layer",
     "ParallelAxis",
     "ParallelLine",
     "TradePoint",
+    "answers",
+    "cells",
+    "is_wide",
+    "kept_map",
+    "output_errors",
     "parallel",
+    "removed_shares",
+    "sensitivity",
     "short_names",
     "tradeoff",
-    "unit_errors",
-    "unit_shares",
 ]

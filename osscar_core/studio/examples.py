@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from osscar_core.records import Method, SweepPoint
 from osscar_core.sample import SampleRun, sample_folder, sample_runs
+from osscar_core.showcase import Showcase
 from osscar_core.studio.jobs import Run, RunStore, State, Status
 from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.summary import Finished
@@ -51,6 +52,15 @@ def result_of(store: RunStore, run: Run) -> RunResult | None:
         return store.result(run)
     item = find(run.id)
     return None if item is None else item.result
+
+
+def showcase_of(store: RunStore, run: Run) -> Showcase | None:
+    """Return what both models say to the same input, as far as a run or an example has it."""
+    if not is_example(run):
+        return store.showcase(run)
+    pairs = ((sample, point) for sample in sample_runs() for point in sample.report.points)
+    found = (sample.showcase(point) for sample, point in pairs if _id(sample, point) == run.id)
+    return next(found, None)
 
 
 def _distance(item: Finished) -> tuple[bool, float]:

@@ -110,9 +110,12 @@ def frame(page: str) -> None:
         layout="wide",
     )
     st.html(ASSETS / "style.css")
-    # Browsers go by this: line breaks, the glyphs of a font, the voice of a screen reader.
+    # Browsers go by the language: line breaks, the glyphs of a font, the voice of a screen
+    # reader. The style sheet goes by the theme when a page is printed.
+    theme = "dark" if is_dark() else "light"
     st.html(
-        f"<script>document.documentElement.lang = '{language()}'</script>",
+        "<script>Object.assign(document.documentElement, "
+        f"{{lang: '{language()}'}}).dataset.theme = '{theme}'</script>",
         unsafe_allow_javascript=True,
     )
     if is_stranger is not False:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from served import ARGUMENTS, Visit, served
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from browser.harness import Visit, browser, chromium_path, served
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
-    program = shutil.which("chromium")
-    if program is None:
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if chromium_path() is None:
         pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
+    with browser() as started:
+        yield started
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from served import Visit, served
+from browser.harness import Visit, served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect

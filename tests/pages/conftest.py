@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from osscar_core.catalogue import ASSETS_VARIABLE
 from osscar_core.sample import sample_folder, write_sample_run
 from osscar_core.studio import frame, texts
-from test_sample import sample
+from test_sample import sample, with_showcases
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,7 @@ def no_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sample_run(no_assets: Path) -> Path:
     """Put made-up sample runs of both demo models in the place of the real ones."""
     for model in ("demo/resnet50", "demo/opt"):
-        write_sample_run(sample(model), sample_folder())
+        write_sample_run(with_showcases(sample(model)), sample_folder())
     return no_assets
 
 

@@ -213,20 +213,3 @@ def test_with_the_demo_models_the_example_is_one_of_them(home: Path) -> None:
     assert request is not None
     assert request.spec.model == "demo/resnet50"
     assert request.spec.calibration == request.data == "demo:factory"
-
-
-def test_explain_shows_both_errors_and_the_origin(finished_run: str, open_page) -> None:
-    at = open_page("explain", run=finished_run)
-    shares, errors = (json.loads(c.proto.spec)["data"] for c in at.get("plotly_chart"))
-    assert [trace["name"] for trace in shares] == ["Kept", "Removed"]
-    assert [trace["name"] for trace in errors] == ["OSSCAR", "Magnitude baseline"]
-    assert len(at.dataframe[0].value) == 9
-    assert "cdcdcdcd" in words(at)
-    assert "a warning of the pruner" in words(at)
-
-
-def test_a_damaged_result_is_told(finished_run: str, home: Path, open_page) -> None:
-    (home / "runs" / finished_run / "result.json").write_text("{")
-    at = open_page("explain", run=finished_run)
-    assert "cannot be read" in words(at)
-    assert not at.exception

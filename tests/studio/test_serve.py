@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from browser.harness import STREAMLIT, served
 from osscar_core.studio import serve
 from osscar_core.studio.jobs import RunStore
-from served import served
-
-STREAMLIT = ("-m", "streamlit", "run", "app.py", "--server.port={port}")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def test_a_policy_lets_nothing_in_from_elsewhere() -> None:
 
 
 def test_streamlit_itself_starts_the_app_too(tmp_path: Path) -> None:
-    with served(tmp_path / "workspace", *STREAMLIT) as address:
+    with served(tmp_path / "workspace", STREAMLIT) as address:
         assert answer(f"{address}/explain").status == 200
 
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from osscar_core.studio import explain, summary
+from osscar_core.studio import summary
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.numbers import MINUS, TIMES
 from osscar_core.studio.summary import Finished
@@ -120,23 +120,3 @@ def test_runs_timed_on_a_busy_machine_stand_on_the_scale_of_the_run_shown(home, 
         finished.append(Finished(RunStore(home).runs()[0], slowed))
     assert [point.latency for point in summary.points(finished, finished[0])] == [100, 50, 50]
     assert [point.latency for point in summary.points(finished, finished[1])] == [300, 150, 150]
-
-
-def test_explain_names_the_worst_and_the_best_layer(samples) -> None:
-    units = samples.result(samples.image_request(0.5)).prune.units
-    text = explain.lead(units)
-    assert "72 of 144 convolution channels removed from 9 layers" in text
-    assert "most in **layer3.2** (9.00%)" in text
-    assert "least in **layer1.0** (1.00%)" in text
-    assert "In 9 of 9 layers the error is lower" in text
-    assert "the median is 50% of it" in text
-
-
-def test_provenance_names_data_digests_and_versions(home, samples) -> None:
-    asked = samples.image_request()
-    samples.write_run(home, "20260101-000000-000000", asked, samples.result(asked))
-    run = RunStore(home).runs()[0]
-    facts = explain.provenance(run, RunStore(home).result(run))
-    values = " ".join(value for _, value in facts)
-    for expected in ("cd" * 32, "ab" * 32, "torch 2.14", "images:/nowhere/test", run.id):
-        assert expected in values

@@ -23,7 +23,7 @@ ENGLISH = {
     "login.go": "Log in",
     "login.with": "Log in with {provider}",
     "login.out": "Log out",
-    "notice.ignored": "Ignored '{key}' in the link: there is nothing of that name here.",
+    "notice.ignored": "Ignored '{key}' in the link: its value cannot be used here.",
     "notice.no_run": "This run does not exist here. It may have been deleted.",
     "notice.no_model": "The model in the link does not exist here.",
     "notice.own_model": (
@@ -140,7 +140,7 @@ JAPANESE = {
     "login.go": "ログイン",
     "login.with": "{provider}でログイン",
     "login.out": "ログアウト",
-    "notice.ignored": "リンクの「{key}」は無視しました。その名前のものはここにありません。",
+    "notice.ignored": "リンクの「{key}」は無視しました。ここでは使えない値です。",
     "notice.no_run": "この実行はここにありません。削除された可能性があります。",
     "notice.no_model": "リンクのモデルはここにありません。",
     "notice.own_model": (
