@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from osscar_core.studio.frame import boundary, frame, go, owner
+from osscar_core.studio import runcard, runlist
+from osscar_core.studio.compare import show_comparison
+from osscar_core.studio.frame import boundary, frame, owner
 from osscar_core.studio.jobs import RunStore
-from osscar_core.studio.runlist import show_run
+from osscar_core.studio.runtable import entry_of
 from osscar_core.studio.texts import say
 
 frame("runs")
@@ -12,13 +14,22 @@ with boundary():
     store = RunStore()
     runs = store.runs(owner())
     st.title(say("page.runs"), anchor=False)
+    runcard.show_problem()
+    runcard.show_undo(store)
+    runlist.show_queue(store)
     if not runs:
-        with st.container(border=True):
-            st.markdown(f"#### {say('runs.none')}")
-            st.markdown(say("runs.none.body"))
-            if st.button(say("explain.go"), icon=":material/tune:", type="primary"):
-                go("explore")
-    else:
-        st.markdown(f":gray[{say('runs.count', count=len(runs))}]")
-    for run in runs:
-        show_run(store, run)
+        runlist.show_empty()
+    listed = runlist.show_filters(runs)
+    selected = runlist.selected(store)
+    if listed:
+        runlist.show_count(runs, listed)
+        runlist.show_table(store, listed)
+    elif runs:
+        st.markdown(say("runs.no_match"))
+    if len(selected) > 1:
+        show_comparison(store, selected)
+    elif selected:
+        runcard.show_run(store, entry_of(store, selected[0]))
+    elif listed:
+        st.markdown(say("runs.select"))
+    runlist.show_import(store)

@@ -17,6 +17,7 @@ from osscar_core.figures.layers import (
     sensitivity,
     short_names,
 )
+from osscar_core.figures.parallel import ParallelAxis, ParallelLine, parallel
 from osscar_core.figures.style import MARKS
 from osscar_core.figures.tradeoff import TradePoint, tradeoff
 
@@ -25,12 +26,15 @@ __all__ = [
     "MOST_SQUARES",
     "Cell",
     "Layer",
+    "ParallelAxis",
+    "ParallelLine",
     "TradePoint",
     "answers",
     "cells",
     "is_wide",
     "kept_map",
     "output_errors",
+    "parallel",
     "removed_shares",
     "sensitivity",
     "short_names",

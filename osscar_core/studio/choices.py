@@ -96,8 +96,12 @@ def listed_as(model: str) -> str:
     return next((name for name, choice in offered().items() if choice.name == model), LOCAL)
 
 
+@functools.lru_cache(maxsize=1024)
 def shown_name(model: str) -> str:
-    """Return a model's name for people: as listed, or the last part of a path."""
+    """Return a model's name for people: as listed, or the last part of a path.
+
+    Names do not change with what is on the disk, so long lists may ask for them freely.
+    """
     listed = listed_as(model)
     return Path(model).name if listed == LOCAL else listed
 

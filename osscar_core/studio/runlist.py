@@ -1,109 +1,322 @@
-"""One run as a card: what became of it and what can be done with it.
+"""The list of runs: what is at work, which are shown, and which of them are selected.
 
-The decision hidden here: which actions a run offers in which state.
+The decision hidden here: how a selection lives on. Tables report rows by number, and rows
+move when a run is added or a filter changes; the session keeps ids. One selected run is the
+run of the whole app, and a run that is chosen elsewhere or by a link is selected here.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from osscar_core.records import to_json
-from osscar_core.studio.frame import go, owner, run_title, watch
+from osscar_core.studio import chosen, examples
+from osscar_core.studio.bundle import MAX_BYTES
+from osscar_core.studio.cards import failure
+from osscar_core.studio.choices import shown_name
+from osscar_core.studio.frame import go, job_card, owner, run_title
 from osscar_core.studio.jobs import Run, RunStore, State
-from osscar_core.studio.numbers import date_time
-from osscar_core.studio.requests import RunResult
-from osscar_core.studio.results import outcome
-from osscar_core.studio.summary import verdict
-from osscar_core.studio.texts import say
+from osscar_core.studio.numbers import whole
+from osscar_core.studio.runcard import SELECTED, attempt
+from osscar_core.studio.runtable import (
+    Entry,
+    Value,
+    columns_for,
+    common_to_all,
+    entry_of,
+    title_of,
+    values_of,
+)
+from osscar_core.studio.summary import asked, method_name
+from osscar_core.studio.texts import as_plain, say
 
-_BADGES = {
-    State.QUEUED: "gray",
-    State.RUNNING: "blue",
-    State.FINISHED: "green",
-    State.FAILED: "red",
-    State.CANCELLED: "gray",
-    State.INTERRUPTED: "orange",
-}
+if TYPE_CHECKING:
+    from streamlit.elements.lib.column_types import ColumnConfig
+
+PAGE = 100
+"""Runs that the table shows at first, and how many more on demand."""
+
+_FOLLOWED = "_runs_followed"
+_COUNT = "_runs_count"
+_IMPORTS = "_runs_imports"
+_TABLES = "_runs_tables"
+_QUEUE_CARDS = 6
+_POLL = 0.7
+# Pixels for the columns of a table in a window of 1366, and of 768.
+_ROOM = {"wide": 900, "middle": 690}
+_ROW, _ROWS_SEEN = 35, 9
 
 
-def show_run(store: RunStore, run: Run) -> None:
-    """Show one run as a card with its actions."""
-    result = store.result(run)
-    with st.container(border=True, gap="xsmall"):
-        when = date_time(run.created)
-        state = run.status.state
-        head, actions = st.columns([7, 4], vertical_alignment="center")
-        with head, st.container(key=f"runhead_{run.id}", gap="xsmall"):
-            st.markdown(
-                f"**{run_title(run)}** &nbsp; "
-                f":{_BADGES[state]}-badge[{say(f'runs.state.{state.value}')}]"
+def show_queue(store: RunStore) -> None:
+    """Show what works and what waits, for as long as anything does."""
+    live = tuple(run.id for run in store.live(owner()))
+    if live:
+        st.fragment(_guarded_queue, run_every=_POLL)(live)
+
+
+def show_filters(runs: Sequence[Run]) -> list[Run]:
+    """Let the person narrow the list down; return what is left of it."""
+    state = st.session_state
+    models = {run.request.spec.model: None for run in runs}
+    states = {run.status.state.value: None for run in runs}
+    for key, options in (("runs_model", models), ("runs_state", states)):
+        if state.get(key, "") not in options:
+            state[key] = ""
+    if not runs:
+        # Without runs of one's own, the examples show what there will be.
+        state.setdefault("runs_examples", True)
+    with st.container(key="runsfilters"):
+        search, by_model, by_state = st.columns([4, 3, 2], gap="small")
+        with search:
+            text = st.text_input(
+                say("runs.search"),
+                key="runs_text",
+                placeholder=say("runs.search.example"),
+                persist_state="session",
             )
-            st.markdown(f":gray[{say('runs.when', when=when, id=run.id)}]")
-            if result is not None:
-                st.markdown(verdict(result))
-            elif not state.is_live:
-                st.markdown(outcome(run))
-        if state.is_live:
-            watch(run.id, "list")
-            return
-        with actions, st.container(horizontal=True, gap="small", horizontal_alignment="right"):
-            if result is not None:
-                _open_buttons(run)
-            else:
-                _again_button(store, run)
-            _more(store, run, result)
+        with by_model:
+            model = st.selectbox(
+                say("runs.by_model"),
+                ["", *models],
+                key="runs_model",
+                format_func=lambda name: shown_name(name) if name else say("runs.any"),
+                persist_state="session",
+            )
+        with by_state:
+            end = st.selectbox(
+                say("runs.by_state"),
+                ["", *states],
+                key="runs_state",
+                format_func=lambda name: say(f"runs.state.{name}") if name else say("runs.any"),
+                persist_state="session",
+            )
+        with st.container(horizontal=True, gap="medium"):
+            is_starred = st.toggle(say("runs.by_star"), key="runs_starred", persist_state="session")
+            with_examples = st.toggle(
+                say("runs.with_examples"),
+                key="runs_examples",
+                persist_state="session",
+                help=say("runs.with_examples.help"),
+            )
+    found = [
+        run
+        for run in runs
+        if (not model or run.request.spec.model == model)
+        and (not end or run.status.state.value == end)
+        and (run.is_starred or not is_starred)
+        and matches(run, text)
+    ]
+    if with_examples:
+        found += [
+            item.run
+            for item in examples.examples()
+            if (not model or item.run.request.spec.model == model) and matches(item.run, text)
+        ]
+    return found
 
 
-def _open_buttons(run: Run) -> None:
-    for page, icon in (("explore", ":material/tune:"), ("explain", ":material/account_tree:")):
-        label = say("runs.open" if page == "explore" else "runs.explain")
-        if st.button(label, key=f"{page}_{run.id}", icon=icon):
-            st.session_state["run"] = run.id
-            go(page)
+def show_count(runs: Sequence[Run], listed: Sequence[Run]) -> None:
+    """Say how many runs there are, and how many of them the filters leave."""
+    shown = sum(not examples.is_example(run) for run in listed)
+    if shown == len(runs):
+        st.markdown(say("runs.count", count=shown))
+    else:
+        st.markdown(say("runs.count.some", shown=whole(shown), count=len(runs)))
 
 
-def _again_button(store: RunStore, run: Run) -> None:
-    if st.button(say("runs.again"), key=f"again_{run.id}", icon=":material/replay:"):
-        st.session_state["run"] = store.submit(run.request, owner()).id
-        go("explore")
+def matches(run: Run, text: str) -> bool:
+    """Return whether every word of a search is found in what a run is called and was asked."""
+    if not text.strip():
+        return True
+    spec = run.request.spec
+    said = f"{run.id} {run.name} {run.note} {shown_name(spec.model)} {run_title(run)}"
+    said += f" {asked(spec)} {method_name(spec.method)} {spec.method.value}"
+    return all(word in said.casefold() for word in text.casefold().split())
 
 
-def _more(store: RunStore, run: Run, result: RunResult | None) -> None:
-    with st.popover(say("runs.more"), icon=":material/more_horiz:"):
-        if result is not None:
-            for name, record in (("plan", result.prune.plan), ("report", result)):
-                st.download_button(
-                    say(f"runs.{name}"),
-                    data=functools.partial(to_json, record, indent=1),
-                    file_name=f"osscar-{name}-{run.id}.json",
-                    mime="application/json",
-                    key=f"{name}_{run.id}",
-                    on_click="ignore",
-                    icon=":material/download:",
-                    width="stretch",
-                )
-            st.markdown(say("runs.model_at", path=run.model_folder))
-        st.download_button(
-            say("runs.log"),
-            data=lambda: store.log(run),
-            file_name=f"osscar-log-{run.id}.txt",
-            mime="text/plain",
-            key=f"log_{run.id}",
-            on_click="ignore",
-            icon=":material/description:",
-            width="stretch",
+def show_table(store: RunStore, runs: Sequence[Run]) -> None:
+    """Show the runs as a table in which they can be selected.
+
+    Args:
+        store: The runs of the workspace.
+        runs: What is left after filtering. Results are read of those that are seen only.
+    """
+    state = st.session_state
+    count = state.get(_COUNT, PAGE)
+    entries = [entry_of(store, run) for run in runs[:count]]
+    rows = [values_of(entry) for entry in entries]
+    ids = tuple(entry.run.id for entry in entries)
+    # A page does not know how wide its window is: the style sheet shows one of these.
+    for place, room in _ROOM.items():
+        with st.container(key=f"runs{place}"):
+            _wide(place, room, rows, ids)
+    with st.container(key="runsnarrow"):
+        _narrow(entries, ids)
+    notes = [say("runs.table.note")]
+    if device := common_to_all(rows, "device"):
+        notes.insert(0, say("runs.table.device", device=as_plain(device)))
+    if model := common_to_all(rows, "model"):
+        notes.insert(0, say("runs.table.model", model=as_plain(model)))
+    st.markdown(f":gray[{' '.join(notes)}]")
+    if len(runs) > count:
+        st.button(
+            say("runs.more", count=min(PAGE, len(runs) - count)),
+            icon=":material/expand_more:",
+            on_click=_show_more,
         )
-        sure = st.checkbox(say("runs.delete.sure"), key=f"sure_{run.id}")
-        if st.button(
-            say("runs.delete.yes"),
-            key=f"delete_{run.id}",
-            icon=":material/delete:",
-            disabled=not sure,
-            width="stretch",
-        ):
-            store.delete(run)
-            if st.session_state["run"] == run.id:
-                st.session_state["run"] = ""
-            st.rerun()
+
+
+def selected(store: RunStore) -> list[Run]:
+    """Return the selected runs that there still are, in the order of the list."""
+    state = st.session_state
+    if state.get(_FOLLOWED) != state["run"]:
+        state[_FOLLOWED] = state["run"]
+        if state["run"] and state["run"] not in state.get(SELECTED, ()):
+            state[SELECTED] = (state["run"],)
+    found = (chosen.find(store, run_id) for run_id in state.get(SELECTED, ()))
+    return [run for run in found if run is not None]
+
+
+def show_import(store: RunStore) -> None:
+    """Let the person take in a run that was computed elsewhere."""
+    state = st.session_state
+    # A new key is a new, empty uploader.
+    key = f"import_{state.get(_IMPORTS, 0)}"
+
+    def take_in() -> None:
+        file = state.get(key)
+        state[_IMPORTS] = state.get(_IMPORTS, 0) + 1
+        if file is None:
+            return
+        run = store.unpack(file.getvalue(), owner())
+        state[SELECTED] = (run.id,)
+        chosen.choose_run(run)
+        st.toast(
+            say("runs.imported", title=as_plain(run_title(run))),
+            icon=":material/move_to_inbox:",
+            duration="long",
+        )
+
+    with st.expander(say("runs.import"), icon=":material/upload_file:"):
+        st.markdown(say("runs.import.body", megabytes=MAX_BYTES // 2**20))
+        st.file_uploader(
+            say("runs.import.label"),
+            type=["zip"],
+            key=key,
+            max_upload_size=MAX_BYTES // 2**20,
+            on_change=attempt,
+            args=(take_in,),
+        )
+
+
+def show_empty() -> None:
+    """Say what will be here, and how something comes to be here."""
+    with st.container(border=True):
+        st.markdown(f"#### {say('runs.none')}")
+        st.markdown(say("runs.none.body"))
+        if st.button(say("explain.go"), icon=":material/tune:", type="primary"):
+            go("explore")
+
+
+def _guarded_queue(shown: tuple[str, ...]) -> None:
+    # A fragment that runs by itself is outside the boundary of its page.
+    try:
+        _queue(shown)
+    except Exception as error:  # noqa: BLE001
+        failure(error)
+
+
+def _queue(shown: tuple[str, ...]) -> None:
+    live = RunStore().live(owner())
+    if tuple(run.id for run in live) != shown:
+        st.rerun()
+    working = sum(run.status.state is State.RUNNING for run in live)
+    with st.container(border=True, key="queue", gap="small"):
+        words = say("runs.queue", working=working, waiting=len(live) - working)
+        st.markdown(f"**:material/pending: {words}**")
+        for run in live[:_QUEUE_CARDS]:
+            with st.container(key=f"queued_{run.id}", gap="xsmall"):
+                job_card(run.id, "queue")
+        if len(live) > _QUEUE_CARDS:
+            st.markdown(say("strip.more", count=len(live) - _QUEUE_CARDS))
+
+
+def _wide(place: str, room: int, rows: Sequence[dict[str, Value]], ids: tuple[str, ...]) -> None:
+    columns = columns_for(rows, room)
+    config: dict[str, ColumnConfig] = {}
+    for column in columns:
+        label, told = say(f"runs.column.{column.key}"), say(f"runs.column.{column.key}.help")
+        config[column.key] = (
+            st.column_config.NumberColumn(
+                label, width=column.width, format=column.format, help=told
+            )
+            if column.format
+            else st.column_config.TextColumn(label, width=column.width, help=told)
+        )
+    data = {column.key: [row[column.key] for row in rows] for column in columns}
+    _table(place, data, ids, config)
+
+
+def _narrow(entries: Sequence[Entry], ids: tuple[str, ...]) -> None:
+    config = {
+        "run": st.column_config.TextColumn(say("runs.column.run"), width=210),
+        "state": st.column_config.TextColumn(say("runs.column.state"), width=80),
+    }
+    data: dict[str, list[Value]] = {
+        "run": [title_of(entry) for entry in entries],
+        "state": [say(f"runs.state.{entry.standing.value}") for entry in entries],
+    }
+    _table("narrow", data, ids, config)
+
+
+def _table(
+    place: str,
+    data: dict[str, list[Value]],
+    ids: tuple[str, ...],
+    config: Mapping[str, ColumnConfig],
+) -> None:
+    """Show one of the tables; all show, and change, the same selection.
+
+    A table keeps its own selection for as long as its key is the same. It gets a new key,
+    and begins with the selection of the session, whenever the two would not agree.
+    """
+    state = st.session_state
+    rows = tuple(index for index, name in enumerate(ids) if name in state.get(SELECTED, ()))
+    tables = state.setdefault(_TABLES, {})
+    number, *shown = tables.get(place, (0, ids, rows))
+    if shown != [ids, rows]:
+        number += 1
+    tables[place] = (number, ids, rows)
+    key = f"runs_{place}_{number}"
+    st.dataframe(
+        data,
+        hide_index=True,
+        column_config=config,
+        key=key,
+        on_select=functools.partial(_rows_selected, key, place, ids),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": list(rows)}},
+        height=min(len(ids), _ROWS_SEEN) * _ROW + _ROW + 3,
+        row_height=_ROW,
+        placeholder="",
+        alt=say("runs.table.alt", count=len(ids)),
+    )
+
+
+def _rows_selected(key: str, place: str, ids: tuple[str, ...]) -> None:
+    state = st.session_state
+    rows = tuple(sorted(row for row in state[key]["selection"]["rows"] if row < len(ids)))
+    state[SELECTED] = tuple(ids[row] for row in rows)
+    number, *_ = state[_TABLES][place]
+    state[_TABLES][place] = (number, ids, rows)
+    if len(rows) < 2:
+        first = next(iter(state[SELECTED]), "")
+        attempt(lambda: chosen.choose_run(chosen.find(RunStore(), first)))
+        state[_FOLLOWED] = state["run"]
+
+
+def _show_more() -> None:
+    st.session_state[_COUNT] = st.session_state.get(_COUNT, PAGE) + PAGE

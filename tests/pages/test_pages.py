@@ -11,7 +11,7 @@ import pytest
 from osscar_core.records import Method
 from osscar_core.studio import form
 from osscar_core.studio.choices import LOCAL
-from osscar_core.studio.jobs import RunStore, State, Status
+from osscar_core.studio.jobs import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["", "explain", "runs"]
@@ -213,29 +213,3 @@ def test_with_the_demo_models_the_example_is_one_of_them(home: Path) -> None:
     assert request is not None
     assert request.spec.model == "demo/resnet50"
     assert request.spec.calibration == request.data == "demo:factory"
-
-
-def test_runs_keep_what_failed_with_its_reason_and_offer_another_try(
-    home: Path, samples, open_page
-) -> None:
-    failed = Status(State.FAILED, reason="the disk_is full", remedy="Free some", error_id="")
-    asked = samples.image_request()
-    samples.write_run(home, "20260101-000000-000000", asked, None, failed)
-    samples.write_run(
-        home, "20260101-000001-000000", asked, None, Status(State.INTERRUPTED, step="prune")
-    )
-    at = open_page("runs")
-    shown = words(at)
-    assert "the disk\\_is full. Free some." in shown
-    assert "interrupted" in shown
-    assert sum(button.label == "Run again" for button in at.button) == 2
-
-
-def test_a_run_is_deleted_only_after_being_sure(finished_run: str, home: Path, open_page) -> None:
-    at = open_page("runs", run=finished_run)
-    delete = at.button(key=f"delete_{finished_run}")
-    assert delete.disabled
-    at.checkbox(key=f"sure_{finished_run}").check().run()
-    at.button(key=f"delete_{finished_run}").click().run()
-    assert RunStore(home).runs() == []
-    assert not at.exception
