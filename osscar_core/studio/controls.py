@@ -69,7 +69,6 @@ def choose_run(store: RunStore) -> None:
         key="g_run",
         format_func=lambda run_id: _run_label(runs.get(run_id), has_any=bool(runs)),
         on_change=_run_chosen,
-        disabled=not runs,
         help=say("control.run.help"),
     )
 

@@ -91,15 +91,19 @@ def lead(layers: Sequence[Layer]) -> str:
                 structure=structure,
             )
         )
-    worst = max(layers, key=lambda layer: layer.error)
-    best = min(layers, key=lambda layer: layer.error)
+    start = say(
+        "explain.lead",
+        parts=joined(parts, "explain.and"),
+        units=len({layer.label for layer in layers}),
+    )
+    cut = [layer for layer in layers if layer.kept < layer.groups]
+    if not cut:
+        return start
+    worst = max(cut, key=lambda layer: layer.error)
+    best = min(cut, key=lambda layer: layer.error)
     sentences = [
-        say(
-            "explain.lead",
-            parts=joined(parts, "explain.and"),
-            units=len({layer.label for layer in layers}),
-        ),
-        _spread(layers),
+        start,
+        _spread(layers, cut),
         say(
             "explain.lead.change",
             worst=worst.name,
@@ -111,23 +115,39 @@ def lead(layers: Sequence[Layer]) -> str:
     return joined(sentences, "explain.sentences")
 
 
-def _spread(layers: Sequence[Layer]) -> str:
+def _spread(layers: Sequence[Layer], cut: Sequence[Layer]) -> str:
     """Return from where most was removed, and whether the output changed less there."""
-    if _is_even(layers):
-        return say("explain.spread.even", removed=percent(_whole_share(layers)))
-    low, high = min(x.removed for x in layers), max(x.removed for x in layers)
-    most = [layer for layer in layers if layer.removed >= high - (high - low) / 4]
-    rest = [layer for layer in layers if layer not in most]
+    if _is_even(cut):
+        removed, untouched = percent(_whole_share(cut)), len(layers) - len(cut)
+        if untouched:
+            return say("explain.spread.others", untouched=untouched, removed=removed)
+        return say("explain.spread.even", removed=removed)
+    low, high = min(x.removed for x in cut), max(x.removed for x in cut)
+    most = [layer for layer in cut if layer.removed >= high - (high - low) / 4]
+    rest = [layer for layer in cut if layer not in most]
     there, elsewhere = (statistics.median(x.error for x in part) for part in (most, rest))
     removed = percent(min(x.removed for x in most))
     if removed != percent(high):
         removed = between(removed, percent(high))
     return say(
         "explain.spread.less" if there < elsewhere else "explain.spread.more",
-        layers=named(most),
+        layers=_places(most, is_mixed=len({layer.structure for layer in layers}) > 1),
         removed=removed,
         there=share(there),
         elsewhere=share(elsewhere),
+    )
+
+
+def _places(layers: Sequence[Layer], *, is_mixed: bool) -> str:
+    """Return some layers as words, with their structures where a run has several."""
+    if not is_mixed:
+        return named(layers)
+    return joined(
+        (
+            say("explain.layers.structure", layers=named(part), structure=part[0].structure)
+            for part in by_structure(layers)
+        ),
+        "explain.and",
     )
 
 

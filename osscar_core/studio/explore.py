@@ -9,7 +9,7 @@ import streamlit as st
 
 from osscar_core.studio import chosen, form
 from osscar_core.studio.choices import shown_name
-from osscar_core.studio.frame import save_link
+from osscar_core.studio.frame import owner, save_link
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import percent
 from osscar_core.studio.requests import JobRequest
@@ -38,7 +38,7 @@ def follow_link(store: RunStore) -> None:
 
 def submit(store: RunStore, request: JobRequest) -> None:
     """Start a run, or go to the one that answers the request already."""
-    run = store.submit(request)
+    run = store.submit(request, owner())
     chosen.choose_run(run)
     st.session_state[_FOLLOWED] = run.id
     save_link()
@@ -49,7 +49,7 @@ def submit(store: RunStore, request: JobRequest) -> None:
 
 def unfinished(store: RunStore, draft: JobRequest | None) -> Run | None:
     """Return the run of the link if it has no result and is what the form is about."""
-    run = store.get(st.session_state["run"])
+    run = store.get(st.session_state["run"], owner())
     if run is None or draft is None or group_of(run.request) != group_of(draft):
         return None
     return None if store.result(run) is not None else run
@@ -73,6 +73,6 @@ def show_empty(store: RunStore) -> None:
             )
             if st.button(say("empty.example"), icon=":material/play_arrow:"):
                 submit(store, request)
-        others = sum(run.status.state is State.FINISHED for run in store.runs())
+        others = sum(run.status.state is State.FINISHED for run in store.runs(owner()))
         if others:
             st.markdown(f":gray[{say('empty.other', count=others)}]")

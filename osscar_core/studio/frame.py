@@ -125,7 +125,8 @@ def frame(page: str) -> None:
             failure(barred)
         st.stop()
     for key, value in (refused or {}).items():
-        st.toast(say(_refusal(key, value), key=key), icon=":material/link_off:")
+        words = say(_refusal(key, value), key=key)
+        st.toast(words, icon=":material/link_off:", duration="long")
     with st.sidebar:
         fault = _sidebar(page, fault)
     if fault is not None:

@@ -13,7 +13,7 @@ import streamlit as st
 from osscar_core.figures import tradeoff
 from osscar_core.records import Method
 from osscar_core.studio import examples
-from osscar_core.studio.frame import is_dark, watch
+from osscar_core.studio.frame import is_dark, owner, watch
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import date
 from osscar_core.studio.requests import JobRequest
@@ -42,7 +42,7 @@ def finished_like(store: RunStore, draft: JobRequest | None) -> list[Finished]:
         item for item in examples.examples() if group_of(item.run.request) == group_of(draft)
     ]
     found = []
-    for run in store.runs():
+    for run in store.runs(owner()):
         if group_of(run.request) == group_of(draft):
             result = store.result(run)
             if result is not None:

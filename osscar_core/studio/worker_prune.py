@@ -54,6 +54,7 @@ def prune_and_measure(attempt: Attempt) -> None:
     attempt.begin("pruned")
     small = _small_model(attempt)
     after = _quality(attempt, small, seqlen)
+    # Read again: a copy kept from before would double the memory that pruning is said to take.
     dense = dense_model(spec)
     with placed(dense.module, resolve_device(spec.device)):
         before = _dense_quality(attempt, dense, after, seqlen)

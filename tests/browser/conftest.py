@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from browser.harness import Visit, browser, chromium_path, served
+
+FAILURES = Path(__file__).resolve().parents[2] / "test-results"
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,19 @@ def chromium() -> Iterator[object]:
         pytest.skip("chromium is not installed")
     with browser() as started:
         yield started
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    """Keep what was on screen when a test failed."""
+    report = yield
+    started = getattr(item, "funcargs", {}).get("chromium")
+    if report.when == "call" and report.failed and started is not None:
+        name = re.sub(r"[^\w-]+", "-", item.nodeid.rpartition("::")[2])
+        pages = [page for context in started.contexts for page in context.pages]
+        for number, page in enumerate(pages):
+            page.screenshot(path=FAILURES / f"{name}-{number}.png")
+    return report
 
 
 @pytest.fixture

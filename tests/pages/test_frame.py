@@ -70,7 +70,7 @@ def test_the_runs_of_the_model_are_offered_the_newest_first(two_models: Path, op
 def test_a_model_without_runs_says_so(two_models: Path, open_page) -> None:
     at = open_page("runs", m="facebook/opt-350m")
     assert at.selectbox(key="g_run").options == ["None yet"]
-    assert at.selectbox(key="g_run").disabled
+    assert at.selectbox(key="g_run").value == ""
 
 
 def test_another_model_has_no_run_but_keeps_the_goal(two_models: Path, open_page) -> None:
@@ -309,6 +309,25 @@ def test_people_see_their_own_runs_only(two_models: Path, samples, open_page) ->
     assert "does not exist here" in at.toast[0].value
     local = open_page("explain", m="cifar/resnet20")
     assert len(local.selectbox(key="g_run").options) == 3
+    assert "70% removed" in words(open_page("runs", user=person))
+    assert "70% removed" not in words(open_page("runs"))
+
+
+def test_a_run_belongs_to_whoever_asked_for_it(
+    home: Path, open_page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = []
+
+    def submit(store: RunStore, request: object, owner: str) -> None:
+        owners.append(owner)
+        raise RuntimeError
+
+    monkeypatch.setattr(RunStore, "submit", submit)
+    for user in (None, {"is_logged_in": True, "email": "a@example.com"}):
+        at = open_page(m="facebook/opt-125m", user=user)
+        next(b for b in at.button if b.label == "Prune and measure").click().run()
+    assert owners[0] == "local"
+    assert re.fullmatch("user-[0-9a-f]{16}", owners[1])
 
 
 def test_secrets_that_cannot_be_read_keep_everybody_out(
@@ -326,3 +345,40 @@ def test_secrets_that_cannot_be_read_keep_everybody_out(
     assert "secrets of this server cannot be read" in card.value
     assert not at.sidebar.selectbox
     assert not at.title
+
+
+@pytest.mark.parametrize(
+    ("lang", "words_of_it"),
+    [
+        ("en", ["Step 2 of 6: choosing what to remove", "about 40 s left", "and 1 more", "Cancel"]),
+        ("ja", ["手順2/6：削除する部分の選択", "残り約40秒", "ほか1件", "中止"]),
+    ],
+)
+def test_the_strip_of_jobs_speaks_the_language(
+    home: Path, samples, open_page, monkeypatch: pytest.MonkeyPatch, lang: str, words_of_it
+) -> None:
+    monkeypatch.setattr(RunStore, "ensure_dispatched", lambda store: None)
+    at_work = Status(State.RUNNING, step="prune", fraction=0.5, step_started=60.0, updated=100.0)
+    asked = samples.image_request()
+    samples.write_run(home, FIRST, asked, None, at_work)
+    for second in (1, 2, 3):
+        run_id = f"20260101-00000{second}-000000"
+        samples.write_run(home, run_id, samples.image_request(second / 10), None, at_work)
+    at = open_page("explain", lang=lang)
+    strip = (
+        at.get("progress")[0].proto.text + words(at) + at.button(key=f"cancel_strip_{FIRST}").label
+    )
+    assert [text for text in words_of_it if text not in strip] == []
+    assert not at.exception
+
+
+def test_what_escapes_a_page_becomes_a_card_too(
+    home: Path, open_page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from osscar_core.studio import cards, serve
+
+    shown = []
+    monkeypatch.setattr(cards, "failure", shown.append)
+    fault = RuntimeError("in a callback")
+    assert serve.on_script_error(fault) is True
+    assert shown == [fault]

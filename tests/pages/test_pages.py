@@ -179,7 +179,7 @@ def test_pressing_the_button_submits_exactly_the_form(
 ) -> None:
     asked = []
 
-    def submit(store: RunStore, request):
+    def submit(store: RunStore, request, owner):
         asked.append(request)
         raise RuntimeError("secret detail")
 

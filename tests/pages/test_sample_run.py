@@ -47,7 +47,7 @@ def test_one_click_measures_the_point_that_the_form_shows(
 ) -> None:
     asked = []
 
-    def submit(store: RunStore, request):
+    def submit(store: RunStore, request, owner):
         asked.append(request)
         raise RuntimeError
 

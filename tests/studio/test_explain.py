@@ -133,6 +133,15 @@ class TestLead:
         assert "from **layer1.0** (88%). The output changed more there than elsewhere" in text
         assert "(median 50.0% against 5.50%)" in text
 
+    def test_layers_that_lost_nothing_are_told_apart(self, result) -> None:
+        some = with_units(result, *([{"kept": 16, "relative_error": 0.0}] * 3))
+        text = explain_layers.lead(explain_layers.layers_of(some))
+        assert "3 layers lost nothing, each of the others about the same share, 50%" in text
+        assert "least in **layer2.0** (4.00%)" in text
+        none = with_units(result, *([{"kept": 16}] * 9))
+        text = explain_layers.lead(explain_layers.layers_of(none))
+        assert text == "0 of 144 convolution channels were removed from 9 layers."
+
     def test_layers_of_a_language_model_go_by_their_numbers(self, samples) -> None:
         found = samples.result(samples.text_request(0.5), dense=20.0, pruned=30.0)
         names = [f"model.layers.{index}.fc2" for index in range(9)]
@@ -164,6 +173,12 @@ class TestLead:
         assert [layer.id for layer in layers] == ["attn.out", "fc2"]
         text = explain_layers.lead(layers)
         assert "256 of 512 attention heads and 256 of 512 feed-forward neurons" in text
+        units = (dataclasses.replace(units[0], kept=32), units[1])
+        report = dataclasses.replace(found.prune, units=units)
+        text = explain_layers.lead(
+            explain_layers.layers_of(dataclasses.replace(found, prune=report))
+        )
+        assert "Most was removed from attention heads of **attn.out** (94%)" in text
 
     def test_in_japanese(self, result, japanese: None) -> None:
         text = explain_layers.lead(explain_layers.layers_of(result))

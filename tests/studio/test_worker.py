@@ -17,7 +17,7 @@ from osscar_core.evaluation import evaluate
 from osscar_core.evaluation.showcase import make_showcase as real_make_showcase
 from osscar_core.goals import Goal
 from osscar_core.models import load_model
-from osscar_core.progress import ProgressEvent
+from osscar_core.progress import Progress, ProgressEvent
 from osscar_core.pruner import prune as real_prune
 from osscar_core.records import EvaluationReport, PruneSpec, Structure
 from osscar_core.sample import sample_runs
@@ -58,18 +58,19 @@ class Outside:
 
     def __init__(self) -> None:
         self.checkpoints: list[Path | None] = []
-        self.stop_in_prune = False
+        self.stop_at: float | None = None
         self.break_showcase: Exception | None = None
 
-    def prune(self, spec: PruneSpec, *, checkpoint: Path | None, **options: object):
+    def prune(self, spec: PruneSpec, *, checkpoint: Path | None, progress: Progress, **options):
         self.checkpoints.append(checkpoint)
-        if checkpoint is not None:
-            checkpoint.mkdir(exist_ok=True)
-            (checkpoint / "block").touch()
-        if self.stop_in_prune:
-            self.stop_in_prune = False
-            signal.raise_signal(signal.SIGTERM)
-        return real_prune(spec, **options)
+
+        def watched(event: ProgressEvent) -> None:
+            if self.stop_at is not None and event.stage == "prune" and event.done >= self.stop_at:
+                self.stop_at = None
+                signal.raise_signal(signal.SIGTERM)
+            progress(event)
+
+        return real_prune(spec, checkpoint=checkpoint, progress=watched, **options)
 
     def make_showcase(self, dense, pruned, data: str, **options: object) -> Showcase:
         if self.break_showcase is not None:
@@ -215,16 +216,20 @@ def test_a_broken_showcase_does_not_lose_the_run(still: RunStore, images, outsid
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(still, images, outside) -> None:
-    outside.stop_in_prune = True
+    whole = compute(still, request(images, repeats=3))
+    outside.stop_at = 6
     run = compute(still, request(images))
     assert run.status.state is State.INTERRUPTED
     assert names(run.folder) <= {"checkpoint", "heartbeat"}
+    assert list((run.folder / "checkpoint").glob("block-*"))
     still.resume(run)
     assert Ledger(still.database).claim(()).id == run.id
     assert worker.main([str(still.home), run.id]) == 0
     assert still.get(run.id).status.state is State.FINISHED
-    assert outside.checkpoints == [run.folder / "checkpoint"] * 2
     assert "checkpoint" not in names(run.folder)
+    assert outside.checkpoints[1:] == [run.folder / "checkpoint"] * 2
+    files = [each.model_folder / "model.safetensors" for each in (whole, run)]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_a_model_that_was_finished_is_not_made_again(still, images, outside, monkeypatch) -> None:

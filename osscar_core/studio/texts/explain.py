@@ -21,6 +21,9 @@ ENGLISH = {
         "The output changed most in **{worst}** ({error}) and least in **{best}** ({least})."
     ),
     "explain.spread.even": "Every layer lost about the same share, {removed}.",
+    "explain.spread.others": (
+        "{untouched:layer|layers} lost nothing, each of the others about the same share, {removed}."
+    ),
     "explain.spread.less": (
         "Most was removed from {layers} ({removed}), where the output changed less than elsewhere "
         "(median {there} against {elsewhere})."
@@ -32,6 +35,7 @@ ENGLISH = {
     "explain.layers": "**layers {names}**",
     "explain.layers.one": "**layer {names}**",
     "explain.layers.more": "{names} and {count} more",
+    "explain.layers.structure": "{structure} of {layers}",
     "explain.beats": (
         "In {better} of {count:layer|layers} the error is lower than with the magnitude baseline; "
         "the median is {factor} of it."
@@ -66,7 +70,7 @@ ENGLISH = {
     "explain.map.unknown": (
         "The file of this run says how many groups stay in each layer, not which."
     ),
-    "explain.map.axis": "Number of the group ({structure})",
+    "explain.map.axis": "{structure}, by number",
     "explain.map.legend": "Filled: stays. Hollow: removed.",
     "explain.map.bins": (
         "A square stands for up to {most} neighbouring groups and is filled as far as they stay."
@@ -248,6 +252,9 @@ JAPANESE = {
         "出力の変化が最も大きいのは**{worst}**（{error}）、最も小さいのは**{best}**（{least}）です。"
     ),
     "explain.spread.even": "削減率はどの層もほぼ同じ{removed}です。",
+    "explain.spread.others": (
+        "{untouched:,}層からは何も削除せず、ほかの層の削減率はほぼ同じ{removed}です。"
+    ),
     "explain.spread.less": (
         "最も多く削除したのは{layers}（{removed}）で、出力の変化はほかの層より小さく"
         "なっています（中央値{there}、ほかは{elsewhere}）。"
@@ -259,6 +266,7 @@ JAPANESE = {
     "explain.layers": "**第{names}層**",
     "explain.layers.one": "**第{names}層**",
     "explain.layers.more": "{names}ほか{count}層",
+    "explain.layers.structure": "{layers}の{structure}",
     "explain.beats": (
         "{count:,}層のうち{better}層で、誤差は重みの大きさで選ぶ方法より小さくなりました。"
         "中央値はその{factor}です。"
@@ -292,7 +300,7 @@ JAPANESE = {
     "explain.map.unknown": (
         "この実行のファイルには、各層でいくつ残したかだけがあり、どれを残したかは保存されていません。"
     ),
-    "explain.map.axis": "番号（{structure}）",
+    "explain.map.axis": "{structure}の番号",
     "explain.map.legend": "塗りつぶしは残したもの、白抜きは削除したものです。",
     "explain.map.bins": (
         "1つの四角は隣り合う最大{most}個を表し、塗りつぶしの高さが残した割合です。"

@@ -1,0 +1,159 @@
+"""The whole way in a real browser, with the real worker: ask, measure, leave, come back."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from browser.harness import Server, Visit
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = sync_api.expect
+
+pytestmark = pytest.mark.browser
+
+OPT = "?m=demo/opt&goal=removed&val=60"
+MEASURE = "Measure this point"
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    started = Server(tmp_path / "workspace")
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def tab(chromium, server: Server):
+    context = chromium.new_context(viewport={"width": 1366, "height": 768}, locale="en-GB")
+    yield Visit(context.new_page(), server.address)
+    context.close()
+
+
+def verdict(visit: Visit):
+    return visit.page.locator(".st-key-verdict")
+
+
+def strip(visit: Visit):
+    return visit.page.locator(".st-key-jobstrip")
+
+
+def step_slider(visit: Visit, key: str = "ArrowRight") -> str:
+    """Move the slider by one step from the keyboard; return the new sentence."""
+    before = verdict(visit).inner_text()
+    slider = visit.page.get_by_role("slider").first
+    slider.focus()
+    slider.press(key)
+    expect(verdict(visit)).not_to_have_text(before)
+    visit.settle()
+    return verdict(visit).inner_text()
+
+
+def processes_of(home: Path) -> list[str]:
+    """Return the command lines of live workers of a workspace."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if b"osscar_core.studio.worker" in words and str(home).encode() in words:
+                found.append(f"{state} {words}")
+    return found
+
+
+def test_from_a_link_to_a_measured_point_and_back(tab: Visit, server: Server) -> None:
+    page = tab.page
+    tab.open(OPT + "&lang=en")
+    expect(verdict(tab)).to_contain_text("At 60% removed")
+    words = step_slider(tab)
+    assert "61%" in words
+    assert "estimate" in words
+    expect(page).to_have_url(re.compile("val=61"))
+    page.get_by_role("button", name=MEASURE).dblclick()
+    expect(strip(tab)).to_contain_text("demo/opt")
+    page.reload()
+    tab.settle()
+    expect(strip(tab)).to_contain_text("Step ", timeout=60_000)
+    expect(verdict(tab)).to_contain_text("61%")
+    page.get_by_role("link", name="Runs").click()
+    tab.settle()
+    page.locator(".st-key-controls").get_by_text("日本語").click()
+    expect(page.locator("html")).to_have_attribute("lang", "ja")
+    expect(page).to_have_url(re.compile("lang=ja"))
+    page.get_by_role("link", name="検討").click()
+    expect(verdict(tab)).to_contain_text("61%")
+    expect(verdict(tab)).to_contain_text("95%", timeout=300_000)
+    expect(strip(tab)).to_have_count(0)
+    expect(verdict(tab)).to_contain_text("この環境で実測")
+    page.get_by_role("link", name="説明").click()
+    expect(page.locator(".st-key-verdict")).to_be_visible()
+    expect(page).to_have_url(re.compile("run=2"))
+    page.go_back()
+    expect(verdict(tab)).to_contain_text("61%")
+    page.go_forward()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("削除")
+    assert len(list((server.home / "runs").iterdir())) == 1
+    assert tab.faults == []
+
+
+def test_a_cancel_lands_within_three_seconds_and_leaves_no_process(
+    tab: Visit, server: Server
+) -> None:
+    page = tab.page
+    tab.open(OPT)
+    page.get_by_role("button", name=MEASURE).or_(
+        page.get_by_role("button", name="Measure it here")
+    ).first.click()
+    expect(strip(tab)).to_contain_text("Step ", timeout=60_000)
+    assert processes_of(server.home)
+    began = time.monotonic()
+    strip(tab).get_by_role("button", name="Cancel").click()
+    expect(strip(tab)).to_have_count(0, timeout=3_500)
+    assert time.monotonic() - began < 3.5
+    assert processes_of(server.home) == []
+    page.get_by_role("link", name="Runs").click()
+    tab.settle()
+    (folder,) = (server.home / "runs").iterdir()
+    assert not (folder / "model").exists()
+    assert tab.faults == []
+
+
+def test_a_run_outlives_the_server_that_started_it(tab: Visit, server: Server) -> None:
+    tab.open(OPT)
+    tab.page.get_by_role("button", name="Measure it here").click()
+    expect(strip(tab)).to_contain_text("Step ", timeout=60_000)
+    server.stop()
+    assert processes_of(server.home)
+    server.start()
+    tab.open("runs")
+    expect(strip(tab)).to_contain_text("demo/opt")
+    expect(strip(tab)).to_contain_text("Step ", timeout=30_000)
+    strip(tab).get_by_role("button", name="Cancel").click()
+    expect(strip(tab)).to_have_count(0, timeout=5_000)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("path", ["", "explain", "runs"])
+def test_assistive_technology_finds_no_serious_fault(tab: Visit, path: str, lang: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    tab.open(f"{path}?lang={lang}")
+    tab.page.wait_for_timeout(1_000)
+    found = axe.run(tab.page).response["violations"]
+    serious = [
+        f"{fault['id']}: {node['target']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+    assert serious == []
+    charts = tab.page.get_by_test_id("stPlotlyChart")
+    for index in range(charts.count()):
+        figure = charts.nth(index).get_by_role("figure")
+        assert len(figure.get_attribute("aria-label") or "") > 20
