@@ -20,6 +20,7 @@ from osscar_core.records import Method, PruneSpec
 from osscar_core.studio import comparison, examples
 from osscar_core.studio.choices import shown_name
 from osscar_core.studio.comparison import Compared, Gap
+from osscar_core.studio.evidence import difference
 from osscar_core.studio.frame import is_dark
 from osscar_core.studio.jobs import Run, RunStore
 from osscar_core.studio.numbers import (
@@ -36,7 +37,7 @@ from osscar_core.studio.numbers import (
 from osscar_core.studio.requests import JobKind, RunResult
 from osscar_core.studio.runcard import goal_value
 from osscar_core.studio.runtable import STAR, removed_share
-from osscar_core.studio.summary import asked, difference, method_name, value_of
+from osscar_core.studio.summary import asked, method_name, value_of
 from osscar_core.studio.texts import say
 
 MOST_IN_COLUMNS = 6

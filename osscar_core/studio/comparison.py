@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from osscar_core.records import EvaluationReport
+from osscar_core.studio.evidence import difference
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.runtable import removed_share
-from osscar_core.studio.summary import difference
 
 _CONDITIONS = ("device", "dtype", "batch", "input", "threads")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -16,11 +16,12 @@ from typing import Literal
 from osscar_core.goals import GoalKind
 from osscar_core.studio import examples
 from osscar_core.studio.choices import shown_name
+from osscar_core.studio.evidence import difference
 from osscar_core.studio.frame import run_title
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import date, signed
 from osscar_core.studio.requests import JobKind, RunResult
-from osscar_core.studio.summary import asked, difference, method_name
+from osscar_core.studio.summary import asked, method_name
 from osscar_core.studio.texts import say
 
 STAR = "\N{BLACK STAR}"
