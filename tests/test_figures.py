@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import pytest
 
-from osscar_core.figures import MARKS, TradePoint, tradeoff
+from osscar_core.figures import (
+    MARKS,
+    CurvePoint,
+    Limit,
+    TradePoint,
+    TradeWords,
+    YourPoint,
+    tradeoff,
+)
 from osscar_core.records import Method
 
 
-def point(series: str, quality: float, latency: float, metric: str = "top1") -> TradePoint:
-    return TradePoint(
-        label="50%",
-        series=series,
-        metric=metric,
-        quality=quality,
-        interval=(quality * 0.9, quality * 1.2),
-        latency=latency,
-        latency_interval=(latency * 0.8, latency * 1.1),
-        megabytes=2 * latency,
-        hover="text",
-        run_id="" if series == "dense" else f"run-{latency}",
-    )
+def point(series: str, quality: float, latency: float | None, **changes) -> TradePoint:
+    fields = {
+        "label": "50%",
+        "series": series,
+        "quality": quality,
+        "interval": (quality * 0.9, quality * 1.2),
+        "latency": latency,
+        "latency_interval": None if latency is None else (latency * 0.8, latency * 1.1),
+        "megabytes": 2 * (latency or 10.0),
+        "hover": "text",
+        "run_id": "" if series == "dense" else f"run-{latency}",
+    }
+    return TradePoint(**{**fields, **changes})
+
+
+WORDS = TradeWords(
+    across="ACROSS",
+    upward="UPWARD",
+    estimate="ESTIMATE",
+    band="BAND",
+    yours="YOURS",
+    best="BEST",
+    example="{name} EXAMPLE",
+    outside=lambda count: f"{count} OUTSIDE",
+)
+LINE = [
+    CurvePoint(100.0, 200.0, 80.0, (80.0, 80.0)),
+    CurvePoint(60.0, 120.0, 70.0, (75.0, 60.0)),
+]
+
+
+def drawn(points, metric: str = "top1", by: str = "latency", **more):
+    return tradeoff(points, metric=metric, by=by, words=WORDS, **more)
+
+
+def named(figure, name: str):
+    return next(trace for trace in figure.data if trace.name == name)
 
 
 def test_every_method_has_a_mark_of_its_own() -> None:
@@ -29,48 +61,134 @@ def test_every_method_has_a_mark_of_its_own() -> None:
 
 
 def test_points_of_one_series_share_a_trace_and_carry_their_run() -> None:
-    points = [point("dense", 0.8, 100), point("osscar", 0.7, 60), point("osscar", 0.6, 50)]
-    figure = tradeoff(points, shown="run-60", names=str.upper)
-    assert [trace.name for trace in figure.data] == ["DENSE", "OSSCAR"]
-    assert list(figure.data[1].x) == [60, 50]
-    assert list(figure.data[1].y) == pytest.approx([70, 60])
-    assert [item[1] for item in figure.data[1].customdata] == ["run-60", "run-50"]
-    assert figure.data[1].marker.size[0] > figure.data[1].marker.size[1]
+    points = [point("dense", 80, 100), point("osscar", 70, 60), point("osscar", 60, 50)]
+    ours = named(drawn(points, names=str.upper), "OSSCAR")
+    assert list(ours.x) == [60, 50]
+    assert list(ours.y) == [70, 60]
+    assert [item[1] for item in ours.customdata] == ["run-60", "run-50"]
+
+
+def test_the_order_of_traces_does_not_depend_on_that_of_points() -> None:
+    points = [point("random", 20, 60), point("osscar", 70, 60), point("dense", 80, 100)]
+    expected = ["BAND", "ESTIMATE", "dense", "osscar", "random", "YOURS"]
+    for order in (points, points[::-1]):
+        assert [trace.name for trace in drawn(order).data] == expected
+    assert len({trace.meta for trace in drawn(points).data}) == len(expected)
 
 
 def test_the_whiskers_are_the_intervals() -> None:
-    figure = tradeoff([point("osscar", 0.5, 60)])
-    assert figure.data[0].error_y.array == pytest.approx((10.0,))
-    assert figure.data[0].error_y.arrayminus == pytest.approx((5.0,))
-    assert figure.data[0].error_x.array == pytest.approx((6.0,))
-    assert figure.data[0].error_x.arrayminus == pytest.approx((12.0,))
+    ours = named(drawn([point("osscar", 50, 60)]), "osscar")
+    assert ours.error_y.array == pytest.approx((10.0,))
+    assert ours.error_y.arrayminus == pytest.approx((5.0,))
+    assert ours.error_x.array == pytest.approx((6.0,))
+    assert ours.error_x.arrayminus == pytest.approx((12.0,))
 
 
-def test_up_is_better_for_accuracy_and_for_perplexity() -> None:
-    accuracy = tradeoff([point("dense", 0.8, 100), point("osscar", 0.5, 60)])
-    low, high = accuracy.layout.yaxis.range
+def test_estimates_are_a_dashed_line_in_a_band_and_measured_marks_are_filled() -> None:
+    figure = drawn([point("osscar", 70, 60)], curve=LINE)
+    line, band = named(figure, "ESTIMATE"), named(figure, "BAND")
+    assert line.line.dash == "dash"
+    assert list(line.x) == [100, 60]
+    assert list(line.y) == [80, 70]
+    assert list(band.x) == [100, 60, 60, 100]
+    assert list(band.y) == [80, 60, 75, 80]
+    assert "open" not in named(figure, "osscar").marker.symbol
+
+
+@pytest.mark.parametrize(("is_measured", "symbol"), [(False, "diamond-open"), (True, "diamond")])
+def test_your_point_is_hollow_until_it_is_measured(is_measured: bool, symbol: str) -> None:
+    yours = YourPoint(55.0, 110.0, 65.0, "hover", is_measured)
+    mark = named(drawn([point("osscar", 70, 60)], yours=yours), "YOURS")
+    assert mark.marker.symbol == symbol
+    assert (mark.x[0], mark.y[0]) == (55.0, 65.0)
+
+
+def test_examples_are_told_from_one_s_own_runs_where_there_are_both() -> None:
+    own, example = point("osscar", 70, 60), point("osscar", 60, 50, is_own=False)
+    figure = drawn([own, example])
+    mine, shipped = named(figure, "osscar"), named(figure, "osscar EXAMPLE")
+    assert mine.marker.opacity > shipped.marker.opacity
+    assert mine.marker.line.width > shipped.marker.line.width
+    assert mine.marker.symbol == shipped.marker.symbol
+    assert [trace.name for trace in drawn([example]).data].count("osscar") == 1
+
+
+def test_the_best_has_a_star() -> None:
+    figure = drawn([point("osscar", 70, 60), point("osscar", 60, 50)], best="run-50")
+    star = named(figure, "BEST")
+    assert star.marker.symbol == "star-open"
+    assert (star.x[0], star.y[0]) == (50, 60)
+    assert "BEST" not in [trace.name for trace in drawn([point("osscar", 70, 60)]).data]
+
+
+def test_up_is_better_whatever_quality_is() -> None:
+    low, high = drawn([point("dense", 80, 100), point("osscar", 50, 60)]).layout.yaxis.range
     assert low < high
-    perplexity = tradeoff(
-        [point("dense", 20, 100, "perplexity"), point("osscar", 30, 60, "perplexity")]
-    )
-    bottom, top = perplexity.layout.yaxis.range
-    assert bottom > 36
-    assert top < 18
-    assert "reversed" in perplexity.layout.yaxis.title.text
+    points = [point("dense", 20, 100), point("osscar", 30, 60)]
+    for metric in ("perplexity", "lost"):
+        bottom, top = drawn(points, metric).layout.yaxis.range
+        assert bottom > 36
+        assert top < 18
+
+
+def test_the_axes_have_the_titles_that_they_are_given() -> None:
+    layout = drawn([point("osscar", 50, 60)]).layout
+    assert (layout.xaxis.title.text, layout.yaxis.title.text) == ("ACROSS", "UPWARD")
 
 
 def test_the_axis_can_be_the_size() -> None:
-    figure = tradeoff([point("osscar", 0.5, 60)], by="size")
-    assert list(figure.data[0].x) == [120]
-    assert "MB" in figure.layout.xaxis.title.text
-    assert figure.data[0].error_x.array is None
+    ours = named(drawn([point("osscar", 50, 60)], by="size"), "osscar")
+    assert list(ours.x) == [120]
+    assert ours.error_x.array is None
 
 
-def test_every_point_lies_within_the_axes() -> None:
-    points = [point("dense", 0.8, 100), point("random", 0.1, 40)]
-    layout = tradeoff(points).layout
-    for item in points:
+def test_a_model_without_a_latency_is_only_drawn_by_its_size() -> None:
+    points = [point("osscar", 50, None), point("osscar", 60, 50)]
+    assert list(named(drawn(points), "osscar").x) == [50]
+    assert list(named(drawn(points, by="size"), "osscar").x) == [20, 100]
+
+
+@pytest.mark.parametrize(
+    ("limit", "forbidden"),
+    [
+        (Limit("latency", 70.0, "asked"), lambda x0, x1, y0, y1: x0 == 70 and x1 > 100),
+        (Limit("quality", 60.0, "asked"), lambda x0, x1, y0, y1: y0 == 60 and y1 < 45),
+    ],
+)
+def test_the_side_beyond_the_limit_is_shaded(limit: Limit, forbidden) -> None:
+    points = [point("dense", 80, 100), point("osscar", 50, 50)]
+    figure = drawn(points, limit=limit)
+    area = next(shape for shape in figure.layout.shapes if shape.type == "rect")
+    assert forbidden(area.x0, area.x1, area.y0, area.y1)
+    assert "asked" in [note.text for note in figure.layout.annotations]
+
+
+def test_a_limit_of_the_other_axis_is_not_drawn() -> None:
+    figure = drawn([point("osscar", 50, 50)], by="size", limit=Limit("latency", 70.0, "asked"))
+    assert figure.layout.shapes == ()
+
+
+def test_the_axes_follow_our_models_and_say_how_many_marks_lie_outside() -> None:
+    points = [point("dense", 80, 100), point("osscar", 70, 60), point("random", 5, 60)]
+    figure = drawn(points)
+    layout = figure.layout
+    for item in points[:2]:
         assert layout.xaxis.range[0] < item.latency_interval[0]
         assert layout.xaxis.range[1] > item.latency_interval[1]
-        assert layout.yaxis.range[0] < 100 * item.interval[0]
-        assert layout.yaxis.range[1] > 100 * item.interval[1]
+        assert layout.yaxis.range[0] < item.interval[0]
+        assert layout.yaxis.range[1] > item.interval[1]
+    assert layout.yaxis.range[0] > 5
+    assert [note.text for note in layout.annotations] == ["1 OUTSIDE"]
+    assert drawn(points[:2]).layout.annotations == ()
+
+
+def test_your_point_is_always_inside() -> None:
+    yours = YourPoint(20.0, 40.0, 10.0, "hover", False)
+    layout = drawn([point("osscar", 70, 60)], yours=yours).layout
+    assert layout.xaxis.range[0] < 20 < layout.xaxis.range[1]
+    assert layout.yaxis.range[0] < 10 < layout.yaxis.range[1]
+
+
+def test_a_line_without_any_measurement_is_drawn() -> None:
+    layout = drawn([], "lost", curve=LINE).layout
+    assert layout.xaxis.range[0] < 60 < 100 < layout.xaxis.range[1]

@@ -19,16 +19,27 @@ from osscar_core.figures.layers import (
 )
 from osscar_core.figures.parallel import ParallelAxis, ParallelLine, parallel
 from osscar_core.figures.style import MARKS
-from osscar_core.figures.tradeoff import TradePoint, tradeoff
+from osscar_core.figures.tradeoff import (
+    CurvePoint,
+    Limit,
+    TradePoint,
+    TradeWords,
+    YourPoint,
+    tradeoff,
+)
 
 __all__ = [
     "MARKS",
     "MOST_SQUARES",
     "Cell",
+    "CurvePoint",
     "Layer",
+    "Limit",
     "ParallelAxis",
     "ParallelLine",
     "TradePoint",
+    "TradeWords",
+    "YourPoint",
     "answers",
     "cells",
     "is_wide",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 MARKS = {
-    "dense": ("#000000", "x-thin"),
+    "dense": ("#000000", "cross"),
     "osscar": ("#0072B2", "circle"),
     "paper": ("#56B4E9", "hexagon"),
     "ziplm": ("#CC79A7", "pentagon"),
@@ -23,6 +23,12 @@ MARKS = {
     "random": ("#999999", "triangle-up"),
 }
 """Colour (Okabe and Ito) and shape of every series; never told apart by colour alone."""
+
+YOURS = "#D55E00"
+"""Colour of the mark where the slider stands."""
+
+BEST = "#009E73"
+"""Colour of the star at the best model within a limit."""
 
 
 def ink(dark: bool) -> str:

@@ -1,143 +1,403 @@
-"""Quality against what it takes: the trade-off of all models that can be compared.
+"""Quality against what it takes: measured models, and the line on which others are expected.
 
-The decision hidden here: the direction of the axes, and what is said on hover.
+The decision hidden here: the direction of the axes, how far they reach, and how what was
+measured is told from what is only expected. Measured models are filled marks with whiskers;
+estimates are a dashed line, a band and a hollow mark.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from osscar_core.figures.style import MARKS, apply, ink
+from osscar_core.figures.style import BEST, MARKS, YOURS, apply, ink
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+Axis = Literal["latency", "size"]
+Metric = Literal["top1", "perplexity", "lost"]
+
+_HEIGHT = 330
+# The figure is about these series: its axes reach as far as they do.
+_FOCUS = ("dense", "osscar")
+_AIR = 0.09
+# Room for the labels beside the best models.
+_AIR_ABOVE = 0.16
+_EXAMPLE_OPACITY = 0.65
+
 
 @dataclass(frozen=True, slots=True)
 class TradePoint:
-    """One model in the trade-off figure.
+    """One measured model in the figure.
 
     Attributes:
-        label: Short text beside the mark.
+        label: Short text beside the mark; empty for none.
         series: ``dense`` or a method, a key of `MARKS`.
-        metric: What ``quality`` is.
-        quality: Its value; accuracy as a fraction.
+        quality: Its value, as the axis counts it.
         interval: 95% interval of the quality.
-        latency: Median in milliseconds.
+        latency: Milliseconds; ``None`` where no latency is known.
         latency_interval: 95% interval of the latency relative to the dense model's.
         megabytes: Size of the weights file in units of 10^6 bytes.
         hover: Text shown on hover, with ``<br>`` between lines.
         run_id: The run it comes from; empty for the dense model.
+        is_own: Whether it was measured here, and does not come with the project.
     """
 
     label: str
     series: str
-    metric: Literal["perplexity", "top1"]
     quality: float
     interval: tuple[float, float]
-    latency: float
-    latency_interval: tuple[float, float]
+    latency: float | None
+    latency_interval: tuple[float, float] | None
     megabytes: float
     hover: str
     run_id: str
+    is_own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One point of the line of estimates.
+
+    Attributes:
+        latency: Milliseconds; ``None`` where no block was timed.
+        megabytes: Size of the weights file.
+        quality: Estimated quality, as the axis counts it.
+        band: The band that holds 95% of new models.
+    """
+
+    latency: float | None
+    megabytes: float
+    quality: float
+    band: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class YourPoint:
+    """Where the slider stands.
+
+    Attributes:
+        latency: Milliseconds; ``None`` where none is known.
+        megabytes: Size of the weights file.
+        quality: Its quality.
+        hover: Text shown on hover.
+        is_measured: Whether these numbers were measured.
+    """
+
+    latency: float | None
+    megabytes: float
+    quality: float
+    hover: str
+    is_measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a person asked for: the side beyond it is shaded.
+
+    Attributes:
+        axis: What is limited.
+        value: Where, in the unit of that axis.
+        label: What to write at the line.
+    """
+
+    axis: Literal["latency", "size", "quality"]
+    value: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class TradeWords:
+    """The figure's own words, in the reader's language.
+
+    Attributes:
+        across: Title of the horizontal axis, with unit and direction.
+        upward: Title of the vertical axis, likewise.
+        estimate: Name of the line.
+        band: Name of the band around it.
+        yours: Name of the mark where the slider stands.
+        best: Name of the mark of the best measured model within the limit.
+        example: Said of a series that comes with the project, with ``{name}``.
+        outside: Says how many marks lie beyond the axes, with ``{count}``.
+    """
+
+    across: str
+    upward: str
+    estimate: str
+    band: str
+    yours: str
+    best: str
+    example: str
+    outside: Callable[[int], str]
 
 
 def tradeoff(
     points: Sequence[TradePoint],
     *,
-    by: Literal["latency", "size"] = "latency",
-    shown: str = "",
+    metric: Metric,
+    by: Axis,
+    words: TradeWords,
     names: Callable[[str], str] = str,
+    curve: Sequence[CurvePoint] = (),
+    yours: YourPoint | None = None,
+    best: str = "",
+    limit: Limit | None = None,
     dark: bool = False,
 ) -> Figure:
     """Draw quality (up is better) against latency or size (left is better).
 
     Args:
-        points: All of one metric.
+        points: Measured models.
+        metric: What quality is; perplexity and what was lost grow downwards.
         by: What the horizontal axis is.
-        shown: Run whose mark is emphasised.
+        words: What is written on it.
         names: Gives the name of a series for the legend.
+        curve: The line of estimates, from the dense model to the smallest one.
+        yours: Where the slider stands; ``None`` where nothing is known of that.
+        best: Run whose mark gets a star.
+        limit: What was asked for, if that can be drawn.
         dark: Whether the page is dark.
     """
     from plotly import graph_objects as go
 
     tone = ink(dark)
     figure = go.Figure()
-    # Methods at the same share of removal lie close together: their labels go to other sides.
-    sides = itertools.cycle(("top right", "top right", "bottom right", "bottom left", "top left"))
-    for series, side in zip(dict.fromkeys(point.series for point in points), sides, strict=False):
-        mine = [point for point in points if point.series == series]
-        colour, symbol = MARKS[series]
-        is_dense = series == "dense"
-        figure.add_scatter(
-            x=[_across(point, by) for point in mine],
-            y=[_quality(point) for point in mine],
-            error_x=None if by == "size" or is_dense else _whiskers(mine, _latency_ends, colour),
-            error_y=_whiskers(mine, _quality_ends, tone if is_dense else colour),
-            mode="markers+text",
-            name=names(series),
-            text=[point.label for point in mine],
-            textposition=side,
-            textfont={"color": tone, "size": 12},
-            marker={
-                "symbol": "cross" if is_dense else symbol,
-                "size": [17 if point.run_id and point.run_id == shown else 12 for point in mine],
-                "color": tone if is_dense else colour,
-                "line": {"color": tone, "width": 1.2},
-                "opacity": 1.0,
-            },
-            customdata=[[point.hover, point.run_id] for point in mine],
-            hovertemplate="%{customdata[0]}<extra></extra>",
-        )
-    is_perplexity = bool(points) and points[0].metric == "perplexity"
-    if is_perplexity:
-        upward = "Perplexity (axis reversed: up is better)"
-    else:
-        upward = "Accuracy, % (up is better)"
-    across = "Latency, ms (left is better)" if by == "latency" else "Size, MB (left is better)"
+    drawn = [point for point in points if _across(point, by) is not None]
+    line = [point for point in curve if _across(point, by) is not None]
+    _add_curve(figure, line, by, words)
+    has_own = any(point.is_own and point.run_id for point in drawn)
+    for series in MARKS:
+        for is_own in (False, True):
+            mine = [p for p in drawn if p.series == series and p.is_own is is_own]
+            if mine:
+                name = names(series)
+                if not is_own and has_own and series != "dense":
+                    name = words.example.format(name=name)
+                _add_series(figure, mine, by, name, tone)
+    _add_best(figure, [point for point in drawn if best and point.run_id == best], by, words)
+    mark = yours if yours is not None and _across(yours, by) is not None else None
+    _add_yours(figure, mark, by, words, tone)
+    is_flipped = metric != "top1"
+    x_range, y_range = _ranges(drawn, line, mark, limit, by, is_flipped)
     apply(figure, dark=dark)
     figure.update_layout(
-        height=400,
-        uirevision=by,
-        xaxis={"title": across, "range": _range([x for p in points for x in _x_ends(p, by)])},
-        yaxis={
-            "title": upward,
-            "range": _range([y for p in points for y in _y_ends(p)], flip=is_perplexity),
-        },
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        height=_HEIGHT,
+        margin={"l": 8, "r": 12, "t": 30, "b": 8},
+        uirevision=f"{by}-{metric}",
+        xaxis={"title": words.across, "range": x_range},
+        yaxis={"title": words.upward, "range": y_range},
+        legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        hovermode="closest",
     )
+    if limit is not None and limit.axis in ("quality", by) and x_range and y_range:
+        _shade(figure, limit, x_range, y_range, dark)
+    _count_outside(figure, drawn, by, x_range, y_range, words, tone)
     return figure
 
 
-def _across(point: TradePoint, by: Literal["latency", "size"]) -> float:
+def _add_curve(figure: Any, line: Sequence[CurvePoint], by: Axis, words: TradeWords) -> None:
+    """Draw the band, then the dashed line on it; both are there even if empty, to stay in order."""
+    x = [_across(point, by) for point in line]
+    band = [point.band for point in line]
+    figure.add_scatter(
+        x=[*x, *reversed(x)],
+        y=[*(high for _, high in band), *(low for low, _ in reversed(band))],
+        fill="toself",
+        fillcolor="rgba(0,114,178,0.13)",
+        line={"width": 0},
+        mode="lines",
+        name=words.band,
+        showlegend=False,
+        hoverinfo="skip",
+        meta="band",
+    )
+    figure.add_scatter(
+        x=x,
+        y=[point.quality for point in line],
+        mode="lines",
+        line={"color": "#0072B2", "width": 2, "dash": "dash"},
+        name=words.estimate,
+        hoverinfo="skip",
+        meta="estimate",
+    )
+
+
+def _add_series(figure: Any, mine: Sequence[TradePoint], by: Axis, name: str, tone: str) -> None:
+    series, is_own = mine[0].series, mine[0].is_own
+    colour, symbol = MARKS[series]
+    is_dense = series == "dense"
+    colour = tone if is_dense else colour
+    figure.add_scatter(
+        x=[_across(point, by) for point in mine],
+        y=[point.quality for point in mine],
+        error_x=None if by == "size" or is_dense else _whiskers(mine, _latency_ends, colour),
+        error_y=_whiskers(mine, _quality_ends, colour),
+        mode="markers+text",
+        name=name,
+        text=[point.label for point in mine],
+        textposition="top right",
+        textfont={"color": tone, "size": 12},
+        cliponaxis=True,
+        marker={
+            "symbol": symbol,
+            "size": 13 if is_own else 11,
+            "color": colour,
+            "line": {"color": tone, "width": 1.8 if is_own else 1.0},
+            "opacity": 1.0 if is_own else _EXAMPLE_OPACITY,
+        },
+        customdata=[[point.hover, point.run_id] for point in mine],
+        hovertemplate="%{customdata[0]}<extra></extra>",
+        meta=f"{series}-{'own' if is_own else 'example'}",
+    )
+
+
+def _add_best(figure: Any, found: Sequence[TradePoint], by: Axis, words: TradeWords) -> None:
+    if not found:
+        return
+    figure.add_scatter(
+        x=[_across(point, by) for point in found],
+        y=[point.quality for point in found],
+        mode="markers",
+        name=words.best,
+        marker={"symbol": "star-open", "size": 24, "color": BEST, "line": {"width": 2}},
+        customdata=[[point.hover, point.run_id] for point in found],
+        hovertemplate="%{customdata[0]}<extra></extra>",
+        meta="best",
+    )
+
+
+def _add_yours(figure: Any, mark: YourPoint | None, by: Axis, words: TradeWords, tone: str) -> None:
+    marks = [] if mark is None else [mark]
+    is_measured = mark is not None and mark.is_measured
+    figure.add_scatter(
+        x=[_across(one, by) for one in marks],
+        y=[one.quality for one in marks],
+        mode="markers",
+        name=words.yours,
+        showlegend=bool(marks),
+        marker={
+            "symbol": "diamond" if is_measured else "diamond-open",
+            "size": 17,
+            "color": YOURS,
+            "line": {"color": tone if is_measured else YOURS, "width": 1.2 if is_measured else 3},
+        },
+        customdata=[[one.hover, ""] for one in marks],
+        hovertemplate="%{customdata[0]}<extra></extra>",
+        meta="yours",
+    )
+
+
+def _shade(
+    figure: Any, limit: Limit, x_range: Sequence[float], y_range: Sequence[float], dark: bool
+) -> None:
+    """Shade what was asked not to be: slower, larger or worse than the limit."""
+    colour = "rgba(236,234,230,0.10)" if dark else "rgba(27,31,36,0.08)"
+    edge = {"color": ink(dark), "width": 1.2, "dash": "dot"}
+    shared = {"fillcolor": colour, "line": {"width": 0}, "layer": "below"}
+    note = {"text": limit.label, "showarrow": False, "font": {"size": 12, "color": ink(dark)}}
+    if limit.axis == "quality":
+        bottom = y_range[0]
+        figure.add_shape(type="rect", xref="paper", x0=0, x1=1, y0=limit.value, y1=bottom, **shared)
+        figure.add_shape(
+            type="line", xref="paper", x0=0, x1=1, y0=limit.value, y1=limit.value, line=edge
+        )
+        figure.add_annotation(
+            xref="paper", x=1, xanchor="right", y=limit.value, yanchor="top", **note
+        )
+    else:
+        right = x_range[1]
+        figure.add_shape(type="rect", yref="paper", y0=0, y1=1, x0=limit.value, x1=right, **shared)
+        figure.add_shape(
+            type="line", yref="paper", y0=0, y1=1, x0=limit.value, x1=limit.value, line=edge
+        )
+        figure.add_annotation(
+            yref="paper", y=0.5, yanchor="middle", x=limit.value, xanchor="left", **note
+        )
+
+
+def _count_outside(
+    figure: Any,
+    points: Sequence[TradePoint],
+    by: Axis,
+    x_range: Sequence[float] | None,
+    y_range: Sequence[float] | None,
+    words: TradeWords,
+    tone: str,
+) -> None:
+    """Say how many marks the axes leave out, so that nothing is hidden silently."""
+    if x_range is None or y_range is None:
+        return
+    count = sum(
+        not (_is_between(point.quality, y_range) and _is_between(_across(point, by), x_range))
+        for point in points
+    )
+    if count:
+        figure.add_annotation(
+            text=words.outside(count),
+            xref="paper",
+            yref="paper",
+            x=0.99,
+            y=0.01,
+            xanchor="right",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12, "color": tone},
+        )
+
+
+def _ranges(
+    points: Sequence[TradePoint],
+    line: Sequence[CurvePoint],
+    mark: YourPoint | None,
+    limit: Limit | None,
+    by: Axis,
+    is_flipped: bool,
+) -> tuple[list[float] | None, list[float] | None]:
+    """Return the ends of both axes: as far as the product's own models and the slider reach."""
+    focus = [point for point in points if point.series in _FOCUS] or list(points)
+    upward = [*(end for point in focus for end in (*point.interval, point.quality))]
+    if mark is not None:
+        upward.append(mark.quality)
+    if not points:
+        upward += [point.quality for point in line]
+    if limit is not None and limit.axis == "quality":
+        upward.append(limit.value)
+    y_range = _padded(upward, is_flipped, _AIR_ABOVE)
+    if y_range is None:
+        return None, None
+    across = list(_x_ends(focus, by))
+    across += [
+        x for point in line if (x := _across(point, by)) and _is_between(point.quality, y_range)
+    ]
+    if mark is not None and (x := _across(mark, by)) is not None:
+        across.append(x)
+    if limit is not None and limit.axis == by:
+        across.append(limit.value)
+    return _padded(across, False, _AIR), y_range
+
+
+def _x_ends(points: Sequence[TradePoint], by: Axis) -> Iterator[float]:
+    for point in points:
+        if by == "latency" and point.latency_interval is not None:
+            yield from point.latency_interval
+        if (x := _across(point, by)) is not None:
+            yield x
+
+
+def _across(point: TradePoint | CurvePoint | YourPoint, by: Axis) -> float | None:
     return point.latency if by == "latency" else point.megabytes
 
 
-def _quality(point: TradePoint) -> float:
-    return point.quality if point.metric == "perplexity" else 100 * point.quality
-
-
-def _y_ends(point: TradePoint) -> tuple[float, float]:
-    scale = 1 if point.metric == "perplexity" else 100
-    return scale * point.interval[0], scale * point.interval[1]
-
-
-def _x_ends(point: TradePoint, by: Literal["latency", "size"]) -> tuple[float, float]:
-    ends = point.latency_interval if by == "latency" else (point.megabytes, point.megabytes)
-    return min(ends[0], _across(point, by)), max(ends[1], _across(point, by))
-
-
 def _quality_ends(point: TradePoint) -> tuple[float, float]:
-    low, high = _y_ends(point)
-    return _quality(point) - low, high - _quality(point)
+    return point.quality - point.interval[0], point.interval[1] - point.quality
 
 
 def _latency_ends(point: TradePoint) -> tuple[float, float]:
-    low, high = _x_ends(point, "latency")
-    return point.latency - low, high - point.latency
+    if point.latency is None or point.latency_interval is None:
+        return 0.0, 0.0
+    return point.latency - point.latency_interval[0], point.latency_interval[1] - point.latency
 
 
 def _whiskers(
@@ -157,13 +417,16 @@ def _whiskers(
     }
 
 
-def _range(values: Sequence[float], *, flip: bool = False) -> list[float] | None:
-    """Return the axis' ends with some air for the labels; from high to low if flipped."""
+def _is_between(value: float | None, ends: Sequence[float]) -> bool:
+    return value is not None and min(ends) <= value <= max(ends)
+
+
+def _padded(values: Sequence[float], is_flipped: bool, above: float) -> list[float] | None:
+    """Return the ends of an axis with some air, most at the far end; high to low if flipped."""
     if not values:
         return None
     low, high = min(values), max(values)
-    air = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
-    ends = [low - air, high + 1.4 * air]
-    if flip:
-        ends = [high + air, low - 1.4 * air]
-    return ends
+    span = high - low or 0.1 * abs(high) or 1.0
+    if is_flipped:
+        return [high + _AIR * span, low - above * span]
+    return [low - _AIR * span, high + above * span]

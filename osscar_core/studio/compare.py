@@ -19,7 +19,7 @@ from osscar_core.goals import Goal
 from osscar_core.records import Method, PruneSpec
 from osscar_core.studio import comparison, examples
 from osscar_core.studio.choices import shown_name
-from osscar_core.studio.comparison import Compared, Gap
+from osscar_core.studio.comparison import Compared, Gap, quality_change
 from osscar_core.studio.frame import is_dark
 from osscar_core.studio.jobs import Run, RunStore
 from osscar_core.studio.numbers import (
@@ -36,7 +36,7 @@ from osscar_core.studio.numbers import (
 from osscar_core.studio.requests import JobKind, RunResult
 from osscar_core.studio.runcard import goal_value
 from osscar_core.studio.runtable import STAR, removed_share
-from osscar_core.studio.summary import asked, difference, method_name, value_of
+from osscar_core.studio.summary import asked, method_name, value_of
 from osscar_core.studio.texts import say
 
 MOST_IN_COLUMNS = 6
@@ -422,8 +422,9 @@ def _quality_cell(result: RunResult) -> str:
 
 
 def _change_cell(result: RunResult) -> str:
-    change, low, high = difference(result.dense, result.pruned)
-    return _with_interval(*(_quality_change(result, value) for value in (change, low, high)))
+    change = quality_change(result)
+    values = (change.value, change.low, change.high)
+    return _with_interval(*(_quality_change(result, value) for value in values))
 
 
 def _quality_change(result: RunResult, value: float) -> str:

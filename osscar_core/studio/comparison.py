@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from osscar_core.records import EvaluationReport
+from osscar_core.studio.evidence import difference
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.runtable import removed_share
-from osscar_core.studio.summary import difference
 
 _CONDITIONS = ("device", "dtype", "batch", "input", "threads")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -108,8 +108,22 @@ def is_same_timing(results: Sequence[RunResult]) -> bool:
 
 
 def quality_gap(reference: RunResult, other: RunResult) -> Gap:
-    """Return by how much the quality of another pruned model differs, see `difference`."""
-    return Gap(*difference(reference.pruned, other.pruned))
+    """Return by how much the quality of another pruned model differs.
+
+    Accuracy in percentage points, perplexity as a share.
+    """
+    return _gap(reference.pruned, other.pruned)
+
+
+def quality_change(result: RunResult) -> Gap:
+    """Return by how much the pruned model's quality differs from the dense one's."""
+    return _gap(result.dense, result.pruned)
+
+
+def _gap(first: EvaluationReport, second: EvaluationReport) -> Gap:
+    change = difference(first, second)
+    scale = 1.0 if second.metric == "top1" else 100.0
+    return Gap(change.value / scale, change.low / scale, change.high / scale)
 
 
 def speed_gap(reference: RunResult, other: RunResult) -> Gap:
@@ -181,7 +195,7 @@ def _flat(item: Compared) -> dict[str, object]:
     }
     if result is None:
         return row
-    change, low, high = difference(result.dense, result.pruned)
+    change = quality_change(result)
     return row | {
         "removed_share": removed_share(result),
         "metric": result.pruned.metric,
@@ -189,9 +203,9 @@ def _flat(item: Compared) -> dict[str, object]:
         "quality_pruned": result.pruned.value,
         "quality_low": result.pruned.interval[0],
         "quality_high": result.pruned.interval[1],
-        "quality_change": change,
-        "quality_change_low": low,
-        "quality_change_high": high,
+        "quality_change": change.value,
+        "quality_change_low": change.low,
+        "quality_change_high": change.high,
         "test_items": result.pruned.count,
         "latency_dense_ms": result.dense_speed.latency_ms.median,
         "latency_pruned_ms": result.pruned_speed.latency_ms.median,

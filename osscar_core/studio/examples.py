@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from osscar_core.records import Method, SweepPoint
 from osscar_core.sample import SampleRun, sample_folder, sample_runs
 from osscar_core.showcase import Showcase
+from osscar_core.studio.evidence import Finished
 from osscar_core.studio.jobs import Run, RunStore, State, Status
 from osscar_core.studio.requests import JobRequest, RunResult
-from osscar_core.studio.summary import Finished
 
 OPENING_SHARE = 0.3
 _PREFIX = "example-"

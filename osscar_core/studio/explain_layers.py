@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from osscar_core.brief import Brief
 from osscar_core.figures import Cell, Layer, short_names
 from osscar_core.records import Method, UnitReport
+from osscar_core.studio.evidence import difference
 from osscar_core.studio.numbers import between, percent, signed_percent, significant, whole
 from osscar_core.studio.numbers import points as in_points
 from osscar_core.studio.requests import RunResult
-from osscar_core.studio.summary import difference, value_of
+from osscar_core.studio.summary import value_of
 from osscar_core.studio.texts import say
 from osscar_core.widths import caps
 
@@ -226,11 +227,14 @@ def evidence(result: RunResult) -> list[Evidence]:
 
 def _quality(result: RunResult) -> Evidence:
     before, after = result.dense, result.pruned
-    change, low, high = difference(before, after)
+    change = difference(before, after)
     is_accuracy = after.metric == "top1"
-    is_unclear = low <= 0 <= high
-    is_worse = (change < 0) == is_accuracy
-    written = [in_points(x) if is_accuracy else signed_percent(x, 1) for x in (change, low, high)]
+    is_unclear = not change.is_measurable
+    is_worse = (change.value < 0) == is_accuracy
+    written = [
+        in_points(x) if is_accuracy else signed_percent(x / 100, 1)
+        for x in (change.value, change.low, change.high)
+    ]
     verdict = "same" if is_unclear else "worse" if is_worse else "better"
     text = say(
         f"explain.quality.{verdict}",

@@ -1,173 +1,174 @@
-"""The form that turns a person's wishes into one request.
+"""The settings behind the what-if screen: how a point is measured, and on what.
 
-The decision hidden here: which settings are asked for, in what order, with which
-defaults, and what is checked before anything starts.
+The decision hidden here: which settings are asked for, in what order, with which defaults,
+and what is checked before anything starts. What the slider sets is not among them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import streamlit as st
 
 from osscar_core.catalogue import own_data
 from osscar_core.errors import OsscarError
-from osscar_core.records import Intercept, Method, PruneSpec, Structure, Target
-from osscar_core.studio import chosen
+from osscar_core.records import Intercept, Method, PruneSpec, Target
 from osscar_core.studio.choices import (
     DATA_EXAMPLE,
     DEFAULT_DATA,
-    LOCAL,
     ModelChoice,
     check_data,
     check_weights,
     is_same_data,
-    listed_as,
-    local_choice,
-    offered,
-    packaged_gguf,
 )
-from osscar_core.studio.jobs import RunStore
+from osscar_core.studio.machine import gpu_name
 from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import as_plain, say
 
-EXAMPLE_SPARSITY = 0.3
+QUICK_SAMPLES = {"demo/opt": 24, "demo/resnet50": 64}
+"""Calibration items of a run with a model of the project: so few that two cores are quick."""
+
+QUICK_REPEATS = 20
+"""Rounds of the timing in such a run."""
+
+T = TypeVar("T")
+
+TRIED = "_tried"
+"""Session key: whether something was to be started with settings that are wrong."""
+
+DEVICES = ("auto", "cpu", "cuda")
+_LARGEST_SEED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class Settings:
     """What the form holds.
 
     Attributes:
-        request: The request; ``None`` while a field is empty or wrong.
-        draft: The request with wrong fields as they stand, to find comparable runs.
-        pressed: Whether the button was pressed just now.
+        request: What would be measured, but for the goal; wrong fields as they stand, to find
+            comparable runs. ``None`` while a field is empty that every request has.
+        survey: What a survey would be asked for; ``None`` likewise.
+        problems: What is wrong, by field.
     """
 
     request: JobRequest | None
-    draft: JobRequest | None
-    pressed: bool
+    survey: PruneSpec | None
+    problems: dict[str, str] = field(default_factory=dict)
 
 
-def fill(request: JobRequest) -> None:
-    """Put a request into the form; call it before `show`."""
-    spec = request.spec
-    state = st.session_state
-    listed = listed_as(spec.model)
-    choice = local_choice(spec.model) if listed == LOCAL else offered()[listed]
+def fill(request: JobRequest, choice: ModelChoice) -> None:
+    """Put a request into the form; call it before `read`."""
+    spec, state = request.spec, st.session_state
+    is_quick = spec.model in QUICK_SAMPLES
     state["f_weights"] = spec.weights or ""
-    state["f_sparsity"] = round(100 * spec.sparsity)
     state["f_method"] = spec.method
     state["f_structures"] = list(spec.structures or choice.structures)
     state["f_calibration"] = spec.calibration
     state["f_data"] = request.data
     state["f_target"] = spec.target
     state["f_intercept"] = spec.intercept
-    state["f_samples"] = spec.samples
+    state["f_samples"] = None if spec.samples == QUICK_SAMPLES.get(spec.model) else spec.samples
     state["f_limit"] = request.limit
     state["f_seqlen"] = spec.seqlen
     state["f_image_size"] = spec.image_size
+    state["f_batch"] = request.batch_size
+    is_customary = is_quick and request.repeats == QUICK_REPEATS
+    state["f_repeats"] = None if is_customary else request.repeats
     state["f_seed"] = spec.seed
-    state["_for_model"] = spec.model
-    state["_for_task"] = choice.task
+    state["f_device"] = spec.device if spec.device in DEVICES else "auto"
+    state["_for_model"], state["_for_task"] = spec.model, choice.task
 
 
-def example() -> JobRequest | None:
-    """Return a request that runs offline on this machine, if there is one."""
-    for choice in offered().values():
-        if choice.data and choice.state == "ready":
-            return JobRequest(PruneSpec(choice.name, choice.data, EXAMPLE_SPARSITY), choice.data)
-    path = packaged_gguf()
-    if path is None:
-        return None
-    spec = PruneSpec(
-        model=str(path),
-        calibration=DEFAULT_DATA["text"],
-        sparsity=EXAMPLE_SPARSITY,
-        structures=(Structure.NEURONS,),
-        target=Target.LAYER,  # so few tokens would fit noise with any other
-        samples=16,
-        seqlen=256,
-    )
-    return JobRequest(spec, data=DEFAULT_DATA["text"], limit=32)
-
-
-def show() -> Filled:
-    """Draw the form and return what it holds."""
-    state = st.session_state
-    pressed_before = bool(state.get("_tried"))
-    choice, problems = _model_fields(pressed_before)
+def read(choice: ModelChoice) -> Settings:
+    """Return what the form holds for a model, after giving empty fields their defaults."""
     _match_defaults(choice)
-    st.slider(
-        say("form.sparsity"),
-        0,
-        95,
-        key="f_sparsity",
-        step=5,
-        format="%d%%",
-        help=say("form.sparsity.help"),
-        persist_state="session",
-    )
-    st.selectbox(
-        say("form.method"),
-        list(Method),
-        key="f_method",
-        format_func=method_name,
-        help=say("form.method.help"),
-        persist_state="session",
-    )
-    st.multiselect(
-        say("form.structures"),
-        choice.structures,
-        key="f_structures",
-        format_func=lambda s: say(f"structure.{s.value}"),
-        help=say("form.structures.help"),
-        persist_state="session",
-    )
-    if not state["f_structures"]:
-        problems.append(_problem(say("form.structures.missing")))
-    for name in ("calibration", "data"):
-        problems += _data_field(name, choice, pressed_before)
-    if is_same_data(state["f_calibration"], state["f_data"]):
-        st.markdown(f":orange[:material/warning:] {say('form.data.same')}")
-    with st.expander(say("form.advanced")):
-        _advanced(choice)
-    pressed = st.button(
-        say("form.submit"), type="primary", icon=":material/play_arrow:", width="stretch"
-    )
-    state["_tried"] = pressed or (pressed_before and bool(problems))
-    if pressed and problems and not pressed_before:
-        st.rerun()
-    if problems and state["_tried"]:
-        _problem(say("form.attention"))
-    draft = _request(choice)
-    return Filled(None if problems else draft, draft, pressed and not problems)
+    return Settings(_request(choice), _survey(choice), _problems(choice))
 
 
-def _model_fields(pressed: bool) -> tuple[ModelChoice, list[str]]:
-    choice = chosen.model(RunStore())
-    problems: list[str] = []
-    if choice.takes_weights:
-        text = st.text_input(
-            say("form.weights"),
-            key="f_weights",
-            help=say("form.weights.help"),
-            placeholder=say(
-                "form.weights.example" if choice.needs_weights else "form.weights.optional"
-            ),
+def show(choice: ModelChoice, settings: Settings, *, has_weights: bool) -> None:
+    """Draw the form, with what is wrong beside each field.
+
+    Args:
+        choice: The model.
+        settings: What the form holds.
+        has_weights: Whether the field for a weights file stands elsewhere on the page.
+    """
+    problems = settings.problems
+    first, second = st.columns(2, gap="medium")
+    with first:
+        _select("method", list(Method), method_name)
+        st.multiselect(
+            say("form.structures"),
+            choice.structures,
+            key="f_structures",
+            format_func=lambda s: say(f"structure.{s.value}"),
+            help=say("form.structures.help"),
             persist_state="session",
         )
-        problem = check_weights(text, needed=choice.needs_weights)
-        problems += _checked(problem, bool(text) or pressed)
-    return choice, problems
+        _problem(problems, "structures")
+        if choice.takes_weights and not has_weights:
+            show_weights(choice, settings)
+    with second:
+        for name in ("calibration", "data"):
+            st.text_input(
+                say(f"form.{name}"),
+                key=f"f_{name}",
+                help=say(f"form.{name}.help"),
+                placeholder=DATA_EXAMPLE[choice.task],
+                persist_state="session",
+            )
+            _problem(problems, name)
+        if is_same_data(st.session_state["f_calibration"], st.session_state["f_data"]):
+            st.markdown(f":orange[:material/warning:] {say('form.data.same')}")
+    sizes = ("samples", "limit", "seqlen" if choice.task == "text" else "image_size")
+    for names in (sizes, ("batch", "repeats", "seed")):
+        for column, name in zip(st.columns(3, gap="medium"), names, strict=True):
+            with column:
+                _number(name, choice)
+    columns = st.columns(3, gap="medium")
+    with columns[0]:
+        _select(
+            "target", [None, *Target], lambda t: say(f"target.{t.value}") if t else say("form.auto")
+        )
+    with columns[1]:
+        _select("intercept", list(Intercept), lambda i: say(f"intercept.{i.value}"))
+    with columns[2]:
+        _select("device", list(DEVICES), lambda device: say(f"device.{device}"))
+        _problem(problems, "device")
+
+
+def show_weights(choice: ModelChoice, settings: Settings) -> None:
+    """Draw the field for a weights file; for some models nothing goes without it."""
+    st.text_input(
+        say("form.weights"),
+        key="f_weights",
+        help=say("form.weights.help"),
+        placeholder=say(
+            "form.weights.example" if choice.needs_weights else "form.weights.optional"
+        ),
+        persist_state="session",
+    )
+    if st.session_state.get("f_weights"):
+        _problem(settings.problems, "weights")
 
 
 def _match_defaults(choice: ModelChoice) -> None:
     """Give fields their defaults, and again where another kind of model needs others."""
     state = st.session_state
-    state.setdefault("f_sparsity", 50)
-    state.setdefault("f_method", Method.OSSCAR)
+    defaults = {
+        "f_method": Method.OSSCAR,
+        "f_intercept": Intercept.AUTO,
+        "f_device": "auto",
+        "f_seed": 0,
+        "f_weights": "",
+    }
+    for key, value in defaults.items():
+        state.setdefault(key, value)
+    for name in ("target", "samples", "limit", "seqlen", "image_size", "batch", "repeats"):
+        state.setdefault(f"f_{name}", None)
     if state.get("_for_task") != choice.task:
         state["_for_task"] = choice.task
         state["f_calibration"] = state["f_data"] = choice.data or DEFAULT_DATA[choice.task]
@@ -181,89 +182,87 @@ def _match_defaults(choice: ModelChoice) -> None:
         state["f_structures"] = kept
 
 
-def _data_field(name: str, choice: ModelChoice, pressed: bool) -> list[str]:
-    text = st.text_input(
-        say(f"form.{name}"),
-        key=f"f_{name}",
-        help=say(f"form.{name}.help"),
-        placeholder=DATA_EXAMPLE[choice.task],
-        persist_state="session",
-    )
-    return _checked(check_data(text, choice.task), bool(text) or pressed)
-
-
-def _advanced(choice: ModelChoice) -> None:
-    st.selectbox(
-        say("form.target"),
-        [None, *Target],
-        key="f_target",
-        format_func=lambda t: say(f"target.{t.value}") if t else say("form.auto"),
-        help=say("form.target.help"),
-        persist_state="session",
-    )
-    st.selectbox(
-        say("form.intercept"),
-        list(Intercept),
-        key="f_intercept",
-        format_func=lambda i: say(f"intercept.{i.value}"),
-        help=say("form.intercept.help"),
-        persist_state="session",
-    )
-    numbers = ["samples", "limit", "seqlen" if choice.task == "text" else "image_size"]
-    for name in numbers:
-        st.session_state.setdefault(f"f_{name}", None)
-        st.number_input(
-            say(f"form.{name}"),
-            min_value=2 if name == "seqlen" else 1,
-            step=1,
-            key=f"f_{name}",
-            placeholder=say("form.auto"),
-            help=say(f"form.{name}.help"),
-            persist_state="session",
-        )
-    st.session_state.setdefault("f_seed", 0)
-    st.number_input(
-        say("form.seed"),
-        min_value=0,
-        max_value=2**31,
-        step=1,
-        key="f_seed",
-        help=say("form.seed.help"),
-        persist_state="session",
-    )
-
-
-def _checked(problem: str, is_due: bool) -> list[str]:
-    """Show what is wrong with the field above, once the person had a chance to fill it."""
-    if problem and is_due:
-        _problem(problem)
-    return [problem] if problem else []
-
-
-def _problem(text: str) -> str:
-    st.markdown(f":red[:material/error: {as_plain(text)}]")
-    return text
+def _problems(choice: ModelChoice) -> dict[str, str]:
+    state = st.session_state
+    found = {name: check_data(state[f"f_{name}"], choice.task) for name in ("calibration", "data")}
+    if choice.takes_weights:
+        found["weights"] = check_weights(state["f_weights"], needed=choice.needs_weights)
+    if not state["f_structures"]:
+        found["structures"] = say("form.structures.missing")
+    if state["f_device"] == "cuda" and not gpu_name():
+        found["device"] = say("form.device.missing")
+    return {name: problem for name, problem in found.items() if problem}
 
 
 def _request(choice: ModelChoice) -> JobRequest | None:
-    state = st.session_state
-    weights = state.get("f_weights", "").strip() or None if choice.takes_weights else None
+    state, quick = st.session_state, QUICK_SAMPLES.get(choice.name)
+    survey = _survey(choice)
+    if survey is None:
+        return None
     wanted = tuple(s for s in choice.structures if s in state["f_structures"])
+    spec = replace(
+        survey,
+        structures=None if wanted in ((), choice.structures) else wanted,
+        method=state["f_method"],
+        target=state["f_target"],
+        samples=state["f_samples"] or quick,
+    )
+    return JobRequest(
+        spec,
+        data=state["f_data"].strip(),
+        limit=state["f_limit"],
+        batch_size=state["f_batch"],
+        repeats=state["f_repeats"] or (QUICK_REPEATS if quick else None),
+    )
+
+
+def _survey(choice: ModelChoice) -> PruneSpec | None:
+    state = st.session_state
+    weights = state["f_weights"].strip() or None if choice.takes_weights else None
     try:
-        spec = PruneSpec(
+        return PruneSpec(
             model=choice.name.strip(),
             calibration=state["f_calibration"].strip(),
-            sparsity=state["f_sparsity"] / 100,
             weights=weights,
-            structures=None if wanted == choice.structures else wanted,
-            method=state["f_method"],
-            target=state["f_target"],
             samples=state["f_samples"],
             seqlen=state["f_seqlen"] if choice.task == "text" else None,
-            seed=state["f_seed"],
+            seed=state["f_seed"] or 0,
+            device=state["f_device"],
             image_size=state["f_image_size"] if choice.task == "image" else None,
             intercept=state["f_intercept"],
         )
-        return JobRequest(spec, data=state["f_data"].strip(), limit=state["f_limit"])
     except OsscarError:
         return None
+
+
+def _select(name: str, options: Sequence[T], words: Callable[[T], str]) -> None:
+    st.selectbox(
+        say(f"form.{name}"),
+        options,
+        key=f"f_{name}",
+        format_func=words,
+        help=say(f"form.{name}.help"),
+        persist_state="session",
+    )
+
+
+def _number(name: str, choice: ModelChoice) -> None:
+    automatic = {"samples": QUICK_SAMPLES.get(choice.name)}
+    if choice.name in QUICK_SAMPLES:
+        automatic["repeats"] = QUICK_REPEATS
+    customary = automatic.get(name)
+    st.number_input(
+        say(f"form.{name}"),
+        min_value={"seed": 0, "seqlen": 2}.get(name, 1),
+        max_value=_LARGEST_SEED,
+        step=1,
+        key=f"f_{name}",
+        placeholder=say("form.auto.value", value=customary) if customary else say("form.auto"),
+        help=say(f"form.{name}.help"),
+        persist_state="session",
+    )
+
+
+def _problem(problems: dict[str, str], name: str) -> None:
+    if name in problems:
+        st.markdown(f":red[:material/error: {as_plain(problems[name])}]")

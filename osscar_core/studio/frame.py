@@ -56,11 +56,11 @@ PAGES = {
 GOALS = {
     "removed": (0.0, 99.0),
     "speed": (1.0, 100.0),
-    "loss": (0.0, 100.0),
-    "size": (0.0, 1e6),
+    "loss": (0.1, 100.0),
+    "size": (1.0, 100.0),
 }
 """What a link may ask for, with the range of its value: per cent removed, a factor, points or
-per cent lost at most, megabytes left at most. Explore narrows it down by the model."""
+per cent lost at most, per cent of the file left at most. Explore narrows it down by the model."""
 
 _NUMBER = re.compile(r"[0-9]{1,7}(\.[0-9]{1,4})?")
 _LAYER = re.compile(r"[\w.:-]{1,120}")
@@ -91,6 +91,7 @@ _ENDS = {
 _POLL = 0.7
 _SILENCE = 30.0
 _STRIP_LENGTH = 3
+_PAGE = "_page"
 
 
 def frame(page: str) -> None:
@@ -103,7 +104,9 @@ def frame(page: str) -> None:
     fault: Exception | None = None
     refused: dict[str, str] | None = None
     if is_stranger is False:
-        refused, fault = _attempt(lambda: urlstate.load(PARAMETERS, _settle))
+        is_arrival = st.session_state.get(_PAGE, page) != page
+        st.session_state[_PAGE] = page
+        refused, fault = _attempt(lambda: urlstate.load(PARAMETERS, _settle, is_arrival=is_arrival))
     st.set_page_config(
         page_title=f"{say(f'menu.{page}')} · {say('app.name')}",
         page_icon=str(ASSETS / "icon.svg"),
@@ -179,6 +182,7 @@ def _sidebar(page: str, fault: Exception | None) -> Exception | None:
     """
     store = None
     st.html(f'<div class="brand"><img src="{_icon()}" alt="">{say("app.name")}</div>')
+    links = urlstate.offer(PARAMETERS)
     with st.container(key="menu", gap="xsmall"):
         for name, (path, icon) in PAGES.items():
             with st.container(key="menu_here" if name == page else f"menu_{name}"):
@@ -187,7 +191,7 @@ def _sidebar(page: str, fault: Exception | None) -> Exception | None:
                     label=say(f"menu.{name}"),
                     icon=icon,
                     width="stretch",
-                    query_params=urlstate.current(PARAMETERS),
+                    query_params=links,
                 )
     with st.container(key="controls", gap="small"):
         if fault is None:

@@ -16,11 +16,12 @@ from typing import Literal
 from osscar_core.goals import GoalKind
 from osscar_core.studio import examples
 from osscar_core.studio.choices import shown_name
+from osscar_core.studio.evidence import difference
 from osscar_core.studio.frame import run_title
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import date, signed
 from osscar_core.studio.requests import JobKind, RunResult
-from osscar_core.studio.summary import asked, difference, method_name
+from osscar_core.studio.summary import asked, method_name
 from osscar_core.studio.texts import say
 
 STAR = "\N{BLACK STAR}"
@@ -98,15 +99,14 @@ def entry_of(store: RunStore, run: Run) -> Entry:
 
 def figures_of(result: RunResult) -> Figures:
     """Return what the list tells of a result."""
-    change, low, high = difference(result.dense, result.pruned)
-    scale = 1.0 if result.pruned.metric == "top1" else 100.0
+    change = difference(result.dense, result.pruned)
     return Figures(
         removed=removed_share(result),
         speedup=result.speedup,
         speedup_half=_longer_half(result.speedup, *result.speedup_interval),
         metric=result.pruned.metric,
-        change=scale * change,
-        change_half=scale * _longer_half(change, low, high),
+        change=change.value,
+        change_half=_longer_half(change.value, change.low, change.high),
         megabytes=result.prune.bytes.pruned / 1e6,
         device=result.pruned_speed.conditions.get("device", ""),
         made=result.prune.plan.created,

@@ -1,4 +1,4 @@
-"""What a finished run says, in one sentence, three numbers, one point and one table row.
+"""What a finished run says, in one sentence, three numbers and one table row.
 
 The decision hidden here: how measured records become statements, and when a difference
 is too uncertain to be claimed.
@@ -6,14 +6,12 @@ is too uncertain to be claimed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from osscar_core.figures import TradePoint
 from osscar_core.goals import GoalKind
-from osscar_core.records import EvaluationReport, Latency, MeasureReport, Method, PruneSpec
-from osscar_core.studio.jobs import Run
+from osscar_core.records import EvaluationReport, MeasureReport, Method, PruneSpec, Task
+from osscar_core.studio.evidence import Change, Finished, Rival, difference
 from osscar_core.studio.numbers import (
     between,
     counted,
@@ -21,14 +19,18 @@ from osscar_core.studio.numbers import (
     megabytes,
     milliseconds,
     percent,
+    points,
     signed,
     signed_percent,
     whole,
 )
 from osscar_core.studio.numbers import change as arrow
 from osscar_core.studio.numbers import significant as digits3
-from osscar_core.studio.requests import JobRequest, RunResult
+from osscar_core.studio.requests import RunResult
 from osscar_core.studio.texts import say
+
+SAME_SIZE = 0.005
+"""A change of the size by less than this share is none worth speaking of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,64 +39,58 @@ class Metric:
 
     Attributes:
         label: What it is.
-        value: Dense -> pruned.
-        delta: The change.
-        note: Its interval, or what else belongs beside it.
-        is_good: Whether the change is welcome; ``None`` if it is neither.
-        help: How it was measured.
+        standing: Whether it was measured, estimated, is exact or unknown: a key of the words
+            ``metric.is``.
+        value: The change.
+        span: Its interval.
+        note: Before and after.
+        is_good: Whether the change is welcome; ``None`` if it is neither, or not known.
+        help: How it was found out.
     """
 
     label: str
+    standing: str
     value: str
-    delta: str
+    span: str
     note: str
     is_good: bool | None
     help: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A finished run with its result."""
-
-    run: Run
-    result: RunResult
-
-
-def group_of(request: JobRequest) -> tuple[object, ...]:
-    """Return what two runs must share for their points to be comparable."""
-    spec = request.spec
-    return (
-        spec.model,
-        spec.weights,
-        request.data,
-        request.limit,
-        request.batch_size,
-        spec.seqlen,
-        spec.device,
-        spec.dtype,
+def verdict(result: RunResult) -> str:
+    """Return the one sentence, from measured numbers only."""
+    spec = result.prune.plan.spec
+    change = difference(result.dense, result.pruned)
+    lead = lead_of(spec, result.prune.plan.source.task)
+    if spec.method is not Method.OSSCAR:
+        lead = say("verdict.lead.method", method=method_name(spec.method), lead=lead)
+    key = "verdict.points" if result.pruned.metric == "top1" else "verdict.perplexity"
+    value, low, high = (changed(end, result.pruned.metric) for end in _ends(change))
+    return say(
+        "verdict.sentence",
+        lead=lead,
+        speed=_speed_words(result),
+        quality=say(key, change=value, interval=between(low, high)),
+        size=size_words(result.prune.bytes.pruned / result.prune.bytes.dense),
     )
 
 
-def difference(dense: EvaluationReport, pruned: EvaluationReport) -> tuple[float, float, float]:
-    """Return the change of quality and its 95% interval.
-
-    Accuracy: the difference in percentage points. Perplexity: the relative change. The
-    two models are treated as if judged on different items, so the interval is wide
-    rather than narrow; both saw the same ones.
-    """
-    if pruned.metric == "top1":
-        change = 100 * (pruned.value - dense.value)
-        low = 100 * math.hypot(pruned.value - pruned.interval[0], dense.interval[1] - dense.value)
-        high = 100 * math.hypot(pruned.interval[1] - pruned.value, dense.value - dense.interval[0])
-        return change, change - low, change + high
-    ratio = math.log(pruned.value / dense.value)
-    below = math.hypot(
-        math.log(pruned.value / pruned.interval[0]), math.log(dense.interval[1] / dense.value)
-    )
-    above = math.hypot(
-        math.log(pruned.interval[1] / pruned.value), math.log(dense.value / dense.interval[0])
-    )
-    return math.expm1(ratio), math.expm1(ratio - below), math.expm1(ratio + above)
+def lead_of(spec: PruneSpec, task: Task) -> str:
+    """Return the beginning of a sentence: what was asked for."""
+    goal = spec.goal
+    if goal is None:
+        return say("verdict.lead.removed", value=percent(spec.sparsity))
+    match goal.kind:
+        case GoalKind.REMOVED:
+            return say("verdict.lead.removed", value=percent(goal.value))
+        case GoalKind.SPEEDUP:
+            return say("verdict.lead.speed", value=factor(goal.value))
+        case GoalKind.QUALITY_LOSS:
+            return say("verdict.lead.loss", value=loss_words(100 * goal.value, task))
+        case GoalKind.BYTES if goal.value <= 1:
+            return say("verdict.lead.size", value=percent(goal.value))
+        case _:
+            return say("verdict.lead.other", asked=asked(spec))
 
 
 def _speed_words(result: RunResult) -> str:
@@ -106,34 +102,29 @@ def _speed_words(result: RunResult) -> str:
     return say("verdict.slower", factor=factor(1 / result.speedup))
 
 
-def _change_words(result: RunResult) -> tuple[str, str, str]:
-    change = difference(result.dense, result.pruned)
-    if result.pruned.metric == "top1":
-        first, low, high = (signed(value) for value in change)
-    else:
-        first, low, high = (signed_percent(value, 1) for value in change)
-    return first, low, high
+def size_words(left: float) -> str:
+    """Return how much smaller a file is of which that share is left."""
+    smaller = 1 - left
+    if abs(smaller) < SAME_SIZE:
+        return say("verdict.size_same")
+    if smaller > 0:
+        return say("verdict.smaller", share=percent(smaller))
+    return say("verdict.larger", share=percent(-smaller))
 
 
-def verdict(result: RunResult) -> str:
-    """Return the one sentence, from measured numbers only."""
-    change, low, high = _change_words(result)
-    key = "verdict.points" if result.pruned.metric == "top1" else "verdict.perplexity"
-    sizes = result.prune.bytes
-    smaller = 1 - sizes.pruned / sizes.dense
-    if abs(smaller) < 0.005:
-        size = say("verdict.size_same")
-    elif smaller > 0:
-        size = say("verdict.smaller", share=percent(smaller))
-    else:
-        size = say("verdict.larger", share=percent(-smaller))
-    return say(
-        "verdict.sentence",
-        lead=say("verdict.lead", sparsity=percent(result.prune.plan.spec.sparsity)),
-        speed=_speed_words(result),
-        quality=say(key, change=change, low=low, high=high),
-        size=size,
-    )
+def loss_words(value: float, task: Task) -> str:
+    """Return a loss without its sign: points of accuracy, or per cent of perplexity."""
+    return say("unit.points", value=f"{value:.1f}") if task == "image" else f"{value:.1f}%"
+
+
+def changed(value: float, metric: str) -> str:
+    """Return a change of quality with its sign, in points or in per cent."""
+    return signed(value) if metric == "top1" else signed_percent(value / 100, 1)
+
+
+def changed_in_unit(value: float, metric: str) -> str:
+    """Return a change of quality with its sign and unit."""
+    return points(value) if metric == "top1" else signed_percent(value / 100, 1)
 
 
 def is_untrained(result: RunResult) -> bool:
@@ -148,73 +139,68 @@ def value_of(report: EvaluationReport, value: float | None = None) -> str:
 
 
 def metrics(result: RunResult) -> tuple[Metric, Metric, Metric]:
-    """Return speed, quality and size, each dense against pruned."""
+    """Return speed, quality and size as measured."""
+    return _speed(result), _quality(result), _size(result)
+
+
+def _speed(result: RunResult) -> Metric:
     dense, pruned = result.dense_speed.latency_ms, result.pruned_speed.latency_ms
     low, high = result.speedup_interval
-    task = result.prune.plan.source.task
-    speed = Metric(
-        say("metric.speed"),
-        arrow(milliseconds(dense.median), milliseconds(pruned.median)),
-        say(
-            "metric.delta.speed",
-            factor=factor(result.speedup),
-            low=f"{low:.2f}",
-            high=f"{high:.2f}",
-        ),
-        "",
-        None if low <= 1.0 <= high else result.speedup > 1.0,
-        say(
+    return Metric(
+        label=say("metric.speed"),
+        standing="measured",
+        value=factor(result.speedup),
+        span=say("metric.ci", interval=between(f"{low:.2f}", f"{high:.2f}")),
+        note=arrow(milliseconds(dense.median), milliseconds(pruned.median)),
+        is_good=None if low <= 1.0 <= high else result.speedup > 1.0,
+        help=say(
             "metric.speed.help",
-            operation=say(f"operation.{task}"),
+            operation=say(f"operation.{result.prune.plan.source.task}"),
+            dense=latency_words(result.dense_speed),
+            pruned=latency_words(result.pruned_speed),
             conditions=conditions_in_words(result.pruned_speed),
         ),
     )
+
+
+def _quality(result: RunResult) -> Metric:
     before, after = result.dense, result.pruned
-    change, lowest, highest = _change_words(result)
-    _, below, above = difference(before, after)
+    change = difference(before, after)
     is_accuracy = after.metric == "top1"
-    quality = Metric(
-        f"{say('metric.quality')}: {say(f'metric.name.{after.metric}').lower()}",
-        f"{value_of(before)} → {value_of(after)}",
-        say(
-            "metric.delta.points" if is_accuracy else "metric.delta.perplexity",
-            change=change,
-            low=lowest,
-            high=highest,
-        ),
-        "",
-        None if below <= 0 <= above else (below > 0) == is_accuracy,
-        say(
+    _, low, high = (changed(end, after.metric) for end in _ends(change))
+    return Metric(
+        label=say(f"metric.name.{after.metric}"),
+        standing="measured",
+        value=changed_in_unit(change.value, after.metric),
+        span=say("metric.ci", interval=between(low, high)),
+        note=f"{value_of(before)} → {value_of(after)}",
+        is_good=(change.value > 0) == is_accuracy if change.is_measurable else None,
+        help=say(
             "metric.quality.help",
             metric=say(f"metric.name.{after.metric}"),
             count=whole(after.count),
             items=say(f"metric.items.{after.metric}"),
-            dense_low=value_of(before, before.interval[0]),
-            dense_high=value_of(before, before.interval[1]),
-            low=value_of(after, after.interval[0]),
-            high=value_of(after, after.interval[1]),
+            dense=between(*(value_of(before, end) for end in before.interval)),
+            pruned=between(*(value_of(after, end) for end in after.interval)),
             protocol=after.protocol,
         ),
     )
+
+
+def _size(result: RunResult) -> Metric:
     sizes, parameters = result.prune.bytes, result.prune.parameters
     share = sizes.pruned / sizes.dense - 1
-    size = Metric(
-        say("metric.size"),
-        arrow(megabytes(sizes.dense), megabytes(sizes.pruned)),
-        say("metric.delta.size", change=signed_percent(share)),
-        say(
-            "metric.parameters",
-            dense=counted(parameters.dense),
-            pruned=counted(parameters.pruned),
-        ),
-        None if abs(share) < 0.005 else share < 0,
-        say(
-            "metric.size.help",
-            dense=whole(parameters.dense),
-            pruned=whole(parameters.pruned),
+    return Metric(
+        label=say("metric.size"),
+        standing="measured",
+        value=signed_percent(share),
+        span="",
+        note=arrow(megabytes(sizes.dense), megabytes(sizes.pruned)),
+        is_good=None if abs(share) < SAME_SIZE else share < 0,
+        help=say(
+            "metric.size.help", dense=whole(parameters.dense), pruned=whole(parameters.pruned)
         ),
     )
-    return speed, quality, size
 
 
 def conditions_in_words(speed: MeasureReport) -> str:
@@ -222,56 +208,14 @@ def conditions_in_words(speed: MeasureReport) -> str:
     return ", ".join(f"{key} {value}" for key, value in speed.conditions.items()) + "."
 
 
-def points(finished: Sequence[Finished], shown: Finished) -> list[TradePoint]:
-    """Return the dense point (of the run shown) and one point a run, for the figure.
-
-    Every run timed its pruned model in turns with the dense one, and only that ratio
-    means something on another day: a busy machine slows both. So a point stands at the
-    dense latency of the run shown, divided by the point's own speed-up.
-    """
-    newest = shown.result
-    dense_ms = newest.dense_speed.latency_ms.median
-    dense = TradePoint(
-        label=say("table.dense"),
-        series="dense",
-        metric=newest.dense.metric,
-        quality=newest.dense.value,
-        interval=newest.dense.interval,
-        latency=dense_ms,
-        latency_interval=(dense_ms, dense_ms),
-        megabytes=newest.prune.bytes.dense / 1e6,
-        hover=_hover(say("table.dense"), newest.dense, newest.dense_speed.latency_ms),
-        run_id="",
-    )
-    return [dense, *(_point(item, dense_ms) for item in finished)]
-
-
-def _point(item: Finished, dense_ms: float) -> TradePoint:
-    result, spec = item.result, item.result.prune.plan.spec
-    low, high = result.speedup_interval
-    label = f"{method_name(spec.method)}, {percent(spec.sparsity)} {say('table.removed').lower()}"
-    return TradePoint(
-        label=percent(spec.sparsity),
-        series=spec.method.value,
-        metric=result.pruned.metric,
-        quality=result.pruned.value,
-        interval=result.pruned.interval,
-        latency=dense_ms / result.speedup,
-        latency_interval=(dense_ms / high, dense_ms / low),
-        megabytes=result.prune.bytes.pruned / 1e6,
-        hover=_hover(label, result.pruned, result.pruned_speed.latency_ms)
-        + f"<br>{factor(result.speedup)} ({between(factor(low), factor(high))})"
-        + f"<br>{megabytes(result.prune.bytes.pruned)}",
-        run_id=item.run.id,
-    )
-
-
-def _hover(label: str, quality: EvaluationReport, latency: Latency) -> str:
-    low, high = (value_of(quality, bound) for bound in quality.interval)
-    return (
-        f"<b>{label}</b><br>{say(f'metric.name.{quality.metric}')} "
-        f"{value_of(quality)} ({between(low, high)})<br>{milliseconds(latency.median)}, "
-        f"p95 {milliseconds(latency.p95)}, n = {latency.repeats}"
+def latency_words(speed: MeasureReport) -> str:
+    """Return median, 95th percentile and number of timings."""
+    latency = speed.latency_ms
+    return say(
+        "metric.latency",
+        median=milliseconds(latency.median),
+        p95=milliseconds(latency.p95),
+        count=latency.repeats,
     )
 
 
@@ -301,6 +245,61 @@ def method_name(method: Method) -> str:
     return say(f"method.{method.value}")
 
 
+def winner(rivals: Sequence[Rival]) -> str:
+    """Return which method kept most quality at equal widths, if that can be told.
+
+    Args:
+        rivals: The methods, the best first; the product's own is among them.
+    """
+    ours = next(rival for rival in rivals if rival.behind is None)
+    others = [rival for rival in rivals if rival.behind is not None]
+    metric = ours.finished.result.pruned.metric
+    first = rivals[0]
+    if first is not ours and first.behind is not None:
+        ahead = -first.behind
+        key = "rivals.beaten" if ahead.is_measurable else "rivals.level"
+        return say(key, method=method_name(first.method), gap=_gap_words(ahead, metric))
+    nearest = others[0]
+    gap = nearest.behind
+    name = method_name(nearest.method)
+    if gap is not None and gap.is_measurable:
+        return say("rivals.best", method=name, gap=_gap_words(gap, metric))
+    return say("rivals.level", method=name, gap=_gap_words(gap or Change(0, 0, 0), metric))
+
+
+def _gap_words(gap: Change, metric: str) -> str:
+    value, low, high = (
+        changed(abs(gap.value), metric),
+        *(changed(e, metric) for e in _ends(gap)[1:]),
+    )
+    return say("rivals.gap", value=value.lstrip("+"), interval=between(low, high))
+
+
+def rival_rows(rivals: Sequence[Rival]) -> list[dict[str, object]]:
+    """Return one row a method, with what differs between them only."""
+    rows = []
+    for rival in rivals:
+        report, result = rival.finished.result.pruned, rival.finished.result
+        row: dict[str, object] = {
+            say("table.method"): method_name(rival.method),
+            say(f"metric.name.{report.metric}"): value_of(report),
+            say("table.ci"): between(*(value_of(report, end) for end in report.interval)),
+            say("rivals.behind"): "",
+            say("rivals.behind.ci"): "",
+            say("rivals.measurable"): "",
+            say("table.speedup"): factor(result.speedup),
+            say("table.run"): rival.finished.run.id,
+        }
+        if rival.behind is not None:
+            value, low, high = (changed_in_unit(end, report.metric) for end in _ends(rival.behind))
+            row[say("rivals.behind")] = value
+            row[say("rivals.behind.ci")] = between(low, high)
+            is_told = rival.behind.is_measurable
+            row[say("rivals.measurable")] = say("rivals.yes" if is_told else "rivals.no")
+        rows.append(row)
+    return rows
+
+
 def rows(finished: Sequence[Finished]) -> list[dict[str, object]]:
     """Return every number of the figure, one row a point."""
     found: list[dict[str, object]] = []
@@ -314,13 +313,13 @@ def rows(finished: Sequence[Finished]) -> list[dict[str, object]]:
             }
         )
     for item in finished:
-        result, spec = item.result, item.result.prune.plan.spec
+        result, spec = item.result, item.spec
         low, high = result.speedup_interval
         found.append(
             _row(say("table.pruned"), result.pruned, result.pruned_speed)
             | {
                 say("table.method"): method_name(spec.method),
-                say("table.removed"): percent(spec.sparsity),
+                say("table.asked"): asked(spec),
                 say("table.speedup"): factor(result.speedup),
                 say("table.speedup_ci"): between(f"{low:.2f}", f"{high:.2f}"),
                 say("table.size"): result.prune.bytes.pruned / 1e6,
@@ -333,7 +332,7 @@ def rows(finished: Sequence[Finished]) -> list[dict[str, object]]:
 
 
 _COLUMNS = (
-    *("model", "method", "removed", "quality", "ci", "median", "p95", "n"),
+    *("model", "method", "asked", "quality", "ci", "median", "p95", "n"),
     *("speedup", "speedup_ci", "size", "parameters"),
     *("device", "batch", "dtype", "threads", "run"),
 )
@@ -353,3 +352,7 @@ def _row(name: str, quality: EvaluationReport, speed: MeasureReport) -> dict[str
     for condition in ("device", "batch", "dtype", "threads"):
         found[say(f"table.{condition}")] = speed.conditions.get(condition, "")
     return found
+
+
+def _ends(change: Change) -> tuple[float, float, float]:
+    return change.value, change.low, change.high

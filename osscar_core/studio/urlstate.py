@@ -15,6 +15,7 @@ import streamlit as st
 
 _SEEN = "_query_seen"
 _WRITTEN = "_query_written"
+_OFFERED = "_query_offered"
 
 
 def _anything(_value: str, _others: Mapping[str, str]) -> bool:
@@ -37,13 +38,18 @@ class Parameter:
 
 
 def load(
-    parameters: Mapping[str, Parameter], settle: Callable[[], None] | None = None
+    parameters: Mapping[str, Parameter],
+    settle: Callable[[], None] | None = None,
+    *,
+    is_arrival: bool = False,
 ) -> dict[str, str]:
     """Take valid values from the address into the session, once per change of it.
 
     Args:
         parameters: The keys. One whose validity depends on another comes after it.
         settle: Brings values that depend on each other in line after the address was read.
+        is_arrival: Whether the session comes from another page. If it followed a link of
+            `offer`, what was chosen since that link was drawn counts, not the link.
 
     Returns:
         The values that were refused and replaced by their defaults, by key.
@@ -51,6 +57,8 @@ def load(
     state = st.session_state
     query = _present(parameters)
     refused: dict[str, str] = {}
+    if is_arrival and query == state.get(_OFFERED):
+        state[_SEEN] = state[_WRITTEN] = query
     if state.get(_SEEN) != query:
         taken: dict[str, str] = {}
         for key, parameter in parameters.items():
@@ -72,6 +80,13 @@ def current(parameters: Mapping[str, Parameter]) -> dict[str, str]:
     """Return the values that differ from their default, for links to other pages."""
     values = {key: st.session_state.get(key, p.default) for key, p in parameters.items()}
     return {key: value for key, value in values.items() if value != parameters[key].default}
+
+
+def offer(parameters: Mapping[str, Parameter]) -> dict[str, str]:
+    """Return the values for links that stay drawn while parts of the page go on."""
+    offered = current(parameters)
+    st.session_state[_OFFERED] = offered
+    return offered
 
 
 def save(parameters: Mapping[str, Parameter]) -> None:

@@ -52,14 +52,14 @@ def test_the_choice_goes_into_the_link_and_everything_else_stays(
     finished_run: str, open_page
 ) -> None:
     at = open_page(run=finished_run)
-    at.slider(key="f_sparsity").set_value(30).run()
+    at.slider(key="w_removed").set_value(30.0).run()
     at.selectbox(key="f_method").select_index(2).run()
     chosen = at.selectbox(key="f_method").value
     at.segmented_control(key="g_lang").set_value("ja").run()
     assert TITLES[""] in words(at)
     assert at.query_params["lang"] == "ja"
-    assert at.query_params["run"] == finished_run
-    assert at.slider(key="f_sparsity").value == 30
+    assert at.query_params["val"] == "30"
+    assert at.slider(key="w_removed").value == 30
     assert at.selectbox(key="f_method").value == chosen
     at.switch_page("pages/runs.py").run()
     assert TITLES["runs"] in words(at)
@@ -69,7 +69,9 @@ def test_the_choice_goes_into_the_link_and_everything_else_stays(
 
 
 def test_dates_are_told_in_the_time_of_the_browser(home: Path, sample_run: Path, open_page) -> None:
-    at = open_page("explain", context={"timezone": "Asia/Tokyo"}, run="example-resnet50-osscar-50")
+    at = open_page(
+        "explain", context={"timezone": "Asia/Tokyo"}, run="example-resnet50-osscar-removed-0.5"
+    )
     assert re.search(r"2[56] Nov 2026, \d\d:\d\d", words(at))
     at = open_page("explain", context={"timezone": "No/Where"}, lang="ja")
     assert not at.error

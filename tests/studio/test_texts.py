@@ -23,6 +23,8 @@ OTHERS = sorted(set(texts.LANGUAGES) - {"en"})
 # Names and notations that are the same in every language.
 NAMES = {
     "app.name",
+    "badge.gpu",
+    "device.cuda",
     "form.weights.example",
     "method.flap",
     "method.osscar",

