@@ -22,7 +22,8 @@ with boundary():
     listed = runlist.show_filters(runs)
     selected = runlist.selected(store)
     if listed:
-        runlist.show_count(runs, listed)
+        if runs:
+            runlist.show_count(runs, listed)
         runlist.show_table(store, listed)
     elif runs:
         st.markdown(say("runs.no_match"))

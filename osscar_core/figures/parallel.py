@@ -99,8 +99,8 @@ def parallel(
         height=420,
         xaxis={
             "tickvals": at,
-            "ticktext": [axis.title.replace(", ", ",<br>", 1) for axis in axes],
-            "range": [-0.25, len(axes) - 0.75],
+            "ticktext": [_in_lines(axis.title) for axis in axes],
+            "range": [-0.35, len(axes) - 0.65],
             "showgrid": False,
             "side": "bottom",
         },
@@ -126,6 +126,13 @@ def parallel(
                 bgcolor="rgba(23,22,20,0.7)" if dark else "rgba(255,255,255,0.7)",
             )
     return figure
+
+
+def _in_lines(title: str) -> str:
+    """Return a title broken where its language pauses: between axes there is little room."""
+    for pause, broken in ((", ", ",<br>"), ("、", "、<br>"), (" (", "<br>("), ("（", "<br>（")):
+        title = title.replace(pause, broken)
+    return title
 
 
 def _ends(axis: ParallelAxis) -> tuple[float, float]:

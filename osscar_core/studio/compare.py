@@ -45,6 +45,8 @@ MOST_IN_COLUMNS = 6
 
 _ABSENT = "\N{EN DASH}"
 _NAMED_APART = 3
+# Leaves room for a value beside it on a phone.
+_HEAD_WIDTH = 190
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def result_lines(items: Sequence[Compared]) -> list[Line]:
         line(say("compare.asked_met"), _goal_words, ""),
         line(say("compare.removed"), lambda r: percent(removed_share(r), 1), percent(0, 1)),
         line(say("compare.quality", metric=metric), _quality_cell, dense, quality),
-        line(say("compare.change", metric=metric), _change_cell, "", quality),
+        line(say("compare.change"), _change_cell, "", quality),
         line(
             say("compare.speedup"),
             lambda r: _with_interval(factor(r.speedup), *map(factor, r.speedup_interval)),
@@ -310,7 +312,7 @@ def _show_table(items: Sequence[Compared], lines: Sequence[Line]) -> None:
     st.dataframe(
         rows,
         hide_index=True,
-        column_config={head: st.column_config.Column(pinned=True)},
+        column_config={head: st.column_config.Column(pinned=True, width=_HEAD_WIDTH)},
         key="compare_table",
         alt=say("compare.alt", count=len(items)),
         height="content" if len(rows) <= 20 else 460,

@@ -62,7 +62,7 @@ def choose(store: RunStore) -> tuple[Run, RunResult] | None:
     run = chosen.run(store)
     if run is None:
         with st.container(border=True):
-            st.markdown(f"#### {say('explain.none')}")
+            st.markdown(f"## {say('explain.none')}")
             st.markdown(say("explain.none.body"))
             if st.button(say("explain.go"), icon=":material/tune:", type="primary"):
                 go("explore")
@@ -127,7 +127,7 @@ def show_layers(run: Run, result: RunResult, layers: Sequence[Layer]) -> None:
         _show_detail(run, result, layers, selected)
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown(f"#### {say('explain.shares')}")
+        st.markdown(f"## {say('explain.shares')}")
         figure = removed_shares(
             layers,
             words={
@@ -144,7 +144,7 @@ def show_layers(run: Run, result: RunResult, layers: Sequence[Layer]) -> None:
 
 
 def _show_maps(layers: Sequence[Layer], selected: Layer) -> None:
-    st.markdown(f"#### {say('explain.map')}", help=say("explain.map.help"))
+    st.markdown(f"## {say('explain.map')}", help=say("explain.map.help"))
     if any(layer.support is None for layer in layers):
         st.info(say("explain.map.unknown"), icon=":material/info:")
     for index, part in enumerate(by_structure(layers)):
@@ -155,7 +155,7 @@ def _show_maps(layers: Sequence[Layer], selected: Layer) -> None:
                 "kept": say("explain.kept"),
                 "removed": say("explain.removed"),
                 "layer": say("explain.layer"),
-                "group": say("explain.map.axis", structure=structure),
+                "group": say("explain.map.axis", structure=structure[:1].upper() + structure[1:]),
             },
             describe=describe_cell,
             selected=selected.id,
@@ -190,7 +190,7 @@ def _legend(layers: Sequence[Layer]) -> str:
 
 def _show_errors(result: RunResult, layers: Sequence[Layer], selected: Layer) -> None:
     method = result.prune.plan.spec.method
-    st.markdown(f"#### {say('explain.error')}", help=say("explain.error.help"))
+    st.markdown(f"## {say('explain.error')}", help=say("explain.error.help"))
     figure = output_errors(
         layers,
         words={
@@ -332,7 +332,7 @@ def _offer_protection(unit: UnitReport, layer: Layer) -> None:
 
 def show_table(result: RunResult) -> None:
     """Show every layer's numbers."""
-    st.markdown(f"#### {say('explain.table')}")
+    st.markdown(f"## {say('explain.table')}")
     columns = {
         say(f"explain.{name}"): st.column_config.NumberColumn(format="%.3g%%")
         for name in ("relative", "magnitude")

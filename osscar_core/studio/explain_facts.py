@@ -78,7 +78,7 @@ def provenance(run: Run, result: RunResult) -> list[tuple[str, str]]:
 
 def show_facts(run: Run, result: RunResult) -> None:
     """Show what the solver did and what every number rests on."""
-    st.markdown(f"#### {say('explain.solver')}")
+    st.markdown(f"## {say('explain.solver')}")
     st.markdown("  \n".join(text for text in (solver_facts(result), budget_facts(result)) if text))
     if result.prune.warnings:
         st.info(
@@ -86,7 +86,7 @@ def show_facts(run: Run, result: RunResult) -> None:
             icon=":material/info:",
             title=say("explain.warnings"),
         )
-    st.markdown(f"#### {say('explain.provenance')}")
+    st.markdown(f"## {say('explain.provenance')}")
     show_pairs([(name, f"`{fact}`") for name, fact in provenance(run, result)], key="facts")
 
 

@@ -29,7 +29,7 @@ _ICONS = {True: ":green[:material/check_circle:]", False: ":red[:material/cancel
 
 def show_showcase(store: RunStore, run: Run) -> None:
     """Show one input with the answers of both models, and let the person choose another."""
-    st.markdown(f"#### {say('showcase.title')}")
+    st.markdown(f"## {say('showcase.title')}")
     showcase = examples.showcase_of(store, run)
     if showcase is None or not showcase.items:
         st.markdown(f":gray[{say('showcase.none')}]")

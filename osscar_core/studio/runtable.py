@@ -56,6 +56,7 @@ class Figures:
         change_half: The longer half of its 95% interval.
         megabytes: Size of the weights file in units of 10^6 bytes.
         device: What it was timed on.
+        made: When the plan was made, in ISO form.
     """
 
     removed: float
@@ -66,6 +67,7 @@ class Figures:
     change_half: float
     megabytes: float
     device: str
+    made: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def figures_of(result: RunResult) -> Figures:
         change_half=scale * _longer_half(change, low, high),
         megabytes=result.prune.bytes.pruned / 1e6,
         device=result.pruned_speed.conditions.get("device", ""),
+        made=result.prune.plan.created,
     )
 
 
@@ -144,7 +147,7 @@ class Column:
 # In the order on screen.
 _COLUMNS = (
     Column("star", 36),
-    Column("name", 140),
+    Column("name", 132),
     Column("model", 125),
     Column("asked", 118),
     Column("method", 112),
@@ -158,7 +161,7 @@ _COLUMNS = (
     Column("perplexity_half", 56, "%.1f"),
     Column("size", 76, "%.3g"),
     Column("state", 88),
-    Column("when", 100),
+    Column("when", 112),
     Column("device", 140),
 )
 _METRICS = ("accuracy", "perplexity")
@@ -181,7 +184,7 @@ def values_of(entry: Entry) -> dict[str, Value]:
         "asked": asked(spec) if is_prune else say(f"runs.kind.{run.kind.value}"),
         "method": method_name(spec.method) if is_prune else "",
         "state": say(f"runs.state.{entry.standing.value}"),
-        "when": date(run.created) if run.created else "",
+        "when": _day(entry),
         "quality": "",
     }
     numbers = dict.fromkeys(column.key for column in _COLUMNS if column.format)
@@ -204,6 +207,13 @@ def values_of(entry: Entry) -> dict[str, Value]:
             "size": figures.megabytes,
         }
     return {**found, "device": device, **numbers}
+
+
+def _day(entry: Entry) -> str:
+    """Return when a run was asked for; of an example, when it was computed."""
+    if entry.run.created:
+        return date(entry.run.created)
+    return date(entry.figures.made) if entry.figures is not None else ""
 
 
 def title_of(entry: Entry) -> str:

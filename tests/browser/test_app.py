@@ -76,7 +76,7 @@ def test_a_run_from_the_form_to_the_figure(visit: Visit, images: Path, tmp_path:
     assert page.locator(".barlayer .point").count() >= 9
     page.get_by_role("link", name="Runs").click()
     sync_api.expect(page.get_by_text("1 run in this workspace")).to_be_visible()
-    page.get_by_role("button", name="Download").click()
+    page.get_by_test_id("stPopover").get_by_role("button").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Plan (JSON)").click()
     assert '"kept"' in Path(download.value.path()).read_text()

@@ -43,8 +43,13 @@ def browse(chromium, address: str) -> Iterator[Callable[..., Visit]]:
         context.close()
 
 
+def control(visit: Visit, label: str):
+    sidebar = visit.page.get_by_test_id("stSidebar")
+    return sidebar.get_by_role("combobox", name=label, exact=True)
+
+
 def choose(visit: Visit, label: str, option: str) -> None:
-    visit.page.get_by_role("combobox", name=label, exact=True).click()
+    control(visit, label).click()
     visit.page.get_by_role("option", name=option).first.click()
     visit.settle()
 
@@ -67,11 +72,9 @@ def test_a_switch_of_the_language_keeps_every_choice(browse) -> None:
     expect(page.get_by_role("heading", name="モデルを小さくすると")).to_be_visible()
     expect(page).to_have_url(re.compile("lang=ja"))
     assert language_of(visit) == "ja"
-    model = page.get_by_role("combobox", name="モデル", exact=True)
+    model = control(visit, "モデル")
     expect(model).to_have_value("demo/opt · 準備完了")
-    expect(page.get_by_role("combobox", name="実行", exact=True)).to_have_value(
-        re.compile("重みの大きさ")
-    )
+    expect(control(visit, "実行")).to_have_value(re.compile("重みの大きさ"))
     # What the browser now reports is understood in the new language.
     page.get_by_role("slider").first.press("ArrowRight")
     visit.settle()
@@ -85,7 +88,7 @@ def test_a_switch_of_the_language_keeps_every_choice(browse) -> None:
     assert language_of(visit) == "ja"
     page.get_by_role("radio", name="English").click()
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
-    expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("demo/opt · ready")
+    expect(control(visit, "Model")).to_have_value("demo/opt · ready")
     assert set(link.partition("?")[2].split("&")) <= set(page.url.partition("?")[2].split("&"))
     assert visit.faults == []
 
@@ -101,7 +104,7 @@ def test_back_forward_and_reload_show_what_was_shown(browse) -> None:
     visit = browse()
     page = visit.page
     assert page.url.endswith("/")
-    model = page.get_by_role("combobox", name="Model", exact=True)
+    model = control(visit, "Model")
     choose(visit, "Model", "facebook/opt-125m")
     expect(page).to_have_url(re.compile("opt-125m"))
     choose(visit, "Model", "demo/opt")

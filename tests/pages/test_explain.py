@@ -202,7 +202,7 @@ def test_without_indices_the_page_says_so(home: Path, sample_run: Path, open_pag
     assert not at.exception
     assert "says how many groups stay in each layer, not which" in words(at)
     assert "There is nothing to look at for this run" in words(at)
-    assert at.dataframe[0].value["Groups that stay"][0] == "not stored"
+    assert at.dataframe[0].value["Which stay"][0] == "not stored"
 
 
 def test_a_run_of_ones_own_shows_its_own_pictures(uneven_run: str, home: Path, open_page) -> None:

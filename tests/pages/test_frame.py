@@ -309,8 +309,8 @@ def test_people_see_their_own_runs_only(two_models: Path, samples, open_page) ->
     assert "does not exist here" in at.toast[0].value
     local = open_page("explain", m="cifar/resnet20")
     assert len(local.selectbox(key="g_run").options) == 3
-    assert "70% removed" in words(open_page("runs", user=person))
-    assert "70% removed" not in words(open_page("runs"))
+    assert "1 run in this workspace" in words(open_page("runs", user=person))
+    assert "3 runs in this workspace" in words(open_page("runs"))
 
 
 def test_a_run_belongs_to_whoever_asked_for_it(

@@ -304,8 +304,8 @@ def test_the_table_has_every_number_of_the_report(result) -> None:
     assert first["Output error"] == pytest.approx(1.0)
     assert first["Magnitude baseline"] == pytest.approx(2.0)
     assert first["Gap to the best"] == "at most 25.0%"
-    assert first["Groups that stay"] == f"0{DASH}4"
-    assert rows[1]["Groups that stay"] == f"0{DASH}7"
+    assert first["Which stay"] == f"0{DASH}4"
+    assert rows[1]["Which stay"] == f"0{DASH}7"
 
 
 def test_indices_are_drawn_together() -> None:

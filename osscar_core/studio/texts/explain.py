@@ -64,8 +64,8 @@ ENGLISH = {
     ),
     "explain.map": "What stays, layer by layer",
     "explain.map.help": (
-        "One row a layer, from the input at the top to the output. Groups stand in the order "
-        "in which the model stores them."
+        "One row a layer, from the input at the top to the output. Within a row, the order is "
+        "that in which the model stores them."
     ),
     "explain.map.unknown": (
         "The file of this run says how many groups stay in each layer, not which."
@@ -151,7 +151,7 @@ ENGLISH = {
     "explain.swaps": "Swaps",
     "explain.gap": "Gap to the best",
     "explain.seconds": "Seconds",
-    "explain.groups": "Groups that stay",
+    "explain.groups": "Which stay",
     "explain.groups.unknown": "not stored",
     "explain.solver": "Solver",
     "explain.objective": "smallest squared change of every layer's output",
