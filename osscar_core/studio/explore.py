@@ -175,8 +175,12 @@ def _evidence(scene: Scene, view: View) -> None:
         lines.append(say("verdict.untrained"))
     st.markdown(
         " &nbsp; ".join(lines),
-        help=say("example.help", id=shown.run.id) if is_example(shown.run) else None,
+        help=_about_example(shown) if is_example(shown.run) else None,
     )
+
+
+def _about_example(shown: Finished) -> str:
+    return f"{say('example.run', id=shown.run.id)} {say('example.help')}"
 
 
 def _controls(scene: Scene, view: View) -> None:

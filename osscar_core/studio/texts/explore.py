@@ -62,10 +62,11 @@ ENGLISH = {
     "badge.cpu": "CPU only: small models",
     "badge.run": "Measured here · run {id}",
     "example.label": "Example · measured on {device}, {date}",
+    "example.run": "Run {id}.",
     "example.help": (
-        "Run {id}. It comes with the project: nothing was computed here. To measure all of it "
-        "again: `python -m osscar_core.demo.sample_run`. To measure one point on this machine, "
-        "press **Measure it here**; it joins the figure."
+        "It comes with the project: nothing was computed here. To measure all of it again: "
+        "`python -m osscar_core.demo.sample_run`. To measure one point on this machine, press "
+        "**Measure it here**; it joins the figure."
     ),
     "verdict.lead.removed": "At {value} removed:",
     "verdict.lead.speed": "For at least {value} the speed:",
@@ -337,10 +338,11 @@ JAPANESE = {
     "link.protected": "この画面へのリンクです。保護の設定は、測定した実行と一緒にだけ伝わります。",
     "badge.gpu": "GPU：{name}",
     "badge.cpu": "CPUのみ：小さなモデル向け",
-    "badge.run": "ここで測定 · 実行{id}",
+    "badge.run": "この環境で実測 · 実行{id}",
     "example.label": "サンプル · {device}で{date}に測定",
+    "example.run": "実行{id}。",
     "example.help": (
-        "実行{id}。プロジェクトに付属する結果で、ここで計算したものではありません。"
+        "プロジェクトに付属する結果で、ここで計算したものではありません。"
         "すべて測り直すには`python -m osscar_core.demo.sample_run`を実行します。"
         "このマシンで1点を測るには**ここで測定**を押してください。図に加わります。"
     ),
