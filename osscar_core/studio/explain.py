@@ -104,7 +104,8 @@ def show_lead(run: Run, result: RunResult, layers: Sequence[Layer]) -> None:
         device = as_plain(result.pruned_speed.conditions.get("device", ""))
         when = date(result.prune.plan.created)
         label = say("example.label", device=device, date=when)
-        st.markdown(f":blue-badge[:material/inventory_2: {label}]", help=say("example.help"))
+        badge = f":blue-badge[:material/inventory_2: {label}]"
+        st.markdown(badge, help=say("example.help", id=run.id))
     with st.container(key="verdict"):
         st.markdown(lead(layers))
     st.markdown(

@@ -92,3 +92,10 @@ def test_a_link_to_an_example_opens_it(home: Path, sample_run: Path, open_page) 
     assert "Magnitude, re-fitted · At 30% removed" in words(at)
     assert not at.toast
     assert "does not exist" in open_page(run="example-opt-paper-99").toast[0].value
+
+
+def test_explain_shows_the_example(home: Path, sample_run: Path, open_page) -> None:
+    at = open_page("explain", run=HALF)
+    assert not at.exception
+    assert "32 of 64 convolution channels were removed" in words(at)
+    assert at.session_state["run"] == HALF
