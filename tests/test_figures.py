@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import re
+
 import pytest
 
 from osscar_core.figures import (
@@ -12,7 +15,9 @@ from osscar_core.figures import (
     TradeWords,
     YourPoint,
     tradeoff,
+    tradeoff_legend,
 )
+from osscar_core.figures.legend import Entry, legend
 from osscar_core.records import Method
 
 
@@ -38,7 +43,6 @@ WORDS = TradeWords(
     band="BAND",
     yours="YOURS",
     best="BEST",
-    example="{name} EXAMPLE",
     outside=lambda count: f"{count} OUTSIDE",
 )
 LINE = [
@@ -103,14 +107,44 @@ def test_your_point_is_hollow_until_it_is_measured(is_measured: bool, symbol: st
     assert (mark.x[0], mark.y[0]) == (55.0, 65.0)
 
 
-def test_examples_are_told_from_one_s_own_runs_where_there_are_both() -> None:
+def test_examples_are_told_from_one_s_own_runs() -> None:
     own, example = point("osscar", 70, 60), point("osscar", 60, 50, is_own=False)
-    figure = drawn([own, example])
-    mine, shipped = named(figure, "osscar"), named(figure, "osscar EXAMPLE")
+    traces = {trace.meta: trace for trace in drawn([own, example]).data}
+    mine, shipped = traces["osscar-own"], traces["osscar-example"]
     assert mine.marker.opacity > shipped.marker.opacity
     assert mine.marker.line.width > shipped.marker.line.width
     assert mine.marker.symbol == shipped.marker.symbol
-    assert [trace.name for trace in drawn([example]).data].count("osscar") == 1
+
+
+def test_the_legend_names_what_is_there_once_and_escapes_it() -> None:
+    points = [
+        point("osscar", 70, 60),
+        point("osscar", 60, 50, is_own=False),
+        point("dense", 80, 100),
+        point("random", 10, 50),
+    ]
+    yours = YourPoint(55.0, 110.0, 65.0, "hover", False)
+    text = tradeoff_legend(
+        points, words=WORDS, names=lambda name: f"<{name}>", curve=LINE, yours=yours, best="run-50"
+    )
+    names = re.findall(r'alt="">(.*?)</li>', text)
+    assert names == [
+        "ESTIMATE", "&lt;dense&gt;", "&lt;osscar&gt;", "&lt;random&gt;", "BEST", "YOURS",
+    ]  # fmt: skip
+    alone = tradeoff_legend(points[:1], words=WORDS)
+    assert re.findall(r'alt="">(.*?)</li>', alone) == ["osscar"]
+
+
+def test_every_mark_can_be_drawn_outside_of_the_figure() -> None:
+    def drawing(symbol: str) -> str:
+        text = legend([Entry(symbol, "#123456", "x")], "#654321")
+        return base64.b64decode(re.search(r"base64,([^\"]*)", text)[1]).decode()
+
+    drawings = {drawing(symbol) for _, symbol in MARKS.values()}
+    assert len(drawings) == len(MARKS)
+    assert all("#123456" in each and "#654321" in each for each in drawings)
+    assert 'fill="none"' in drawing("diamond-open")
+    assert "stroke-dasharray" in drawing("line-dash")
 
 
 def test_the_best_has_a_star() -> None:

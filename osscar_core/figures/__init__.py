@@ -26,6 +26,7 @@ from osscar_core.figures.tradeoff import (
     TradeWords,
     YourPoint,
     tradeoff,
+    tradeoff_legend,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "sensitivity",
     "short_names",
     "tradeoff",
+    "tradeoff_legend",
 ]

@@ -24,6 +24,9 @@ MARKS = {
 }
 """Colour (Okabe and Ito) and shape of every series; never told apart by colour alone."""
 
+LINE = "#0072B2"
+"""Colour of the line of estimates."""
+
 YOURS = "#D55E00"
 """Colour of the mark where the slider stands."""
 

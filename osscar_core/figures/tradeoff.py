@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from osscar_core.figures.style import BEST, MARKS, YOURS, apply, ink
+from osscar_core.figures.legend import Entry, legend
+from osscar_core.figures.style import BEST, LINE, MARKS, YOURS, apply, ink
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Axis = Literal["latency", "size"]
 Metric = Literal["top1", "perplexity", "lost"]
 
-_HEIGHT = 330
+_HEIGHT = 300
 # The figure is about these series: its axes reach as far as they do.
 _FOCUS = ("dense", "osscar")
 _AIR = 0.09
@@ -119,7 +120,6 @@ class TradeWords:
         band: Name of the band around it.
         yours: Name of the mark where the slider stands.
         best: Name of the mark of the best measured model within the limit.
-        example: Said of a series that comes with the project, with ``{name}``.
         outside: Says how many marks lie beyond the axes, with ``{count}``.
     """
 
@@ -129,7 +129,6 @@ class TradeWords:
     band: str
     yours: str
     best: str
-    example: str
     outside: Callable[[int], str]
 
 
@@ -167,15 +166,11 @@ def tradeoff(
     drawn = [point for point in points if _across(point, by) is not None]
     line = [point for point in curve if _across(point, by) is not None]
     _add_curve(figure, line, by, words)
-    has_own = any(point.is_own and point.run_id for point in drawn)
     for series in MARKS:
         for is_own in (False, True):
             mine = [p for p in drawn if p.series == series and p.is_own is is_own]
             if mine:
-                name = names(series)
-                if not is_own and has_own and series != "dense":
-                    name = words.example.format(name=name)
-                _add_series(figure, mine, by, name, tone)
+                _add_series(figure, mine, by, names(series), tone)
     _add_best(figure, [point for point in drawn if best and point.run_id == best], by, words)
     mark = yours if yours is not None and _across(yours, by) is not None else None
     _add_yours(figure, mark, by, words, tone)
@@ -184,17 +179,42 @@ def tradeoff(
     apply(figure, dark=dark)
     figure.update_layout(
         height=_HEIGHT,
-        margin={"l": 8, "r": 12, "t": 30, "b": 8},
+        margin={"l": 8, "r": 12, "t": 8, "b": 8},
         uirevision=f"{by}-{metric}",
         xaxis={"title": words.across, "range": x_range},
         yaxis={"title": words.upward, "range": y_range},
-        legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        showlegend=False,
         hovermode="closest",
     )
     if limit is not None and limit.axis in ("quality", by) and x_range and y_range:
         _shade(figure, limit, x_range, y_range, dark)
     _count_outside(figure, drawn, by, x_range, y_range, words, tone)
     return figure
+
+
+def tradeoff_legend(
+    points: Sequence[TradePoint],
+    *,
+    words: TradeWords,
+    names: Callable[[str], str] = str,
+    curve: Sequence[CurvePoint] = (),
+    yours: YourPoint | None = None,
+    best: str = "",
+    dark: bool = False,
+) -> str:
+    """Return the legend of `tradeoff` for the same arguments, as HTML to stand above it."""
+    entries = [Entry("line-dash", LINE, words.estimate)] if curve else []
+    there = {point.series for point in points}
+    for series, (colour, symbol) in MARKS.items():
+        if series in there:
+            shown = ink(dark) if series == "dense" else colour
+            entries.append(Entry(symbol, shown, names(series)))
+    if best:
+        entries.append(Entry("star-open", BEST, words.best))
+    if yours is not None:
+        symbol = "diamond" if yours.is_measured else "diamond-open"
+        entries.append(Entry(symbol, YOURS, words.yours))
+    return legend(entries, ink(dark))
 
 
 def _add_curve(figure: Any, line: Sequence[CurvePoint], by: Axis, words: TradeWords) -> None:
@@ -209,7 +229,6 @@ def _add_curve(figure: Any, line: Sequence[CurvePoint], by: Axis, words: TradeWo
         line={"width": 0},
         mode="lines",
         name=words.band,
-        showlegend=False,
         hoverinfo="skip",
         meta="band",
     )
@@ -217,7 +236,7 @@ def _add_curve(figure: Any, line: Sequence[CurvePoint], by: Axis, words: TradeWo
         x=x,
         y=[point.quality for point in line],
         mode="lines",
-        line={"color": "#0072B2", "width": 2, "dash": "dash"},
+        line={"color": LINE, "width": 2, "dash": "dash"},
         name=words.estimate,
         hoverinfo="skip",
         meta="estimate",
@@ -237,7 +256,7 @@ def _add_series(figure: Any, mine: Sequence[TradePoint], by: Axis, name: str, to
         mode="markers+text",
         name=name,
         text=[point.label for point in mine],
-        textposition="top right",
+        textposition="bottom left" if is_dense else "top right",
         textfont={"color": tone, "size": 12},
         cliponaxis=True,
         marker={
@@ -276,7 +295,6 @@ def _add_yours(figure: Any, mark: YourPoint | None, by: Axis, words: TradeWords,
         y=[one.quality for one in marks],
         mode="markers",
         name=words.yours,
-        showlegend=bool(marks),
         marker={
             "symbol": "diamond" if is_measured else "diamond-open",
             "size": 17,

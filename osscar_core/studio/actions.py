@@ -35,6 +35,10 @@ COMPARED = (
 )
 """What is compared at one position of the slider."""
 
+# Seconds to which a duration is told that is only expected, and from when on in minutes.
+_STEP = 5
+_LONG = 90
+
 
 def show_primary(scene: Scene, view: View) -> None:
     """Offer to measure, or show how far that is, or that it was done."""
@@ -46,7 +50,7 @@ def show_primary(scene: Scene, view: View) -> None:
         return
     run = scene.latest(request)
     if run is not None and run.status.state.is_live:
-        watch(run.id, "list")
+        watch(run.id, "here")
     elif run is not None and scene.finished_run(run) is not None:
         if st.button(
             say("act.explain"),
@@ -84,7 +88,13 @@ def _timed(key: str, scene: Scene, request: JobRequest) -> str:
     seconds = expected_seconds(request, scene.runs)
     if seconds is None:
         return say(key)
-    return f"{say(key)} ({about(duration(seconds))})"
+    return f"{say(key)} ({about(_roughly(seconds))})"
+
+
+def _roughly(seconds: float) -> str:
+    if seconds < _LONG:
+        return duration(_STEP * max(1, round(seconds / _STEP)))
+    return say("act.minutes", count=round(seconds / 60))
 
 
 def _what_is_measured(request: JobRequest) -> str:
@@ -106,7 +116,7 @@ def _without_survey(scene: Scene) -> None:
         return
     running = scene.latest(survey)
     if running is not None and running.status.state.is_live:
-        watch(running.id, "list")
+        watch(running.id, "here")
     elif st.button(
         _timed("act.survey", scene, survey),
         key="survey",
@@ -173,7 +183,7 @@ def _plain_button(scene: Scene, request: JobRequest) -> None:
     """Offer to measure a point without a survey."""
     run = scene.latest(request)
     if run is not None and run.status.state.is_live:
-        watch(run.id, "list")
+        watch(run.id, "here")
     elif (run is None or scene.finished_run(run) is None) and st.button(
         _timed("act.plain", scene, request),
         key="measure_plain",
@@ -219,7 +229,7 @@ def _timing_button(scene: Scene) -> None:
         return
     run = scene.latest(job)
     if run is not None and run.status.state.is_live:
-        watch(run.id, "list")
+        watch(run.id, "here")
     elif st.button(
         _timed("act.timing", scene, job), icon=":material/timer:", help=say("act.timing.help")
     ):

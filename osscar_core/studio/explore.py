@@ -20,7 +20,7 @@ from osscar_core.studio.frame import is_dark, save_link
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.machine import gpu_name
 from osscar_core.studio.numbers import date
-from osscar_core.studio.scene import Scene, follow, gather, move
+from osscar_core.studio.scene import Scene, follow, gather, move, select
 from osscar_core.studio.sharing import show_copy_link
 from osscar_core.studio.texts import as_plain, say
 from osscar_core.studio.tradeview import figure, takeaway
@@ -87,7 +87,8 @@ def _draw(scene: Scene) -> None:
     _controls(scene, view)
     with st.container(key="numbers"):
         results.show_metrics(_metrics(scene, view))
-    _figure(scene, view)
+    with st.container(key="figure", gap="xsmall"):
+        _figure(scene, view)
     actions.show_actions(scene, view)
     _notes(scene, view)
     _comparison(scene, view)
@@ -161,8 +162,10 @@ def _evidence(scene: Scene, view: View) -> None:
     shown = view.shown
     if shown is None:
         if view.answer is not None:
-            words = say("metric.is.estimate")
-            st.markdown(f":orange-badge[{words}] &nbsp; {say('verdict.measure')}")
+            words = f":orange-badge[{say('metric.is.estimate')}] &nbsp; {say('verdict.measure')}"
+            if scene.caps:
+                words += f" &nbsp; :material/shield: {protect.cost(scene, scene.caps)}"
+            st.markdown(words)
         return
     lines = [_origin(shown)]
     if view.achieved is not None:
@@ -186,7 +189,8 @@ def _about_example(shown: Finished) -> str:
 def _controls(scene: Scene, view: View) -> None:
     """Show what the slider sets, the slider, and the one button that matters."""
     aims = [Aim.REMOVED] if scene.answers is None else list(scene.answers.aims)
-    kind, slider, action = st.columns([9, 10, 7], vertical_alignment="bottom", gap="medium")
+    with st.container(key="setting"):
+        kind, slider, action = st.columns([9, 10, 7], vertical_alignment="bottom", gap="medium")
     with kind:
         if st.session_state.get("w_goal") != view.wish.aim:
             st.session_state["w_goal"] = view.wish.aim
@@ -197,7 +201,7 @@ def _controls(scene: Scene, view: View) -> None:
             format_func=lambda aim: say(f"goal.{aim.value}"),
             on_change=_aim_chosen,
             required=True,
-            width="stretch",
+            width="stretch" if len(aims) > 1 else "content",
             help=say("goal.help"),
         )
     with slider:
@@ -277,8 +281,10 @@ def _figure(scene: Scene, view: View) -> None:
     drawn = view
     if not scene.is_ours and view.shown is None:
         drawn = dataclasses.replace(view, answer=None)
+    chart, legend = figure(drawn, scene.finished, scene.answers, by, dark=is_dark())
+    st.html(legend)
     st.plotly_chart(
-        figure(drawn, scene.finished, scene.answers, by, dark=is_dark()),
+        chart,
         key=_FIGURE,
         on_select=_clicked,
         selection_mode="points",
@@ -293,7 +299,7 @@ def _clicked() -> None:
     for point in selected:
         run_id = (point.get("customdata") or ["", ""])[1]
         if run_id:
-            st.session_state["run"] = run_id
+            select(gather(RunStore()), run_id)
 
 
 def _notes(scene: Scene, view: View) -> None:
@@ -313,6 +319,8 @@ def _notes(scene: Scene, view: View) -> None:
         found = misses(scene.finished)
         if found is not None:
             lines.append(outlook.missed(found, scene.choice.task))
+    if len({is_example(item.run) for item in scene.finished}) == 2:
+        lines.append(say("note.examples"))
     if lines:
         with st.container(key="notes"):
             st.markdown(f":gray[{' '.join(lines)}]")
@@ -332,11 +340,10 @@ def _needs(scene: Scene) -> None:
     choice = scene.choice
     with st.container(border=True, key="needs"):
         if choice.state != "ready":
-            st.markdown(f"**{say(f'state.{choice.state}')}** · {say(f'state.{choice.state}.todo')}")
-            if choice.hint:
-                st.markdown(f":gray[{as_plain(as_sentence(choice.hint))}]")
+            words = f"**{say(f'state.{choice.state}')}** · {say(f'state.{choice.state}.todo')}"
+            st.markdown(words, help=as_plain(as_sentence(choice.hint)) if choice.hint else None)
         if _asks_weights(scene):
             form.show_weights(choice, scene.settings)
         if scene.settings.request is None:
-            st.markdown(f":red[:material/error: {say('form.data.empty')}]")
+            st.markdown(f":material/info: {say('form.data.empty')}")
         st.markdown(say("empty.body"))

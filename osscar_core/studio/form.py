@@ -120,7 +120,8 @@ def show(choice: ModelChoice, settings: Settings, *, has_weights: bool) -> None:
                 placeholder=DATA_EXAMPLE[choice.task],
                 persist_state="session",
             )
-            _problem(problems, name)
+            if st.session_state[f"f_{name}"] or st.session_state.get(TRIED):
+                _problem(problems, name)
         if is_same_data(st.session_state["f_calibration"], st.session_state["f_data"]):
             st.markdown(f":orange[:material/warning:] {say('form.data.same')}")
     sizes = ("samples", "limit", "seqlen" if choice.task == "text" else "image_size")

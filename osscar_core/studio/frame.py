@@ -241,7 +241,7 @@ def job_card(run_id: str, place: str) -> None:
 
     Args:
         run_id: The run.
-        place: Where on the page this is, to keep the buttons apart.
+        place: Where on the page this is, to keep the buttons apart; ``here`` is one line.
     """
     store = RunStore()
     store.ensure_dispatched()
@@ -249,18 +249,28 @@ def job_card(run_id: str, place: str) -> None:
     if run is None or not run.status.state.is_live:
         st.rerun()
     status = run.status
-    if place != "list":
+    if place not in ("list", "here"):
         st.markdown(f"**{as_plain(run_title(run))}**")
-    if status.state is State.RUNNING:
-        st.progress(min(1.0, status.overall), text=_progress_text(run))
-    else:
-        st.markdown(_queue_text(store, run))
-    if place == "main":
-        st.markdown(_step_list(run))
+    with st.container(
+        horizontal=place == "here",
+        vertical_alignment="bottom",
+        gap="small",
+        key=f"job_{place}_{run_id}",
+    ):
+        if status.state is State.RUNNING:
+            st.progress(min(1.0, status.overall), text=_progress_text(run))
+        else:
+            st.markdown(_queue_text(store, run), width="stretch")
+        if place == "main":
+            st.markdown(_step_list(run))
+        _cancel_button(store, run, place)
+
+
+def _cancel_button(store: RunStore, run: Run, place: str) -> None:
     is_stopping = run.is_stopping
     if st.button(
         say("strip.stopping") if is_stopping else say("strip.cancel"),
-        key=f"cancel_{place}_{run_id}",
+        key=f"cancel_{place}_{run.id}",
         icon=":material/stop_circle:",
         disabled=is_stopping,
     ):

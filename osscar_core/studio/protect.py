@@ -118,13 +118,15 @@ def _dialog() -> None:
     answer = None if view is None else view.answer
     st.markdown(say("protect.body"))
     table = rows(scene.layers, None if answer is None else answer.widths, scene.caps)
+    has_kinds = len({layer.structure for layer in scene.layers}) > 1
     edited = st.data_editor(
         pd.DataFrame(table).astype({"now": float, "most": float}),
         key="protect_rows",
         hide_index=True,
         height=320,
         disabled=("layer", "structure", "now"),
-        column_order=_COLUMNS,
+        column_order=[name for name in _COLUMNS if name != "structure" or has_kinds],
+        placeholder="",
         column_config={
             "layer": st.column_config.TextColumn(say("protect.layer"), pinned=True),
             "structure": st.column_config.TextColumn(say("protect.structure")),

@@ -16,16 +16,14 @@ from osscar_core.studio.summary import Metric, rival_rows, rows, winner
 from osscar_core.studio.texts import as_plain, say
 
 _GOOD = {True: "green", False: "red", None: "gray"}
-_STANDING = {"measured": "green", "estimate": "orange"}
 
 
 def show_metrics(metrics: Sequence[Metric]) -> None:
     """Show speed, quality and size beside each other."""
-    for column, metric in zip(st.columns(3, gap="small"), metrics, strict=True):
-        with column:
-            standing = say(f"metric.is.{metric.standing}")
+    for place, (column, metric) in enumerate(zip(st.columns(3, gap="small"), metrics, strict=True)):
+        with column, st.container(key=f"number_{metric.standing}_{place}"):
             st.metric(
-                f"{metric.label} :{_STANDING.get(metric.standing, 'gray')}-badge[{standing}]",
+                f"{metric.label} · {say(f'metric.is.{metric.standing}')}",
                 metric.value,
                 metric.span or metric.note or None,
                 delta_color=_GOOD[metric.is_good],  # type: ignore[arg-type]

@@ -142,17 +142,17 @@ class Scene:
         state = st.session_state
         if self.selected is not None:
             wish = wish_of(self.selected)
-            if wish is not None and self._can_ask(wish.aim):
+            if wish is not None and self.can_ask(wish.aim):
                 return wish
             removed = self._removed(self.selected)
             return Wish(Aim.REMOVED, removed) if removed else self._opening
         aim = Aim(state["goal"])
-        if not self._can_ask(aim):
+        if not self.can_ask(aim):
             return self._opening
         if state["val"]:
             return Wish(aim, float(state["val"]))
         opening = self._opening
-        if aim is opening.aim or self.answers is None:
+        if aim in (Aim.REMOVED, opening.aim) or self.answers is None:
             return opening
         return self.answers.reworded(self.answers.at(_OPENING), aim)
 
@@ -198,10 +198,11 @@ class Scene:
         """Where the slider stands at first: at the newest run of one's own, if there is one."""
         own = (item for item in self.finished if not examples.is_example(item.run))
         newest = next((wish for item in own if (wish := wish_of(item)) is not None), None)
-        is_asked = newest is not None and self._can_ask(newest.aim)
+        is_asked = newest is not None and self.can_ask(newest.aim)
         return newest if newest is not None and is_asked else _OPENING
 
-    def _can_ask(self, aim: Aim) -> bool:
+    def can_ask(self, aim: Aim) -> bool:
+        """Return whether the slider can set this."""
         return aim is Aim.REMOVED if self.answers is None else aim in self.answers.aims
 
     def _removed(self, item: Finished) -> float:
@@ -242,6 +243,14 @@ def move(wish: Wish) -> None:
     """Put the slider somewhere; no run stays chosen."""
     state = st.session_state
     state["goal"], state["val"], state["run"] = wish.aim.value, f"{wish.value:.10g}", ""
+
+
+def select(scene: Scene, run_id: str) -> None:
+    """Make a run the one spoken about, and put the slider where it was asked for."""
+    wish = next((wish_of(item) for item in scene.finished if item.run.id == run_id), None)
+    if wish is not None and scene.can_ask(wish.aim):
+        move(wish)
+    st.session_state["run"] = run_id
 
 
 def _survey_for(spec: PruneSpec | None) -> tuple[Brief | None, bool]:

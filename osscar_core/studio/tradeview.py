@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from osscar_core.explorer import WhatIf
-from osscar_core.figures import CurvePoint, Limit, TradePoint, TradeWords, YourPoint, tradeoff
+from osscar_core.figures import (
+    CurvePoint,
+    Limit,
+    TradePoint,
+    TradeWords,
+    YourPoint,
+    tradeoff,
+    tradeoff_legend,
+)
 from osscar_core.records import EvaluationReport, Latency, Method
 from osscar_core.studio.evidence import Finished
 from osscar_core.studio.examples import is_example
@@ -28,8 +36,8 @@ Axis = Literal["latency", "size"]
 
 def figure(
     view: View, finished: Sequence[Finished], answers: Answers | None, by: Axis, *, dark: bool
-) -> Any:
-    """Return the figure of a view.
+) -> tuple[Any, str]:
+    """Return the figure of a view, and its legend as HTML.
 
     Args:
         view: The position of the slider.
@@ -39,20 +47,34 @@ def figure(
         dark: Whether the page is dark.
     """
     ruler = _Ruler(finished, answers)
-    return tradeoff(
-        [*ruler.dense(), *ruler.points(finished)],
+    line = () if answers is None else answers.curve(view.wish.aim)
+    points = [*ruler.dense(), *ruler.points(finished)]
+    words = _words(ruler, by)
+    curve = [ruler.estimate(answer) for answer in line]
+    yours = ruler.yours(view)
+    best = "" if view.best is None else view.best.run.id
+    drawn = tradeoff(
+        points,
         metric=ruler.metric,
         by=by,
-        words=_words(ruler, by),
+        words=words,
         names=_series_name,
-        curve=[]
-        if answers is None
-        else [ruler.estimate(one) for one in answers.curve(view.wish.aim)],
-        yours=ruler.yours(view),
-        best="" if view.best is None else view.best.run.id,
+        curve=curve,
+        yours=yours,
+        best=best,
         limit=ruler.limit(view.wish, by),
         dark=dark,
     )
+    told = tradeoff_legend(
+        points,
+        words=words,
+        names=_series_name,
+        curve=curve,
+        yours=yours,
+        best=best,
+        dark=dark,
+    )
+    return drawn, told
 
 
 def takeaway(view: View, finished: Sequence[Finished], answers: Answers | None, by: Axis) -> str:
@@ -239,7 +261,6 @@ def _words(ruler: _Ruler, by: Axis) -> TradeWords:
         band=say("figure.band"),
         yours=say("figure.yours"),
         best=say("figure.best"),
-        example=say("figure.series.example", name="{name}"),
         outside=lambda count: say("figure.outside", count=count),
     )
 

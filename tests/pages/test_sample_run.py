@@ -54,7 +54,8 @@ def test_a_run_of_ones_own_joins_the_figure_and_is_told_from_the_example(
     assert f"Measured here · run {OWN}" in words(at)
     drawn = traces(at)
     assert drawn["osscar-own"]["name"] == "OSSCAR"
-    assert drawn["osscar-example"]["name"] == "OSSCAR, example"
+    assert drawn["osscar-example"]["marker"]["opacity"] < 1
+    assert "Lighter marks are examples" in words(at)
     table = at.dataframe[-1].value
     assert list(table["Run"]).count(OWN) == 1
     assert sum(str(run).startswith("example-") for run in table["Run"]) == 5

@@ -35,6 +35,7 @@ ENGLISH = {
         "Runs the real solver and measures both models. Calibration: {calibration}, {samples} "
         "items. Test: {data}, {limit} items. {repeats} timing rounds."
     ),
+    "act.minutes": "{count} min",
     "act.all": "all",
     "act.explain": "See what was removed",
     "act.explain.help": "Measured here: run {id}.",
@@ -172,7 +173,7 @@ ENGLISH = {
     "figure.band": "95% band",
     "figure.yours": "your point",
     "figure.best": "best within limit",
-    "figure.series.example": "{name}, example",
+    "note.examples": "Lighter marks are examples that come with the project.",
     "figure.example": "Example",
     "figure.own": "Measured here",
     "figure.limit": "asked: {value}",
@@ -314,6 +315,7 @@ JAPANESE = {
         "実際にソルバーを動かし、両モデルを測定します。キャリブレーション：{calibration}、"
         "{samples}件。テスト：{data}、{limit}件。速度測定：{repeats}回。"
     ),
+    "act.minutes": "{count}分",
     "act.all": "すべて",
     "act.explain": "削除内容を見る",
     "act.explain.help": "ここで測定済み：実行{id}",
@@ -451,7 +453,7 @@ JAPANESE = {
     "figure.band": "95%の範囲",
     "figure.yours": "現在の点",
     "figure.best": "条件内で最良",
-    "figure.series.example": "{name}（サンプル）",
+    "note.examples": "薄い印は、プロジェクトに付属するサンプルです。",
     "figure.example": "サンプル",
     "figure.own": "ここで測定",
     "figure.limit": "目標：{value}",
