@@ -18,10 +18,17 @@ from osscar_core.studio.requests import JobRequest, RunResult
 OPENING_SHARE = 0.3
 _PREFIX = "example-"
 
+_known: tuple[tuple[SampleRun, ...], tuple[Finished, ...]] = ((), ())
+
 
 def examples() -> tuple[Finished, ...]:
-    """Return all points of the sample runs, by model, method and sparsity."""
-    return tuple(item for run in sample_runs() for item in _of(run))
+    """Return all points of the sample runs, by model, method and goal."""
+    global _known
+    runs = sample_runs()
+    # The very same records again mean the very same files.
+    if _known[0] is not runs:
+        _known = runs, tuple(item for run in runs for item in _of(run))
+    return _known[1]
 
 
 def is_example(run: Run) -> bool:
@@ -70,12 +77,12 @@ def _distance(item: Finished) -> tuple[bool, float]:
 
 
 def _of(run: SampleRun) -> Iterator[Finished]:
+    folder = sample_folder()
     for point in run.report.points:
         if point.speed is None:
             continue
         widths = {unit.name: unit.kept for unit in point.prune.units}
         request = JobRequest(run.request(point), data=run.data, widths=widths)
-        folder = sample_folder()
         yield Finished(
             Run(_id(run, point), folder, request, Status(State.FINISHED)),
             RunResult(

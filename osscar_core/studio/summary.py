@@ -303,30 +303,34 @@ def rows(finished: Sequence[Finished]) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     if finished:
         newest = finished[0].result
+        sizes = newest.prune
         found.append(
-            _row(say("table.dense"), newest.dense, newest.dense_speed)
-            | {
-                say("table.size"): newest.prune.bytes.dense / 1e6,
-                say("table.parameters"): newest.prune.parameters.dense,
+            {
+                "model": say("table.dense"),
+                **_row(newest.dense, newest.dense_speed),
+                "size": sizes.bytes.dense / 1e6,
+                "parameters": sizes.parameters.dense,
             }
         )
+    pruned = say("table.pruned")
     for item in finished:
         result, spec = item.result, item.spec
         low, high = result.speedup_interval
         found.append(
-            _row(say("table.pruned"), result.pruned, result.pruned_speed)
-            | {
-                say("table.method"): method_name(spec.method),
-                say("table.asked"): asked(spec),
-                say("table.speedup"): factor(result.speedup),
-                say("table.speedup_ci"): between(f"{low:.2f}", f"{high:.2f}"),
-                say("table.size"): result.prune.bytes.pruned / 1e6,
-                say("table.parameters"): result.prune.parameters.pruned,
-                say("table.run"): item.run.id,
+            {
+                "model": pruned,
+                **_row(result.pruned, result.pruned_speed),
+                "method": method_name(spec.method),
+                "asked": asked(spec),
+                "speedup": factor(result.speedup),
+                "speedup_ci": between(f"{low:.2f}", f"{high:.2f}"),
+                "size": result.prune.bytes.pruned / 1e6,
+                "parameters": result.prune.parameters.pruned,
+                "run": item.run.id,
             }
         )
-    order = [say(f"table.{name}") for name in _COLUMNS]
-    return [{name: row.get(name, "") for name in order} for row in found]
+    titles = {name: say(f"table.{name}") for name in _COLUMNS}
+    return [{titles[name]: row.get(name, "") for name in _COLUMNS} for row in found]
 
 
 _COLUMNS = (
@@ -336,17 +340,15 @@ _COLUMNS = (
 )
 
 
-def _row(name: str, quality: EvaluationReport, speed: MeasureReport) -> dict[str, object]:
+def _row(quality: EvaluationReport, speed: MeasureReport) -> dict[str, object]:
     low, high = quality.interval
     latency = speed.latency_ms
-    found = {
-        say("table.model"): name,
-        say("table.quality"): value_of(quality),
-        say("table.ci"): between(value_of(quality, low), value_of(quality, high)),
-        say("table.median"): latency.median,
-        say("table.p95"): latency.p95,
-        say("table.n"): latency.repeats,
+    conditions = ("device", "batch", "dtype", "threads")
+    return {
+        "quality": value_of(quality),
+        "ci": between(value_of(quality, low), value_of(quality, high)),
+        "median": latency.median,
+        "p95": latency.p95,
+        "n": latency.repeats,
+        **{name: speed.conditions.get(name, "") for name in conditions},
     }
-    for condition in ("device", "batch", "dtype", "threads"):
-        found[say(f"table.{condition}")] = speed.conditions.get(condition, "")
-    return found
