@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import statistics
 import sys
@@ -29,16 +30,22 @@ VERDICT = ".st-key-verdict"
 FIGURE = ".js-plotly-plot .scatterlayer .trace"
 
 
-async def _paint(page: Any, address: str) -> float:
+async def _paint(page: Any, address: str) -> tuple[float, float, float]:
     began = time.perf_counter()
     await page.goto(address, wait_until="commit")
     await page.wait_for_selector(VERDICT)
+    said = time.perf_counter() - began
     await page.wait_for_selector(FIGURE, state="attached")
     await page.wait_for_selector(QUIET)
-    return time.perf_counter() - began
+    whole = time.perf_counter() - began
+    first = await page.evaluate(
+        "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN"
+    )
+    return first / 1e3, said, whole
 
 
-async def _changes(page: Any, count: int) -> list[float]:
+async def _changes(page: Any, start: float, count: int, pause: float = 0.0) -> list[float]:
+    await asyncio.sleep(start)
     slider = page.get_by_role("slider").first
     verdict = page.locator(VERDICT).first
     times = []
@@ -52,7 +59,9 @@ async def _changes(page: Any, count: int) -> list[float]:
             arg=[VERDICT, before],
         )
         await page.wait_for_selector(QUIET)
-        times.append(time.perf_counter() - began)
+        spent = time.perf_counter() - began
+        times.append(spent)
+        await asyncio.sleep(max(0.0, pause - spent))
     return times
 
 
@@ -67,26 +76,36 @@ async def _measure(server: Server, changes: int, sessions: int) -> dict[str, flo
             context = await chromium.new_context(viewport={"width": 1366, "height": 768})
             return await context.new_page()
 
-        found["first paint of a cold server, s"] = await _paint(await fresh(), server.address)
+        marks = ("first contentful paint", "verdict on screen", "all drawn")
+        cold = await _paint(await fresh(), server.address)
+        found |= {f"cold server: {m}, s": value for m, value in zip(marks, cold, strict=True)}
         paints = [await _paint(await fresh(), server.address) for _ in range(5)]
-        found["first paint of a warm server, median, s"] = statistics.median(paints)
-        found["first paint of a warm server, worst of 5, s"] = max(paints)
+        for mark, values in zip(marks, zip(*paints, strict=True), strict=True):
+            found[f"warm server: {mark}, median of 5, s"] = statistics.median(values)
+            found[f"warm server: {mark}, worst of 5, s"] = max(values)
         found["memory after first paints, MB"] = server.resident_bytes / 1e6
         page = await fresh()
         await _paint(page, server.address)
-        alone = await _changes(page, changes)
+        alone = await _changes(page, 0.0, changes)
         found["slider to new numbers, median, s"] = statistics.median(alone)
         found["slider to new numbers, worst, s"] = max(alone)
         pages = [await fresh() for _ in range(sessions)]
         for one in pages:
             await _paint(one, server.address)
-        together = await asyncio.gather(*(_changes(one, changes) for one in pages))
-        times = [spent for own in together for spent in own]
-        found[f"{sessions} sessions at once, median, s"] = statistics.median(times)
-        found[f"{sessions} sessions at once, 95th percentile, s"] = sorted(times)[
-            int(0.95 * len(times))
-        ]
-        found[f"{sessions} sessions at once, worst, s"] = max(times)
+        for pause, words in ((0.0, "without a pause"), (2.0, "one change in 2 s")):
+            # People do not start at the same moment.
+            starts = [pause * number / sessions for number in range(sessions)]
+            own = await asyncio.gather(
+                *(
+                    _changes(*each, pause)
+                    for each in zip(pages, starts, [changes] * sessions, strict=True)
+                )
+            )
+            times = sorted(itertools.chain.from_iterable(own))
+            name = f"{sessions} sessions {words}"
+            found[f"{name}, median, s"] = statistics.median(times)
+            found[f"{name}, 95th percentile, s"] = times[int(0.95 * len(times))]
+            found[f"{name}, worst, s"] = times[-1]
         found[f"memory after {sessions} sessions, MB"] = server.resident_bytes / 1e6
         await chromium.close()
     return found
@@ -109,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(found))
     else:
         for name, value in found.items():
-            print(f"{name:50s} {value:8.2f}")
+            print(f"{name:56s} {value:8.2f}")
     return 0
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from osscar_core.catalogue import DEMO_MODELS, State, catalogue
+from osscar_core.catalogue import ASSETS_VARIABLE, DEMO_MODELS, State, catalogue
 from osscar_core.datasets.spec import data_task, existing_path, parse_data_spec
 from osscar_core.errors import OsscarError
 from osscar_core.records import Structure, Task
@@ -27,6 +29,11 @@ PACKAGED = "SmolLM2-135M-Instruct"
 UNTRAINED = "random"
 DATA_EXAMPLE: dict[Task, str] = {"text": "demo:python-docs", "image": "images:/path/to/folder"}
 DEFAULT_DATA: dict[Task, str] = {"text": "demo:python-docs", "image": ""}
+# What decides where models and their weights are looked for.
+_PLACES = (
+    *(ASSETS_VARIABLE, "HOME", "HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "XDG_CACHE_HOME"),
+    "HUGGINGFACE_HUB_CACHE",
+)
 _WEIGHT_TYPES = (".safetensors", ".pth", ".pt")
 
 
@@ -68,7 +75,16 @@ class ModelChoice:
 
 
 def offered() -> dict[str, ModelChoice]:
-    """Return the models to choose from by the name in the list, the ready ones first."""
+    """Return the models to choose from by the name in the list, the ready ones first.
+
+    A page asks a dozen times; the disk is looked at once a second.
+    """
+    places = tuple(os.environ.get(name) for name in _PLACES)
+    return dict(_offered(places, int(time.monotonic())))
+
+
+@functools.lru_cache(maxsize=8)
+def _offered(_places: tuple[str | None, ...], _second: int) -> dict[str, ModelChoice]:
     found = [
         ModelChoice(
             name=entry.name,
