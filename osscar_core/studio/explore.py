@@ -20,7 +20,7 @@ from osscar_core.studio.frame import is_dark, save_link
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.machine import gpu_name
 from osscar_core.studio.numbers import date
-from osscar_core.studio.scene import Scene, follow, gather, move, select
+from osscar_core.studio.scene import SET, Scene, follow, gather, move, select
 from osscar_core.studio.sharing import show_copy_link
 from osscar_core.studio.texts import as_plain, say
 from osscar_core.studio.tradeview import figure, takeaway
@@ -76,6 +76,7 @@ def _asks_weights(scene: Scene) -> bool:
 
 def _draw(scene: Scene) -> None:
     view = scene.view
+    st.session_state[SET] = scene.wish.aim
     with st.container(horizontal=True, key="explorehead", vertical_alignment="center", gap="small"):
         st.title(say("page.explore"), anchor=False, width="stretch")
         _machine()
@@ -240,7 +241,9 @@ def _format(scene: Scene, aim: Aim) -> str:
 
 
 def _moved(aim: Aim) -> None:
-    move(Wish(aim, float(st.session_state[f"w_{aim.value}"])))
+    # A browser that has not heard yet of another slider still reports the one before.
+    if st.session_state[SET] is aim:
+        move(Wish(aim, float(st.session_state[f"w_{aim.value}"])))
 
 
 def _aim_chosen() -> None:

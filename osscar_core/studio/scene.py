@@ -32,6 +32,9 @@ PROTECT = "protect"
 """Session key of the caps: by pattern of unit names or structure, the most that may go."""
 
 _OPENING = Wish(Aim.REMOVED, 30.0)
+SET = "_aim_that_is_set"
+"""Session key: what the slider on screen sets."""
+
 _FOLLOWED = "_followed_run"
 
 
@@ -243,6 +246,7 @@ def move(wish: Wish) -> None:
     """Put the slider somewhere; no run stays chosen."""
     state = st.session_state
     state["goal"], state["val"], state["run"] = wish.aim.value, f"{wish.value:.10g}", ""
+    state[SET] = wish.aim
 
 
 def select(scene: Scene, run_id: str) -> None:

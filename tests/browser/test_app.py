@@ -32,7 +32,7 @@ def images(tmp_path: Path) -> Path:
 
 def fill_and_start(visit: Visit, images: Path) -> None:
     page = visit.page
-    visit.open("?m=cifar/resnet20")
+    visit.open("?m=cifar/resnet20&val=50")
     for label, text in (
         ("Weights file", "random"),
         ("Calibration data", f"images:{images}"),
@@ -42,7 +42,7 @@ def fill_and_start(visit: Visit, images: Path) -> None:
         field.fill(text)
         field.press("Enter")
         visit.settle()
-    page.get_by_role("button", name="Prune and measure").dblclick()
+    page.get_by_role("button", name="Measure without a survey").dblclick()
 
 
 def folders(tmp_path: Path) -> list[Path]:
@@ -105,7 +105,7 @@ def test_the_first_screen_shows_measured_results_without_scrolling(
 ) -> None:
     visit.open()
     page = visit.page
-    sync_api.expect(page.get_by_text("Example, measured on").first).to_be_visible()
+    sync_api.expect(page.get_by_text("Example · measured on").first).to_be_visible()
     marks = page.locator(".scatterlayer .point")
     sync_api.expect(marks.first).to_be_visible()
     assert marks.count() >= 10
@@ -113,7 +113,7 @@ def test_the_first_screen_shows_measured_results_without_scrolling(
         page.locator(".st-key-verdict"),
         page.get_by_role("slider").first,
         page.locator(".js-plotly-plot .xtitle"),
-        page.get_by_role("button", name="Prune and measure"),
+        page.get_by_role("button", name="Measure it here"),
     ):
         box = shown.bounding_box()
         assert box is not None
