@@ -177,6 +177,7 @@ def test_prune_passes_every_option(library: object, calls: Calls, main: Main, te
         *("--seed", 3, "--damping", "1e-3", "--intercept", "on", "--swaps", 2, "--round-to", 8),
         *("--batch-size", 4, "--weights", "w.safetensors", "--image-size", 64),
         *("--budget", "uniform", "--trust-remote-code", "--out", "small", "--json"),
+        *("--checkpoint", "kept"),
     )
     ((spec, rest),) = calls
     assert spec == PruneSpec(
@@ -204,6 +205,7 @@ def test_prune_passes_every_option(library: object, calls: Calls, main: Main, te
     assert rest["out"] == Path("small")
     assert rest["repeat"] is None
     assert rest["survey"] is None
+    assert rest["checkpoint"] == Path("kept")
     assert from_dict(PruneReport, result.payload) == prune_report(spec, Path("small"))
 
 
@@ -238,6 +240,7 @@ def test_prune_leaves_defaults_to_the_specification(
 ) -> None:
     main("prune", "m", "--sparsity", 0.5, "--calibration", text, "--out", "o")
     assert calls[0][0] == PruneSpec("m", text, 0.5)
+    assert calls[0][1]["checkpoint"] is None
 
 
 def test_prune_repeats_a_plan(

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -334,6 +335,31 @@ def test_interrupting_from_the_keyboard_leaves_nothing(images: Path, tmp_path: P
     assert stdout == ""
     assert "Traceback" not in stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_run_goes_on_where_it_was(main: Main, images: Path, tmp_path: Path) -> None:
+    """A real process, killed without a chance to tidy up, once it has kept a block or two."""
+    run = {**image_run(images), "": "cifar/resnet56"}
+    kept, out = tmp_path / "kept", tmp_path / "out"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "osscar_core", *words(run)),
+            *("--checkpoint", str(kept), "--out", str(out)),
+        ],
+        stderr=subprocess.DEVNULL,
+        cwd=Path(__file__).parent.parent,
+    )
+    while process.poll() is None and not (kept / "block-001.safetensors").exists():
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not out.exists()
+    resumed = main(*words(run), "--checkpoint", kept, "--out", out, "--json").payload
+    assert any("pruned by an earlier run" in warning for warning in resumed["warnings"])
+    assert not kept.exists()
+    whole = main(*words(run), "--out", tmp_path / "whole", "--json").payload
+    assert resumed["plan"]["units"] == whole["plan"]["units"]
+    assert (out / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
 
 
 def test_bench_solver_compares_in_one_run(main: Main) -> None:

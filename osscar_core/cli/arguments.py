@@ -90,6 +90,11 @@ def _add_prune(commands: Any) -> None:
     _add_prune_options(parser)
     _add_model_options(parser)
     _add_batch_options(parser)
+    parser.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help="keep finished blocks there; the same command goes on from them",
+    )
     parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
 
 

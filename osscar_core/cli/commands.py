@@ -135,7 +135,14 @@ def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
     survey = _survey_of(args)
     from osscar_core.pruner import prune
 
-    report = prune(spec, out=Path(args.out), repeat=repeat, survey=survey, progress=progress)
+    report = prune(
+        spec,
+        out=Path(args.out),
+        repeat=repeat,
+        checkpoint=None if args.checkpoint is None else Path(args.checkpoint),
+        survey=survey,
+        progress=progress,
+    )
     return Outcome(to_dict(report), prune_text(report))
 
 
