@@ -42,7 +42,7 @@ def show() -> None:
     with st.expander(
         say("form.advanced"),
         icon=":material/settings:",
-        expanded=is_wrong or scene.settings.request is None,
+        expanded=is_wrong or scene.settings.request is None or _asks_weights(scene),
     ):
         form.show(scene.choice, scene.settings, has_weights=_asks_weights(scene))
         actions.show_survey_note(scene)
