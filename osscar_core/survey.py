@@ -143,7 +143,7 @@ class Survey:
         Args:
             is_deployed: For models made from the survey alone, instead of whole runs.
         """
-        return self.brief().quality(is_deployed=is_deployed)
+        return Brief(self.record, {}, self.points).quality(is_deployed=is_deployed)
 
     def brief(self, table: LatencyTable | None = None) -> Brief:
         """Return what answers goals, without the tensors.

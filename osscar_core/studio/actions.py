@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from osscar_core.records import Method
+from osscar_core.records import Method, PruneSpec
 from osscar_core.studio import chosen, protect, results
 from osscar_core.studio.briefs import survey_request
 from osscar_core.studio.examples import is_example
@@ -48,10 +48,10 @@ def show_primary(scene: Scene, view: View) -> None:
     if scene.answers is None:
         _without_survey(scene)
         return
+    if _is_watched(scene, request):
+        return
     run = scene.latest(request)
-    if run is not None and run.status.state.is_live:
-        watch(run.id, "here")
-    elif run is not None and scene.finished_run(run) is not None:
+    if run is not None and scene.finished_run(run) is not None:
         if st.button(
             say("act.explain"),
             icon=":material/account_tree:",
@@ -109,15 +109,21 @@ def _what_is_measured(request: JobRequest) -> str:
     )
 
 
+def _is_watched(scene: Scene, request: JobRequest) -> bool:
+    """Show how far the run of a request is, while there is one at work."""
+    run = scene.latest(request)
+    if run is None or not run.status.state.is_live:
+        return False
+    watch(run.id, "here")
+    return True
+
+
 def _without_survey(scene: Scene) -> None:
     """Offer to survey the model, after which answers take no time."""
-    survey = _survey_job(scene)
-    if survey is None:
+    if scene.settings.survey is None:
         return
-    running = scene.latest(survey)
-    if running is not None and running.status.state.is_live:
-        watch(running.id, "here")
-    elif st.button(
+    survey = _survey_job(scene.settings.survey)
+    if not _is_watched(scene, survey) and st.button(
         _timed("act.survey", scene, survey),
         key="survey",
         type="primary",
@@ -128,11 +134,8 @@ def _without_survey(scene: Scene) -> None:
         _submit(scene, [survey])
 
 
-def _survey_job(scene: Scene) -> JobRequest | None:
-    survey = scene.settings.survey
-    if survey is None:
-        return None
-    return JobRequest(survey_request(survey), data="", kind=JobKind.SURVEY)
+def _survey_job(spec: PruneSpec) -> JobRequest:
+    return JobRequest(survey_request(spec), data="", kind=JobKind.SURVEY)
 
 
 def _submit(scene: Scene, requests: Sequence[JobRequest]) -> None:
@@ -173,7 +176,8 @@ def show_actions(scene: Scene, view: View) -> None:
             protect.show_button(scene)
         if can_run(scene):
             _timing_button(scene)
-    survey = _survey_job(scene) if scene.answers is None else None
+    spec = scene.settings.survey if scene.answers is None else None
+    survey = None if spec is None else _survey_job(spec)
     for job in (request, survey, _timing_job(scene)):
         if job is not None:
             _what_became(scene, scene.latest(job))
@@ -181,10 +185,10 @@ def show_actions(scene: Scene, view: View) -> None:
 
 def _plain_button(scene: Scene, request: JobRequest) -> None:
     """Offer to measure a point without a survey."""
+    if _is_watched(scene, request):
+        return
     run = scene.latest(request)
-    if run is not None and run.status.state.is_live:
-        watch(run.id, "here")
-    elif (run is None or scene.finished_run(run) is None) and st.button(
+    if (run is None or scene.finished_run(run) is None) and st.button(
         _timed("act.plain", scene, request),
         key="measure_plain",
         icon=":material/play_arrow:",
@@ -227,10 +231,7 @@ def _timing_button(scene: Scene) -> None:
     job = _timing_job(scene)
     if job is None:
         return
-    run = scene.latest(job)
-    if run is not None and run.status.state.is_live:
-        watch(run.id, "here")
-    elif st.button(
+    if not _is_watched(scene, job) and st.button(
         _timed("act.timing", scene, job), icon=":material/timer:", help=say("act.timing.help")
     ):
         _submit(scene, [job])
@@ -262,7 +263,7 @@ def show_survey_note(scene: Scene) -> None:
         return
     count = scene.brief.record.calibration.count
     st.markdown(f":material/info: {say('survey.other', count=count)}")
-    job = JobRequest(survey_request(survey), data="", kind=JobKind.SURVEY)
+    job = _survey_job(survey)
     run = scene.latest(job)
     is_live = run is not None and run.status.state.is_live
     if not is_live and st.button(

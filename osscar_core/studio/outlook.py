@@ -15,7 +15,6 @@ from osscar_core.studio.numbers import (
     between,
     date,
     factor,
-    megabytes,
     milliseconds,
     percent,
     signed_percent,
@@ -28,6 +27,7 @@ from osscar_core.studio.summary import (
     changed,
     changed_in_unit,
     loss_words,
+    size_metric,
     size_words,
 )
 from osscar_core.studio.texts import say
@@ -252,17 +252,9 @@ def _quality(answer: WhatIf, answers: Answers) -> Metric:
 
 
 def _size(answer: WhatIf, answers: Answers) -> Metric:
-    share = answer.bytes / answers.dense_bytes - 1
-    return Metric(
-        label=say("metric.size"),
-        standing="exact",
-        value=signed_percent(share),
-        span="",
-        note=arrow(megabytes(answers.dense_bytes), megabytes(answer.bytes)),
-        is_good=None if abs(share) < SAME_SIZE else share < 0,
-        help=say(
-            "metric.size.exact",
-            dense=whole(answers.brief.record.costs.parameters({})),
-            pruned=whole(answer.parameters),
-        ),
+    words = say(
+        "metric.size.exact",
+        dense=whole(answers.brief.record.costs.parameters({})),
+        pruned=whole(answer.parameters),
     )
+    return size_metric("exact", answers.dense_bytes, answer.bytes, words)

@@ -189,17 +189,28 @@ def _quality(result: RunResult) -> Metric:
 
 def _size(result: RunResult) -> Metric:
     sizes, parameters = result.prune.bytes, result.prune.parameters
-    share = sizes.pruned / sizes.dense - 1
+    words = say("metric.size.help", dense=whole(parameters.dense), pruned=whole(parameters.pruned))
+    return size_metric("measured", sizes.dense, sizes.pruned, words)
+
+
+def size_metric(standing: str, dense: int, pruned: int, words: str) -> Metric:
+    """Return the number of the size.
+
+    Args:
+        standing: As in `Metric`.
+        dense: Bytes of the dense model's weights file.
+        pruned: Bytes of the pruned one's.
+        words: What the help says.
+    """
+    share = pruned / dense - 1
     return Metric(
         label=say("metric.size"),
-        standing="measured",
+        standing=standing,
         value=signed_percent(share),
         span="",
-        note=arrow(megabytes(sizes.dense), megabytes(sizes.pruned)),
+        note=arrow(megabytes(dense), megabytes(pruned)),
         is_good=None if abs(share) < SAME_SIZE else share < 0,
-        help=say(
-            "metric.size.help", dense=whole(parameters.dense), pruned=whole(parameters.pruned)
-        ),
+        help=words,
     )
 
 
