@@ -62,6 +62,10 @@ def language_of(visit: Visit) -> str:
     return visit.page.evaluate("document.documentElement.lang")
 
 
+def parts(link: str) -> set[str]:
+    return set(link.partition("?")[2].split("&"))
+
+
 def test_a_switch_of_the_language_keeps_every_choice(browse) -> None:
     visit = browse("?m=demo/opt")
     page = visit.page
@@ -75,9 +79,13 @@ def test_a_switch_of_the_language_keeps_every_choice(browse) -> None:
     model = control(visit, "モデル")
     expect(model).to_have_value("demo/opt · 準備完了")
     expect(control(visit, "実行")).to_have_value(re.compile("重みの大きさ"))
-    # What the browser now reports is understood in the new language.
+    assert parts(link) <= parts(page.url)
+    # What the browser now reports is understood in the new language. A point of one's own
+    # takes the place of the run.
     page.get_by_role("slider").first.press("ArrowRight")
-    visit.settle()
+    expect(page).to_have_url(re.compile("val="))
+    expect(page).not_to_have_url(re.compile("run="))
+    link = page.url.replace("lang=ja", "lang=en")
     expect(model).to_have_value("demo/opt · 準備完了")
     page.get_by_role("link", name="実行履歴").click()
     expect(page.get_by_role("heading", name="実行履歴")).to_be_visible()
@@ -89,7 +97,8 @@ def test_a_switch_of_the_language_keeps_every_choice(browse) -> None:
     page.get_by_role("radio", name="English").click()
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     expect(control(visit, "Model")).to_have_value("demo/opt · ready")
-    assert set(link.partition("?")[2].split("&")) <= set(page.url.partition("?")[2].split("&"))
+    expect(page).to_have_url(re.compile("lang=en"))
+    assert parts(link) <= parts(page.url)
     assert visit.faults == []
 
 
