@@ -139,6 +139,7 @@ ALLOWED: dict[str, set[str]] = {
     "bench": {"pruner", "models", "solver", *BASE},
     "doctor": {"catalogue", *BASE},
     "sample": {"catalogue", "showcase", *BASE},
+    "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
     "demo": {
         "brief",
         "catalogue",
@@ -153,9 +154,9 @@ ALLOWED: dict[str, set[str]] = {
         "survey",
         *BASE,
     },
-    "figures": BASE,
-    "studio": LIBRARY | {"figures", "sweep", "sample", "doctor", "showcase"} | BASE,
-    "cli": LIBRARY | {"sweep", "doctor", "bench"} | BASE,
+    "figures": {"checks", *BASE},
+    "studio": LIBRARY | {"checks", "figures", "sweep", "sample", "doctor", "showcase"} | BASE,
+    "cli": LIBRARY | {"checks", "sweep", "doctor", "bench"} | BASE,
     "__main__": {"cli"},
 }
 # Answers to what-if questions need numbers only; the app gives them in its own process.
