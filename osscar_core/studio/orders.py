@@ -16,8 +16,8 @@ from osscar_core.studio.wishes import Wish
 
 # Seconds that a run takes on two cores, for the models that come with the project.
 _CUSTOMARY = {
-    ("demo/opt", JobKind.PRUNE): 25.0,
-    ("demo/resnet50", JobKind.PRUNE): 45.0,
+    ("demo/opt", JobKind.PRUNE): 40.0,
+    ("demo/resnet50", JobKind.PRUNE): 50.0,
     ("demo/opt", JobKind.SURVEY): 60.0,
     ("demo/resnet50", JobKind.SURVEY): 150.0,
     ("demo/opt", JobKind.TIMING): 20.0,

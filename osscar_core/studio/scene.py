@@ -86,9 +86,14 @@ class Scene:
         if self.brief is not None:
             known = {unit.name for unit in self.brief.record.units}
             units = (unit for unit in self.brief.record.costs.units if unit.name in known)
-            return tuple(Layer(unit.name, unit.structure, unit.groups) for unit in units)
-        reports = self.finished[0].result.prune.units if self.finished else ()
-        return tuple(Layer(unit.name, unit.structure, unit.groups) for unit in reports)
+            found = [Layer(unit.name, unit.structure, unit.groups) for unit in units]
+        else:
+            reports = self.finished[0].result.prune.units if self.finished else ()
+            found = [Layer(unit.name, unit.structure, unit.groups) for unit in reports]
+        request = self.settings.request
+        # A limit of what is not removed at all would be one of an unknown unit.
+        only = None if request is None else request.spec.structures
+        return tuple(layer for layer in found if only is None or layer.structure in only)
 
     @cached_property
     def caps(self) -> dict[str, float]:

@@ -3,11 +3,14 @@
 The decision hidden here: how the session and its address are kept in line. The address is
 read when it changes by another hand (a link, Back, Forward) and written when a choice
 changes, never on mere opening: an entry of the history that the app adds by itself would
-turn Back into a trap.
+turn Back into a trap. Where a link had grown old before it was followed, the entry that the
+browser made for it is corrected in its place.
 """
 
 from __future__ import annotations
 
+import json
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +19,7 @@ import streamlit as st
 _SEEN = "_query_seen"
 _WRITTEN = "_query_written"
 _OFFERED = "_query_offered"
+_STALE = "_query_stale"
 
 
 def _anything(_value: str, _others: Mapping[str, str]) -> bool:
@@ -57,9 +61,12 @@ def load(
     state = st.session_state
     query = _present(parameters)
     refused: dict[str, str] = {}
-    if is_arrival and query == state.get(_OFFERED):
-        state[_SEEN] = state[_WRITTEN] = query
-    if state.get(_SEEN) != query:
+    if is_arrival:
+        state[_STALE] = None
+        if query == state.get(_OFFERED):
+            state[_SEEN] = state[_WRITTEN] = query
+            state[_STALE] = query if query != current(parameters) else None
+    if query not in (state.get(_SEEN), state.get(_STALE)):
         taken: dict[str, str] = {}
         for key, parameter in parameters.items():
             kept = state.get(key, parameter.default) if parameter.is_kept else parameter.default
@@ -96,10 +103,25 @@ def save(parameters: Mapping[str, Parameter]) -> None:
     if wanted == state.get(_WRITTEN):
         return
     state[_SEEN] = state[_WRITTEN] = wanted
-    if wanted != _present(parameters):
-        others = {key: value for key, value in st.query_params.items() if key not in parameters}
+    present = _present(parameters)
+    if wanted == present:
+        return
+    others = {key: value for key, value in st.query_params.items() if key not in parameters}
+    if present == state.get(_STALE):
+        _correct({**others, **wanted})
+    else:
         # All at once: each write of its own would be a step of the browser's history.
         st.query_params.from_dict({**others, **wanted})
+
+
+def _correct(query: Mapping[str, str]) -> None:
+    """Put another query into the browser's present entry, and let the app hear of it."""
+    target = json.dumps(f"?{urllib.parse.urlencode(query)}")
+    st.html(
+        f"<script>history.replaceState(history.state, '', location.pathname + {target});"
+        "dispatchEvent(new PopStateEvent('popstate', {state: history.state}));</script>",
+        unsafe_allow_javascript=True,
+    )
 
 
 def _present(parameters: Mapping[str, Parameter]) -> dict[str, str]:

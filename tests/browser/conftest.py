@@ -15,9 +15,11 @@ FAILURES = Path(__file__).resolve().parents[2] / "test-results"
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if chromium_path() is None:
         pytest.skip("chromium is not installed")
+    # Two cores may be busy with the other half of the tests.
+    sync_api.expect.set_options(timeout=20_000)
     with browser() as started:
         yield started
 

@@ -12,7 +12,6 @@ from browser.harness import Visit
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
-expect.set_options(timeout=15_000)
 
 pytestmark = pytest.mark.browser
 

@@ -136,6 +136,36 @@ def test_back_forward_and_reload_show_what_was_shown(browse) -> None:
     assert visit.faults == []
 
 
+def test_back_and_forward_lead_through_a_slider_and_over_pages(browse) -> None:
+    """A menu link is drawn before the slider moves; following it must not add a second step."""
+    visit = browse()
+    page = visit.page
+    slider = page.get_by_role("slider").first
+    expect(slider).to_have_attribute("aria-valuetext", "30%")
+    for value in ("31", "32"):
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        expect(page).to_have_url(re.compile(f"val={value}$"))
+        visit.settle()
+    page.get_by_role("link", name="Explain").click()
+    there = page.get_by_role("heading", name="What was removed")
+    expect(there).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/explain\?.*val=32$"))
+    visit.settle()
+    page.go_back()
+    expect(slider).to_have_attribute("aria-valuetext", "32%")
+    visit.settle()
+    page.go_forward()
+    expect(there).to_be_visible()
+    visit.settle()
+    page.go_back()
+    expect(slider).to_have_attribute("aria-valuetext", "32%")
+    visit.settle()
+    page.go_back()
+    expect(slider).to_have_attribute("aria-valuetext", "31%")
+    assert visit.faults == []
+
+
 def test_a_bad_link_is_told_and_does_not_trap_the_way_back(browse) -> None:
     visit = browse("runs")
     page = visit.page

@@ -11,7 +11,7 @@ import pytest
 
 from osscar_core.catalogue import own_data
 from osscar_core.goals import Goal, GoalKind
-from osscar_core.records import Method, PruneSpec
+from osscar_core.records import Method, PruneSpec, Structure
 from osscar_core.studio import briefs, scene
 from osscar_core.studio.actions import COMPARED
 from osscar_core.studio.jobs import RunStore, State, Status
@@ -365,6 +365,23 @@ class TestProtect:
         assert not at.error
         assert "At this point the protection means:" in words(at)
         assert at.button(key="protect_apply") is not None
+
+    @pytest.mark.parametrize("lang", LANGUAGES)
+    def test_a_limit_of_what_is_not_removed_at_all_waits(
+        self, home: Path, open_page, lang: str
+    ) -> None:
+        at = open_page(m="demo/opt", lang=lang)
+        at.session_state[scene.PROTECT] = {"heads": 0.25}
+        at.run()
+        assert at.button(key="protect_open").label in {"Protect (1)", "保護（1）"}
+        at.multiselect(key="f_structures").set_value([Structure.NEURONS]).run()
+        assert not at.exception
+        assert not at.error
+        assert "(1)" not in at.button(key="protect_open").label.replace("（", "(").replace(
+            "）", ")"
+        )
+        at.multiselect(key="f_structures").set_value(list(Structure)[:2]).run()
+        assert at.button(key="protect_open").label in {"Protect (1)", "保護（1）"}
 
     def test_a_protected_run_proves_itself(self, home: Path, open_page, submitted, samples) -> None:
         name = "model.decoder.layers.3.fc2"
