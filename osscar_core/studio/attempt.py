@@ -29,6 +29,9 @@ CHECKPOINT = "checkpoint"
 MODEL = "model"
 """Folder of the pruned model."""
 
+KIT = "kit"
+"""Folder with which a pruned model is watched elsewhere."""
+
 PRUNED = "pruned.json"
 """How the pruned model was made, once it is complete."""
 

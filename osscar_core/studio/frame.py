@@ -169,6 +169,8 @@ def run_title(run: Run) -> str:
         return run.name
     spec, kind = run.request.spec, run.kind
     model = shown_name(spec.model)
+    if run.request.check is not None and kind is JobKind.CHECK:
+        return say(f"runs.title.check.{run.request.check.kind.value}", model=model)
     if kind is not JobKind.PRUNE:
         return say(f"runs.title.{kind.value}", model=model)
     return say("runs.title", model=model, asked=asked(spec), method=method_name(spec.method))

@@ -23,6 +23,8 @@ STEPS: dict[JobKind, dict[str, float]] = {
     },
     JobKind.SURVEY: {"load": 0.05, "survey": 0.4, "probe": 0.25, "latency": 0.3},
     JobKind.TIMING: {"load": 0.1, "latency": 0.9},
+    JobKind.CHECK: {"load": 0.1, "prune": 0.3, "check": 0.6},
+    JobKind.KIT: {"load": 0.1, "prune": 0.3, "kit": 0.6},
 }
 """The steps of each kind of run in order, with their customary shares of the time."""
 

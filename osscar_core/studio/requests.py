@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from osscar_core import __version__
+from osscar_core.checks.records import ABReport, ShiftReport, StressReport, check_margin
+from osscar_core.errors import SpecError
 from osscar_core.records import (
     EvaluationReport,
     GoalReport,
@@ -34,6 +36,60 @@ class JobKind(StrEnum):
 
     TIMING = "timing"
     """Time a dense model's blocks on this machine, so that speed can be estimated."""
+
+    CHECK = "check"
+    """Compare the pruned model of a run with the dense one on data of one's own."""
+
+    KIT = "kit"
+    """Make the folder with which the pruned model of a run is watched elsewhere."""
+
+
+class CheckKind(StrEnum):
+    """Which question a check answers."""
+
+    AB = "ab"
+    """What do I lose on this data."""
+
+    SHIFT = "shift"
+    """Is this data like the data that the model was made with, and does it matter."""
+
+    STRESS = "stress"
+    """What happens when the inputs get worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What is asked about the pruned model of a run.
+
+    Attributes:
+        kind: The question.
+        run: The run whose pruned model it is about, or an example.
+        margin: The loss that is acceptable, fixed before: points of accuracy or the rise of
+            perplexity, as a fraction.
+        columns: Attributes to look at groups by; ``None`` for all there are.
+        reference: What data is compared with, for a shift.
+    """
+
+    kind: CheckKind
+    run: str
+    margin: float = 0.01
+    columns: tuple[str, ...] | None = None
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the margin and what a shift needs."""
+        check_margin(self.margin)
+        if self.kind is CheckKind.SHIFT and not self.reference:
+            raise SpecError("a shift has no reference", "Name the data to compare with")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a finished check found; one of the three."""
+
+    ab: ABReport | None = None
+    shift: ShiftReport | None = None
+    stress: StressReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +118,8 @@ class JobRequest:
 
     Attributes:
         spec: What to prune and how. Its goal, if any, is what the person asked for.
-        data: Data specification for the evaluation; empty for a survey or timing.
+        data: Data specification for the evaluation or the check; ``own:ID`` is one's own data
+            in the workspace. Empty for a survey or timing.
         limit: Evaluate on at most this many windows or images; ``None`` for all.
         batch_size: Batch of the latency measurement; ``None`` for its default.
         repeats: Rounds of the latency measurement; ``None`` for its default.
@@ -70,6 +127,7 @@ class JobRequest:
         widths: Groups that every unit keeps, as a what-if answer chose them for the goal;
             ``None`` to let the run find them.
         estimate: What was predicted; not part of the identity.
+        check: What is asked about a pruned model, for a check or a kit.
     """
 
     spec: PruneSpec
@@ -80,9 +138,15 @@ class JobRequest:
     kind: JobKind = JobKind.PRUNE
     widths: dict[str, int] | None = None
     estimate: PointEstimate | None = None
+    check: CheckRequest | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the ranges, and that a check says what it asks."""
+        if (self.check is not None) != (self.kind in (JobKind.CHECK, JobKind.KIT)):
+            raise SpecError(
+                f"a run of the kind '{self.kind}' {'has' if self.check else 'lacks'} a question",
+                "Ask something about a pruned model in a check, and in nothing else",
+            )
         for name in ("limit", "batch_size", "repeats"):
             value = getattr(self, name)
             if value is not None:

@@ -51,10 +51,24 @@ def _time_blocks(attempt: Attempt) -> None:
     time_blocks(attempt)
 
 
+def _check(attempt: Attempt) -> None:
+    from osscar_core.studio.worker_check import check
+
+    check(attempt)
+
+
+def _make_kit(attempt: Attempt) -> None:
+    from osscar_core.studio.worker_check import make_kit
+
+    make_kit(attempt)
+
+
 _WORK: dict[JobKind, Callable[[Attempt], None]] = {
     JobKind.PRUNE: _prune,
     JobKind.SURVEY: _survey,
     JobKind.TIMING: _time_blocks,
+    JobKind.CHECK: _check,
+    JobKind.KIT: _make_kit,
 }
 """What is done for each kind of run: it writes its results into the run's folder."""
 

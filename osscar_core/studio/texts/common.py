@@ -57,6 +57,8 @@ ENGLISH = {
     "step.survey": "calibrating the dense model",
     "step.probe": "measuring what each layer matters",
     "step.latency": "timing the model's blocks",
+    "step.check": "comparing both models",
+    "step.kit": "packing the monitoring kit",
     "state.ready": "ready",
     "state.weights missing": "weights missing",
     "state.needs download": "needs download",
@@ -234,4 +236,6 @@ JAPANESE = {
     "step.survey": "元のモデルをキャリブレーションしています",
     "step.probe": "各層の影響を測定しています",
     "step.latency": "モデルのブロックごとの時間を測定しています",
+    "step.check": "2つのモデルを比較しています",
+    "step.kit": "監視キットを作成しています",
 }

@@ -89,15 +89,23 @@ ENGLISH = {
     "runs.state.damaged": "damaged",
     "runs.kind.survey": "survey",
     "runs.kind.timing": "timing",
+    "runs.kind.check": "check",
+    "runs.kind.kit": "monitoring kit",
     "runs.title": "{model} · {asked} · {method}",
     "runs.title.survey": "{model} · survey",
     "runs.title.timing": "{model} · timing of its blocks",
+    "runs.title.check.ab": "{model} · comparison on data",
+    "runs.title.check.shift": "{model} · is the data shifted",
+    "runs.title.check.stress": "{model} · disturbed inputs",
+    "runs.title.kit": "{model} · monitoring kit",
     "runs.done.survey": (
         "The survey of **{model}** is in use: Explore answers what-if questions from it."
     ),
     "runs.done.timing": (
         "The blocks of **{model}** were timed on this machine: Explore estimates speed from that."
     ),
+    "runs.done.check": "This check of **{model}** is finished: Check shows what it found.",
+    "runs.done.kit": "The monitoring kit of **{model}** is made: Decide offers it.",
     "runs.goal.met": (
         ":material/check: Asked for: {asked}. Measured: **{achieved}**. The goal is reached."
     ),
@@ -341,14 +349,22 @@ JAPANESE = {
     "runs.state.damaged": "破損",
     "runs.kind.survey": "調査",
     "runs.kind.timing": "時間測定",
+    "runs.kind.check": "確認",
+    "runs.kind.kit": "監視キット",
     "runs.title": "{model} · {asked} · {method}",
     "runs.title.survey": "{model} · 調査",
     "runs.title.timing": "{model} · ブロックの時間測定",
+    "runs.title.check.ab": "{model} · データでの比較",
+    "runs.title.check.shift": "{model} · データのずれ",
+    "runs.title.check.stress": "{model} · 入力の乱れ",
+    "runs.title.kit": "{model} · 監視キット",
     "runs.done.survey": "**{model}**の調査が完了し、「検討」の推定に使われています。",
     "runs.done.timing": (
         "**{model}**のブロックの時間をこのマシンで測定しました。"
         "「検討」の速度の推定に使われています。"
     ),
+    "runs.done.check": "**{model}**の確認が完了しました。結果は「確認」にあります。",
+    "runs.done.kit": "**{model}**の監視キットができました。「判断」から取得できます。",
     "runs.goal.met": ":material/check: 目標：{asked}。実測：**{achieved}**。目標を達成しました。",
     "runs.goal.missed": (
         ":material/close: 目標：{asked}。実測：**{achieved}**。目標に届きませんでした。"

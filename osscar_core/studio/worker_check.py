@@ -1,0 +1,149 @@
+"""What a worker does with a pruned model that is there: check it, or pack its kit.
+
+The decision hidden here: where the pruned model of a run comes from. That of a run lies in
+its folder; that of an example is made once by its plan and kept. Only workers import this:
+it needs torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from osscar_core.checks.ab import check_ab
+from osscar_core.checks.shift import check_shift
+from osscar_core.checks.stress import check_stress
+from osscar_core.errors import DataError, SpecError
+from osscar_core.models import LoadedModel, load_model, resolve_device
+from osscar_core.monitoring import export_kit
+from osscar_core.probe import placed
+from osscar_core.pruner import dense_model, prune
+from osscar_core.records import to_json
+from osscar_core.storage import write_atomically
+from osscar_core.studio import examples
+from osscar_core.studio.attempt import KIT, MODEL, Attempt
+from osscar_core.studio.owndata import located
+from osscar_core.studio.requests import CheckKind, CheckRequest, CheckResult
+
+
+def check(attempt: Attempt) -> None:
+    """Answer a question about a pruned model; leave the answer in the run's folder.
+
+    Raises:
+        Cancelled: The run is to end.
+        OsscarError: With the reason in words.
+    """
+    wanted, spec = _wanted(attempt), attempt.request.spec
+    small = _pruned_model(attempt, wanted.run)
+    data = located(attempt.request.data, attempt.home)
+    dense = dense_model(spec)
+    attempt.begin("check")
+    with placed(dense.module, resolve_device(spec.device)):
+        result = _answer(attempt, wanted, dense, small, data)
+    write_atomically(attempt.folder / "check.json", to_json(result))
+
+
+def make_kit(attempt: Attempt) -> None:
+    """Make the folder with which a pruned model is watched elsewhere.
+
+    Raises:
+        Cancelled: The run is to end.
+        OsscarError: With the reason in words.
+    """
+    wanted, spec = _wanted(attempt), attempt.request.spec
+    small = _pruned_model(attempt, wanted.run)
+    dense = dense_model(spec)
+    attempt.begin("kit")
+    with placed(dense.module, resolve_device(spec.device)):
+        report = export_kit(
+            small,
+            located(attempt.request.data, attempt.home),
+            attempt.folder / KIT,
+            dense=dense,
+            progress=attempt.progress,
+        )
+    write_atomically(attempt.folder / "kit.json", to_json(report))
+
+
+def _wanted(attempt: Attempt) -> CheckRequest:
+    wanted = attempt.request.check
+    if wanted is None:
+        raise SpecError("nothing is asked about a pruned model", "Start the check again")
+    return wanted
+
+
+def _answer(
+    attempt: Attempt, wanted: CheckRequest, dense: LoadedModel, small: LoadedModel, data: str
+) -> CheckResult:
+    request = attempt.request
+    seed, limit = request.spec.seed, request.limit
+    match wanted.kind:
+        case CheckKind.AB:
+            return CheckResult(
+                ab=check_ab(
+                    dense,
+                    small,
+                    data,
+                    margin=wanted.margin,
+                    columns=wanted.columns,
+                    limit=limit,
+                    seed=seed,
+                    progress=attempt.progress,
+                )
+            )
+        case CheckKind.SHIFT:
+            return CheckResult(
+                shift=check_shift(
+                    dense,
+                    located(wanted.reference, attempt.home),
+                    data,
+                    pruned=small,
+                    limit=limit,
+                    seed=seed,
+                    progress=attempt.progress,
+                )
+            )
+        case CheckKind.STRESS:
+            return CheckResult(
+                stress=check_stress(
+                    dense, small, data, limit=limit, seed=seed, progress=attempt.progress
+                )
+            )
+
+
+def _pruned_model(attempt: Attempt, run_id: str) -> LoadedModel:
+    """Load the pruned model of a run or an example, under a name that tells no folder."""
+    spec = attempt.request.spec
+    folder = attempt.home / "runs" / run_id / MODEL
+    if not folder.is_dir():
+        folder = _remade(attempt, run_id)
+    small = load_model(str(folder), device=spec.device, dtype=spec.dtype)
+    small.source = dataclasses.replace(small.source, model=f"{spec.model}, pruned")
+    return small
+
+
+def _remade(attempt: Attempt, run_id: str) -> Path:
+    """Make the model of an example by its own plan, once."""
+    item = examples.find(run_id)
+    if item is None:
+        raise DataError(
+            f"the pruned model of the run {run_id} is not here",
+            "A run that was imported brings no weights, and a deleted one has none: run it again",
+        )
+    folder = attempt.home / "cache" / "examples" / run_id
+    if not folder.is_dir():
+        attempt.begin("prune")
+        making = attempt.folder / "making"
+        shutil.rmtree(making, ignore_errors=True)
+        prune(
+            item.spec,
+            out=making,
+            repeat=item.result.prune.plan,
+            progress=attempt.progress,
+        )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Another worker may have been quicker; its folder is the same.
+        if not folder.is_dir():
+            making.rename(folder)
+    return folder
