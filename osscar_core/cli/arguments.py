@@ -16,7 +16,7 @@ from osscar_core.errors import SpecError
 
 PROGRAM = "python -m osscar_core"
 
-_DATA_HELP = "text:PATH, images:PATH, hf:NAME or demo:NAME"
+_DATA_HELP = "text:PATH, images:PATH, own:PATH, hf:NAME or demo:NAME"
 
 _OWN_DATA = "(demo models: their own)"
 

@@ -356,7 +356,7 @@ def _own_data(model: str) -> str:
     if data is None:
         raise SpecError(
             f"no data was given to evaluate {model} on",
-            "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
+            "Add --data text:PATH, images:PATH, own:PATH, hf:NAME or demo:NAME",
         )
     return data
 
@@ -423,7 +423,7 @@ def _check_data(text: str) -> None:
     from osscar_core.datasets.spec import existing_path, parse_data_spec
 
     spec = parse_data_spec(text)
-    if spec.kind in {"text", "images"}:
+    if spec.kind in {"text", "images", "own"}:
         existing_path(spec)
 
 
