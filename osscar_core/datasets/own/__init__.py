@@ -20,6 +20,7 @@ from osscar_core.datasets.own.store import (
     list_own,
     own_folder,
 )
+from osscar_core.datasets.own.templates import sample_own, template
 
 __all__ = [
     "LIMITS",
@@ -41,4 +42,6 @@ __all__ = [
     "own_pictures",
     "own_task",
     "preview",
+    "sample_own",
+    "template",
 ]
