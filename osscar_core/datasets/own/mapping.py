@@ -145,7 +145,8 @@ def _longest(table: Table) -> str | None:
     best = max(range(len(means)), key=means.__getitem__)
     others = [mean for index, mean in enumerate(means) if index != best]
     is_clear = means[best] >= _LEAST_PROSE and all(means[best] > 2 * mean for mean in others)
-    return table.columns[best] if is_clear else None
+    # A header as long as prose is the first row of a table without one.
+    return table.columns[best] if is_clear and len(table.columns[best]) < _LEAST_PROSE else None
 
 
 def _slices(table: Table, main: Mapping) -> tuple[str, ...]:
