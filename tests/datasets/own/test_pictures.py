@@ -197,7 +197,8 @@ def test_a_format_that_is_not_on_the_list() -> None:
 
 @pytest.mark.parametrize(
     ("written", "label"),
-    [("good", 0), (" Scratch ", 1), ("\uff30\uff29\uff34", 2), ("2", 2), ("02", 2), ("3", None), ("-1", None),
+    [("good", 0), (" Scratch ", 1), ("\uff30\uff29\uff34", 2),
+     ("2", 2), ("02", 2), ("3", None), ("-1", None),
      ("", None), ("goods", None), ("9" * 5_000, None)],
 )  # fmt: skip
 def test_classes_by_name_or_id(written: str, label: int | None) -> None:
