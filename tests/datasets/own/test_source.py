@@ -10,8 +10,10 @@ import pytest
 import torch
 
 import families
+from osscar_core.checks.ab import check_ab
 from osscar_core.datasets import load_images, load_windows
-from osscar_core.datasets.own import import_own, own_documents
+from osscar_core.datasets.documents import load_documents
+from osscar_core.datasets.own import Mapping, import_own, own_documents
 from osscar_core.errors import DataError, SpecError
 from osscar_core.evaluation import evaluate
 from osscar_core.pruner import prune
@@ -40,6 +42,35 @@ def test_windows_of_documents(tokenizer: Any, tmp_path: Path) -> None:
     assert tokenizer.decode(windows.ids[0]) == text[:16]
     assert windows.info.spec == "own:log.csv"
     assert "own documents" in windows.info.notes
+
+
+def test_documents_with_attributes(tmp_path: Path) -> None:
+    documents = load_documents(_texts(tmp_path), limit=30)
+    assert documents.texts[1] == "Pump 1 leaks, seal replaced."
+    assert documents.names[1] == "row 3"
+    assert documents.attributes[:2] == ({"plant": "south"}, {"plant": "north"})
+    assert (documents.info.spec, documents.info.count) == ("own:log.csv", 30)
+    with pytest.raises(SpecError, match=r"'own:line\.zip' is images, and the model reads text"):
+        load_documents(_pictures(tmp_path))
+
+
+def test_a_column_that_measures_is_numbers_and_one_of_codes_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = "".join(f"Pump {i} leaks,{20 + i / 4},{i % 3}\n" for i in range(40))
+    file.write_text(f"text,temperature,line\n{rows}", encoding="utf8")
+    mapping = Mapping(attributes=("temperature", "line"))
+    kept = import_own(file, "a.csv", task="text", mapping=mapping, into=tmp_path / "own")
+    attributes = own_documents(str(tmp_path / "own" / kept.id))[2]
+    assert attributes[5] == {"temperature": 21.25, "line": "2"}
+
+
+def test_two_models_are_compared_on_own_pictures(tmp_path: Path) -> None:
+    spec = _pictures(tmp_path)
+    loaded = families.FAMILIES["resnet-basic"]().loaded(tmp_path)
+    report = check_ab(loaded, loaded, spec, margin=0.01)
+    assert {one.name for one in report.slices} >= {"line=A", "line=B"}
+    assert report.overall.count == 20
+    assert spec.removeprefix("own:") not in to_json(report)
 
 
 def test_pictures_with_labels_and_attributes(tmp_path: Path) -> None:
