@@ -15,13 +15,14 @@ from pathlib import Path
 from osscar_core.datasets.own.classes import ClassReader
 from osscar_core.datasets.own.parsing import Item, Parsed, parse
 from osscar_core.datasets.own.problems import listed
-from osscar_core.datasets.own.store import is_kept, plain_name, read_info, read_kept
+from osscar_core.datasets.own.store import is_id, is_kept, plain_name, read_info, read_kept
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import Task
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,15})?", re.ASCII)
 _MOST_CODES = 12  # a column of numbers with fewer values is a code, such as a line's number
+_UNNAMED = "data"  # what was deleted since
 _WORDS: dict[Task, str] = {"text": "text", "image": "images"}
 
 
@@ -100,12 +101,12 @@ def own_pictures(location: str, class_names: tuple[str, ...] | None = None) -> O
 def own_name(location: str) -> str:
     """Return what own data is called in reports: the name of the file, never its path."""
     path = Path(location).expanduser()
-    if is_kept(path):
-        try:
+    try:
+        if is_kept(path):
             return read_info(path).name
-        except DataError:
-            return "data"
-    return plain_name(path.name)
+    except DataError:
+        return _UNNAMED
+    return _UNNAMED if is_id(path.name) else plain_name(path.name)
 
 
 def own_task(location: str) -> Task | None:

@@ -11,6 +11,7 @@ import torch
 
 import families
 from osscar_core.checks.ab import check_ab
+from osscar_core.cli.data import reader_of
 from osscar_core.datasets import load_images, load_windows
 from osscar_core.datasets.documents import load_documents
 from osscar_core.datasets.own import Mapping, import_own, own_documents
@@ -125,6 +126,8 @@ def test_models_are_pruned_and_measured(name: str, tmp_path: Path) -> None:
     report = prune(request, out=tmp_path / "small")
     assert report.parameters.pruned < report.parameters.dense
     assert report.plan.calibration.spec == measured.data.spec
+    # The pruned model still says what it reads.
+    assert reader_of(str(tmp_path / "small")) == ("text" if is_text else "image", None)
 
 
 def _elsewhere(is_text: bool, tmp_path: Path) -> str:
