@@ -61,6 +61,12 @@ ENGLISH = {
     "report.foot": "OSSCAR Studio · run {run} · every value can be traced in the appendix",
     "report.appendix": "Appendix",
     "report.findings": "How this model was graded",
+    "report.verdict": "Verdict: {choice}",
+    "report.graded": "{criterion} ({grade}): ",
+    "report.tradeoff.far": " Triangles lie beyond the axis.",
+    "chart.quality": "{metric} ({better})",
+    "report.criteria.caption": "By the printed rule; its table is in the appendix.",
+    "chart.tornado.note": "Pale: input at its low value; dark: at its high value.",
     "report.sources": "Where the numbers come from",
     "report.sources.caption": (
         "Ids name the run or the record; digests are the first 16 digits of SHA-256. Report "
@@ -284,6 +290,12 @@ JAPANESE = {
     "report.foot": "OSSCAR Studio · 実行 {run} · すべての値は付録でたどれます",
     "report.appendix": "付録",
     "report.findings": "このモデルの評価",
+    "report.verdict": "判定：{choice}",
+    "report.graded": "{criterion}（{grade}）：",
+    "report.tradeoff.far": " 三角は軸の範囲外です。",
+    "chart.quality": "{metric}（{better}）",
+    "report.criteria.caption": "規則によります。規則の表は付録にあります。",
+    "chart.tornado.note": "淡色は低い値、濃色は高い値の場合です。",
     "report.sources": "数値の出所",
     "report.sources.caption": (
         "IDは実行または記録の名前、ダイジェストはSHA-256の先頭16桁です。作成：OSSCAR Studio "

@@ -12,7 +12,6 @@ from osscar_core.checks.records import ABReport, ShiftReport, StressReport
 from osscar_core.notation import milliseconds, percent, significant, whole
 from osscar_core.phrases import Words
 from osscar_core.phrases.sentences import (
-    finding_text,
     formula_lines,
     input_rows,
     method_text,
@@ -22,7 +21,7 @@ from osscar_core.phrases.sentences import (
 from osscar_core.records import DataInfo, MeasureReport
 from osscar_core.report import charts
 from osscar_core.report.content import MeasuredRun, ReportContent, record_id
-from osscar_core.report.front import currency_of, trade_points
+from osscar_core.report.front import trade_points
 from osscar_core.report.markup import Safe, table, tag
 from osscar_core.savings import SavingsReport
 
@@ -32,7 +31,7 @@ _SHORT = 16
 def appendix(content: ReportContent, words: Words) -> Safe:
     """Return everything behind the two pages."""
     parts = [
-        _rule(content, words),
+        _rule(words),
         _sources(content, words),
         _run(content.run, words),
         _conditions(content.run, words),
@@ -47,36 +46,26 @@ def appendix(content: ReportContent, words: Words) -> Safe:
     return tag("section", tag("h2", words.say("report.appendix")), *parts, class_="appendix")
 
 
-def _part(words: Words, key: str, *children: object, anchor: str | None = None) -> Safe:
-    return tag("div", tag("h3", words.say(key)), *children, id=anchor)
+def _part(words: Words, key: str, *children: object) -> Safe:
+    return tag("div", tag("h3", words.say(key)), *children)
 
 
 def _heads(words: Words, *names: str) -> list[str]:
     return [words.say(f"report.head.{name}") for name in names]
 
 
-def _rule(content: ReportContent, words: Words) -> Safe:
-    verdict = content.verdict
-    findings = [
-        (
-            words.say(f"criterion.{finding.criterion}"),
-            words.say(f"grade.{finding.grade}"),
-            finding_text(finding, verdict, currency_of(content), words),
-        )
-        for finding in verdict.findings
-    ]
+def _rule(words: Words) -> Safe:
     return _part(
         words,
         "rule.title",
         tag("p", words.say("rule.text")),
-        table(rule_header(words), rule_rows(words), caption=words.say("rule.title"), words=4),
         table(
-            _heads(words, "criterion", "grade", "why"),
-            findings,
-            caption=words.say("report.findings"),
-            words=3,
+            rule_header(words),
+            rule_rows(words),
+            caption=words.say("rule.title"),
+            is_titled=True,
+            words=4,
         ),
-        anchor="protected",
     )
 
 
@@ -155,7 +144,9 @@ def _run(run: MeasuredRun, words: Words) -> Safe:
     ]
     heads = _heads(words, "field", "value")
     return _part(
-        words, "report.request", table(heads, rows, caption=words.say("report.request"), words=2)
+        words,
+        "report.request",
+        table(heads, rows, caption=words.say("report.request"), is_titled=True, words=2),
     )
 
 
@@ -197,7 +188,7 @@ def _conditions(run: MeasuredRun, words: Words) -> Safe | None:
 _NAMED = ("device", "batch", "dtype", "threads")
 
 
-def _timing(name: str, report: MeasureReport) -> tuple[str, ...]:
+def _timing(name: str, report: MeasureReport) -> tuple[object, ...]:
     latency = report.latency_ms
     others = ", ".join(
         f"{key} {value}" for key, value in report.conditions.items() if key not in _NAMED
@@ -208,8 +199,8 @@ def _timing(name: str, report: MeasureReport) -> tuple[str, ...]:
         milliseconds(latency.p95),
         milliseconds(latency.minimum),
         str(latency.repeats),
-        *(report.conditions.get(key, "–") for key in _NAMED),
-        others,
+        *(tag("span", report.conditions.get(key, "–"), class_="words") for key in _NAMED),
+        tag("span", others, class_="words"),
     )
 
 
@@ -228,7 +219,11 @@ def _points(content: ReportContent, words: Words) -> Safe | None:
         for point in points
     ]
     heads = _heads(words, "model", "speed", "interval", "quality", "interval")
-    return _part(words, "chart.tradeoff", table(heads, rows, caption=words.say("chart.tradeoff")))
+    return _part(
+        words,
+        "chart.tradeoff",
+        table(heads, rows, caption=words.say("chart.tradeoff"), is_titled=True),
+    )
 
 
 def _slices(report: ABReport, words: Words) -> Safe:
@@ -260,7 +255,7 @@ def _slices(report: ABReport, words: Words) -> Safe:
     return _part(
         words,
         "report.slices",
-        table(heads, rows, caption=words.say("report.slices")),
+        table(heads, rows, caption=words.say("report.slices"), is_titled=True),
         tag("p", note, class_="note"),
     )
 
@@ -282,7 +277,9 @@ def _attributes(report: ShiftReport, words: Words) -> Safe:
     return _part(
         words,
         "report.attributes",
-        table(heads, rows, caption=words.say("report.attributes")) if rows else None,
+        table(heads, rows, caption=words.say("report.attributes"), is_titled=True)
+        if rows
+        else None,
         tag("p", report.protocol, class_="note"),
     )
 
@@ -308,7 +305,7 @@ def _stress(report: StressReport, words: Words) -> Safe:
     return _part(
         words,
         "report.stress",
-        table(heads, rows, caption=words.say("report.stress"), words=2),
+        table(heads, rows, caption=words.say("report.stress"), is_titled=True, words=2),
         tag("p", report.protocol, class_="note"),
     )
 
@@ -339,15 +336,17 @@ def _savings(report: SavingsReport, words: Words) -> Safe:
     return _part(
         words,
         "report.inputs",
-        table(heads, inputs, caption=words.say("report.inputs")),
+        table(heads, inputs, caption=words.say("report.inputs"), is_titled=True),
         tag("h3", words.say("savings.formula.title")),
         tag("ul", *(tag("li", line) for line in formula_lines(report.inputs, words))),
         tag("p", words.say("savings.result.request", before=before, after=after), class_="note"),
         tag("p", method_text(report, words), class_="note"),
+        tag("h3", words.say("chart.tornado")),
         table(
             _heads(words, "input", "at_low", "at_high", "swing"),
             swings,
             caption=words.say("chart.tornado"),
+            is_titled=True,
         )
         if swings
         else None,
@@ -369,7 +368,9 @@ def _layers(run: MeasuredRun, words: Words) -> Safe:
     ]
     heads = _heads(words, "layer", "structure", "groups", "kept", "removed", "error", "magnitude")
     return _part(
-        words, "chart.layers", table(heads, rows, caption=words.say("chart.layers"), words=2)
+        words,
+        "chart.layers",
+        table(heads, rows, caption=words.say("chart.layers"), is_titled=True, words=2),
     )
 
 

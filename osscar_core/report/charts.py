@@ -22,6 +22,7 @@ from osscar_core.report.svg import (
     ORANGE,
     Scale,
     box,
+    columns,
     dot,
     label,
     line,
@@ -30,11 +31,12 @@ from osscar_core.report.svg import (
     scale_of,
     shortened,
     square,
+    triangle,
 )
 from osscar_core.savings import Range, SavingsReport
 
 MOST_SLICES = 8
-MOST_SWINGS = 7
+MOST_SWINGS = 6
 MOST_STRESSES = 4
 _SMALL = 9.0
 
@@ -62,31 +64,29 @@ def tradeoff(points: Sequence[TradePoint], metric: str, words: Words) -> Safe:
     """Return speed against quality, each with its 95% whiskers."""
     width, height = 340.0, 215.0
     xs = scale_of([end for point in points for end in point.speed], 46, width - 10)
-    ys = scale_of([end for point in points for end in point.quality], height - 34, 12)
+    ys = scale_of(usual_qualities(points), height - 34, 20)
     marks = [_grid(xs, ys, words.factor, lambda value: words.quality(value, metric))]
     ours_last = sorted(points, key=lambda point: point.is_ours)
-    marks += [_whiskers(point, xs, ys) for point in ours_last]
-    for point in points:
-        x, y = xs(point.speed[1]), ys(point.quality[1])
-        if point.is_ours or point.is_dense:
-            is_right = x > (xs.start + xs.end) / 2
-            marks.append(
-                label(
-                    x + (-7 if is_right else 7),
-                    y - 7,
-                    point.name,
-                    anchor="end" if is_right else "start",
-                    size=_SMALL,
-                    bold=point.is_ours,
-                )
-            )
+    marks += [
+        _beyond(point, xs, ys) if is_far(point, ys) else _whiskers(point, xs, ys)
+        for point in ours_last
+    ]
+    marks += [_named(point, xs, ys) for point in points if point.is_ours]
     marks.append(label((46 + width) / 2, height - 4, words.say("chart.speed"), anchor="middle"))
     better = words.say(f"chart.better.{metric}")
-    quality = words.say(f"metric.{metric}")
-    marks.append(label(10, height / 2 - 10, f"{quality} ({better})", anchor="middle", turn=-90))
+    upwards = words.say("chart.quality", metric=words.say(f"metric.{metric}"), better=better)
+    marks.append(label(10, height / 2 - 10, upwards, anchor="middle", turn=-90))
     title = words.say("chart.tradeoff")
     return picture(
         width, height, title, words.say("chart.tradeoff.desc", count=len(points)), *marks
+    )
+
+
+def _tick(x: float, y: float, words: str, width: float) -> Safe:
+    """Return a tick's label, kept within the picture."""
+    is_last = x + 2.8 * columns(words) > width
+    return label(
+        width if is_last else x, y, words, anchor="end" if is_last else "middle", size=_SMALL
     )
 
 
@@ -96,11 +96,49 @@ def _grid(
     marks = []
     for value in xs.ticks():
         marks.append(line((xs(value), ys.start), (xs(value), ys.end), stroke=FAINT))
-        marks.append(label(xs(value), ys.start + 13, write_x(value), anchor="middle", size=_SMALL))
+        marks.append(_tick(xs(value), ys.start + 13, write_x(value), xs.end + 10))
     for value in ys.ticks():
         marks.append(line((xs.start, ys(value)), (xs.end, ys(value)), stroke=FAINT))
         marks.append(label(xs.start - 4, ys(value) + 3, write_y(value), anchor="end", size=_SMALL))
     return join(marks)
+
+
+def usual_qualities(points: Sequence[TradePoint]) -> list[float]:
+    """Return the ends of quality that the axis has to hold: far-off points are left out.
+
+    The dense model and ours always count.
+    """
+    fixed = [end for p in points if p.is_ours or p.is_dense for end in p.quality]
+    middle = sorted(point.quality[1] for point in points)
+    median, count = middle[len(middle) // 2], len(middle)
+    spread = middle[(3 * count) // 4 if count > 1 else 0] - middle[count // 4]
+    reach = 4 * max(spread, (max(fixed) - min(fixed)) if fixed else 0.0)
+    near = [p for p in points if abs(p.quality[1] - median) <= reach]
+    return [*fixed, *(end for point in near for end in point.quality)]
+
+
+def is_far(point: TradePoint, ys: Scale) -> bool:
+    """Return whether a point lies off an axis of quality."""
+    return not ys.low <= point.quality[1] <= ys.high
+
+
+def far_points(points: Sequence[TradePoint]) -> int:
+    """Return how many points the chart shows at its edge only."""
+    ys = scale_of(usual_qualities(points), 1, 0)
+    return sum(is_far(point, ys) for point in points)
+
+
+def _beyond(point: TradePoint, xs: Scale, ys: Scale) -> Safe:
+    """Return the mark of a point off the axis: a triangle at its edge."""
+    x, y, is_low = xs(point.speed[1]), ys(point.quality[1]), point.quality[1] < ys.low
+    return triangle(x, y - 5 if is_low else y + 5, points_down=is_low)
+
+
+def _named(point: TradePoint, xs: Scale, ys: Scale) -> Safe:
+    x, y = xs(point.speed[1]), ys(point.quality[1])
+    is_right = x > (xs.start + xs.end) / 2
+    side, anchor = (-7, "end") if is_right else (7, "start")
+    return label(x + side, y - 8, point.name, anchor=anchor, size=_SMALL, bold=True)
 
 
 def _whiskers(point: TradePoint, xs: Scale, ys: Scale) -> Safe:
@@ -136,8 +174,7 @@ def forest(report: ABReport, words: Words) -> Safe:
     ]
     for value in xs.ticks(3):
         marks.append(line((xs(value), 14), (xs(value), bottom), stroke=FAINT))
-        words_of = words.loss(value, report.metric)
-        marks.append(label(xs(value), bottom + 12, words_of, anchor="middle", size=_SMALL))
+        marks.append(_tick(xs(value), bottom + 12, words.loss(value, report.metric), width))
     marks.append(line((xs(0), 14), (xs(0), bottom), stroke=INK))
     margin = xs(report.margin)
     marks.append(line((margin, 14), (margin, bottom), stroke=ORANGE, width=1.4, dash="4 2"))
@@ -170,12 +207,12 @@ def _forest_row(row: SliceResult, y: float, xs: Scale, words: Words) -> Safe:
 
 def layers(units: Sequence[UnitReport], words: Words) -> Safe:
     """Return the share removed from every unit, and its output error below."""
-    width, height, left = 700.0, 150.0, 52.0
+    width, height, left = 700.0, 178.0, 52.0
     step = (width - left - 6) / max(1, len(units))
     shares = [1 - unit.kept / unit.groups for unit in units]
     errors = [unit.relative_error for unit in units]
-    top = Scale(0, max(0.1, *shares) if shares else 1.0, 66, 10)
-    low = Scale(0, max(errors, default=0) or 1.0, 132, 78)
+    top = Scale(0, max(0.1, *shares) if shares else 1.0, 80, 10)
+    low = Scale(0, max(errors, default=0) or 1.0, 160, 92)
     marks = []
     for scale, write in ((top, percent), (low, significant)):
         marks += [
@@ -190,7 +227,7 @@ def layers(units: Sequence[UnitReport], words: Words) -> Safe:
         marks.append(box(x, low(error), wide, low(0) - low(error), fill=ORANGE))
     marks += [
         label(left + 2, 9, words.say("chart.removed"), size=_SMALL, bold=True),
-        label(left + 2, 77, words.say("chart.error"), size=_SMALL, bold=True),
+        label(left + 2, 91, words.say("chart.error"), size=_SMALL, bold=True),
         label(left, height - 5, words.say("chart.first"), size=_SMALL),
         label(width - 6, height - 5, words.say("chart.last"), anchor="end", size=_SMALL),
     ]
@@ -270,8 +307,7 @@ def savings_range(report: SavingsReport, words: Words) -> Safe:
     marks = []
     for value in xs.ticks(3):
         marks.append(line((xs(value), 6), (xs(value), bottom), stroke=FAINT))
-        written = words.money(value, money)
-        marks.append(label(xs(value), bottom + 13, written, anchor="middle", size=_SMALL))
+        marks.append(_tick(xs(value), bottom + 13, words.money(value, money), width))
     marks.append(line((xs(0), 6), (xs(0), bottom), stroke=INK))
     for place, (name, row) in enumerate(rows):
         y = 20 + 24 * place
@@ -290,24 +326,23 @@ def _negative(row: Range) -> Range:
 
 def tornado(report: SavingsReport, words: Words) -> Safe:
     """Return how far the net result moves with each input, the most important first."""
-    rows = report.swings[:MOST_SWINGS]
+    rows = [swing for swing in report.swings[:MOST_SWINGS] if swing.size > 0]
     money = report.currency
     width, height = 340.0, 34.0 + 19 * len(rows)
     ends = [end for row in rows for end in (row.at_low, row.at_high)]
-    xs = scale_of([*ends, report.net.typical], 150, width - 14)
+    xs = scale_of([*ends, report.net.typical], 122, width - 14)
     bottom = height - 22
     marks = []
-    for value in xs.ticks(2):
+    for value in xs.ticks(3):
         marks.append(line((xs(value), 4), (xs(value), bottom), stroke=FAINT))
-        written = words.money(value, money)
-        marks.append(label(xs(value), bottom + 13, written, anchor="middle", size=_SMALL))
+        marks.append(_tick(xs(value), bottom + 13, words.money(value, money), width))
     middle = xs(report.net.typical)
     for place, row in enumerate(rows):
         y = 7 + 19 * place
         low, high = xs(row.at_low), xs(row.at_high)
         name = words.say(f"savings.short.{row.name}")
         marks += [
-            label(2, y + 9, shortened(name, 27), size=_SMALL),
+            label(2, y + 9, shortened(name, 23), size=_SMALL),
             box(min(low, middle), y, abs(middle - low), 11, fill="#A9CBE3", stroke=INK),
             box(min(high, middle), y, abs(high - middle), 11, fill=BLUE, stroke=INK),
         ]

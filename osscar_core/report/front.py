@@ -26,12 +26,13 @@ from osscar_core.report.content import MeasuredRun, ReportContent, record_id, tr
 from osscar_core.report.markup import Safe, join, table, tag
 from osscar_core.report.svg import shortened
 from osscar_core.savings import Currency, SavingsReport
-from osscar_core.verdict import Grade
+from osscar_core.verdict import Finding, Grade
 
 _MARKS = {Grade.GOOD: "✓", Grade.OPEN: "?", Grade.MISSING: "–", Grade.BAD: "✕"}
 MOST_OTHERS = 40
 MOST_REMARKS = 4
 _LONG_NAME = 60
+_LONG_FINDING = 150
 
 
 def first_page(content: ReportContent, words: Words) -> Safe:
@@ -55,6 +56,7 @@ def second_page(content: ReportContent, words: Words) -> Safe:
         _savings(content.savings, words),
         _shift(content.shift, words),
         _stress(content, words),
+        _criteria(content, words),
         _foot(content, words, 2),
         class_="page",
     )
@@ -86,9 +88,8 @@ def _verdict(content: ReportContent, words: Words) -> Safe:
         tag(
             "li",
             tag("span", _MARKS[finding.grade], class_=f"mark {finding.grade}", aria_hidden="true"),
-            tag("strong", words.say(f"criterion.{finding.criterion}")),
-            f" ({words.say(f'grade.{finding.grade}')}): ",
-            shortened(finding_text(finding, verdict, currency_of(content), words), 150),
+            tag("strong", _graded(finding, words)),
+            shortened(finding_text(finding, verdict, currency_of(content), words), _LONG_FINDING),
             " ",
             tag("a", words.say("report.see"), href=f"#{finding.pointer.anchor}"),
         )
@@ -97,10 +98,18 @@ def _verdict(content: ReportContent, words: Words) -> Safe:
     title = f"{SYMBOLS[verdict.choice]} {words.say(f'verdict.{verdict.choice}')}"
     return tag(
         "div",
-        tag("h2", f"{words.say('verdict.title')}: ", tag("b", title)),
+        tag("h2", words.say("report.verdict", choice=title)),
         tag("p", words.say(f"verdict.{verdict.choice}.text")),
         tag("ul", *reasons),
         class_=f"verdict {verdict.choice}",
+    )
+
+
+def _graded(finding: Finding, words: Words) -> str:
+    return words.say(
+        "report.graded",
+        criterion=words.say(f"criterion.{finding.criterion}"),
+        grade=words.say(f"grade.{finding.grade}"),
     )
 
 
@@ -204,6 +213,8 @@ def _tradeoff(content: ReportContent, words: Words) -> Safe:
     if pruned is None or len(points) < 2:
         return tag("div", title, _absent(words, "report.absent.tradeoff"))
     note = words.say("report.tradeoff.note", count=len(points) - 1)
+    if charts.far_points(points):
+        note += words.say("report.tradeoff.far")
     return tag(
         "div", title, charts.tradeoff(points, pruned.metric, words), tag("p", note, class_="note")
     )
@@ -270,10 +281,14 @@ def _savings(report: SavingsReport | None, words: Words) -> Safe:
                 tag("h3", words.say("chart.range")),
                 charts.savings_range(report, words),
                 tag("h3", words.say("chart.tornado")),
-                charts.tornado(report, words) if report.swings else None,
-                tag("p", matters_text(report, words), class_="note"),
+                charts.tornado(report, words) if report.matters_most else None,
+                tag(
+                    "p",
+                    f"{words.say('chart.tornado.note')} {matters_text(report, words)}",
+                    class_="note",
+                ),
             ),
-            class_="two",
+            class_="two money",
         ),
         tag("ul", *remarks, class_="remarks") if remarks else None,
         id="savings",
@@ -343,6 +358,24 @@ def _stress(content: ReportContent, words: Words) -> Safe:
         charts.stress(report, words),
         tag("p", source, class_="note"),
         class_="wide",
+    )
+
+
+def _criteria(content: ReportContent, words: Words) -> Safe:
+    rows = []
+    for finding in content.verdict.findings:
+        text = finding_text(finding, content.verdict, currency_of(content), words)
+        grade = f"{_MARKS[finding.grade]} {words.say(f'grade.{finding.grade}')}"
+        name = words.say(f"criterion.{finding.criterion}")
+        rows.append((name, grade, shortened(text, _LONG_FINDING)))
+    heads = [words.say(f"report.head.{name}") for name in ("criterion", "grade", "why")]
+    caption = words.say("report.criteria.caption")
+    return tag(
+        "div",
+        tag("h2", words.say("report.findings")),
+        table(heads, rows, caption=caption, words=3),
+        id="protected",
+        class_="criteria",
     )
 
 

@@ -53,7 +53,12 @@ def join(parts: Iterable[object]) -> Safe:
 
 
 def table(
-    header: Sequence[object], rows: Iterable[Sequence[object]], *, caption: str, words: int = 1
+    header: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    *,
+    caption: str,
+    words: int = 1,
+    is_titled: bool = False,
 ) -> Safe:
     """Return a table whose first columns are words and the others numbers.
 
@@ -62,6 +67,8 @@ def table(
         rows: Cells.
         caption: What it shows.
         words: How many columns are words, aligned to the left.
+        is_titled: Whether a heading above says what the caption says, which is then for
+            those who hear the page only.
     """
 
     def side(column: int) -> str | None:
@@ -76,7 +83,7 @@ def table(
     ]
     return tag(
         "table",
-        tag("caption", caption),
+        tag("caption", caption, class_="quiet" if is_titled else None),
         tag("thead", tag("tr", *heads)),
         tag("tbody", *body),
     )

@@ -39,6 +39,7 @@ header { border-bottom: 0.5mm solid #1B1F24; padding-bottom: 1.5mm; }
 .tile .big { font-size: 17pt; font-weight: 650; line-height: 1.25; }
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm; align-items: start; }
 .two > div { min-width: 0; }
+.money { grid-template-columns: 1.12fr 0.88fr; }
 svg { display: block; width: 100%; height: auto; font-family: inherit; }
 .absent { border: 0.25mm dashed #6B7280; border-radius: 1mm; padding: 2mm 3mm; color: #4B5563; }
 .remarks { margin: 1.5mm 0 0; }
@@ -48,8 +49,10 @@ caption { text-align: left; color: #4B5563; font-size: 7.6pt; padding-bottom: 0.
 th, td { text-align: left; vertical-align: top; padding: 0.55mm 1.6mm 0.55mm 0;
   border-bottom: 0.2mm solid #D5D9DE; overflow-wrap: anywhere; }
 th { border-bottom: 0.35mm solid #1B1F24; overflow-wrap: normal; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
-.words { display: block; text-align: left; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
+  overflow-wrap: normal; }
+.words { display: block; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.quiet { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .appendix > div { margin-bottom: 4mm; }
 .appendix h3 { break-after: avoid; }
 .appendix table { font-size: 7.2pt; }

@@ -177,6 +177,18 @@ def square(x: float, y: float, *, fill: str, side: float = 6.5) -> Safe:
     return box(x - side / 2, y - side / 2, side, side, fill=fill, stroke=INK)
 
 
+def triangle(x: float, y: float, *, points_down: bool) -> Safe:
+    """Return a hollow triangle around a point."""
+    tip = 4.0 if points_down else -4.0
+    corners = ((x - 4, y - tip), (x + 4, y - tip), (x, y + tip))
+    return tag(
+        "polygon",
+        points=" ".join(f"{left:.1f},{top:.1f}" for left, top in corners),
+        fill="#FFFFFF",
+        stroke=GREY,
+    )
+
+
 def columns(words: str) -> int:
     """Return how many columns of type a text takes: two for a wide character."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in words)
