@@ -125,6 +125,20 @@ DEFAULTS: dict[str, Quantity] = {
 }
 """Assumptions to be replaced, in yen; the catalogue of phrases has a reason for each."""
 
+_IN_DOLLARS: dict[str, Quantity] = {
+    "price_per_kwh": _assumed(0.13, 0.18, 0.23),
+    "price_per_machine_hour": _assumed(0.25, 0.5, 1.0),
+    "cost_per_day": _assumed(270, 400, 600),
+}
+
+
+def default_prices(currency: Currency) -> dict[str, Quantity]:
+    """Return the assumed prices in a currency."""
+    if currency is Currency.DOLLAR:
+        return dict(_IN_DOLLARS)
+    return {name: DEFAULTS[name] for name in _IN_DOLLARS}
+
+
 _LOWEST: dict[str, float] = {
     "speedup": 0.01,
     "model_share": 0.0,
@@ -149,7 +163,6 @@ _HIGHEST: dict[str, float] = {
     "horizon_years": 20.0,
 }
 _MOST = 1e12
-_PRICES = ("price_per_kwh", "price_per_machine_hour", "cost_per_day")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +223,13 @@ class SavingsInputs:
         for count in (self.machines.low, self.machines.typical, self.machines.high):
             if not float(count).is_integer():
                 raise SpecError(f"machines is {count:g}", "Give whole machines")
+        if self.prices_in is Currency.DOLLAR:
+            for name in _IN_DOLLARS:
+                if getattr(self, name) == DEFAULTS[name]:
+                    raise SpecError(
+                        f"{name} is the default in yen, and prices are in dollars",
+                        "Give it in dollars, or take default_prices(Currency.DOLLAR)",
+                    )
         busy, idle = self.busy_watts.typical, self.idle_watts.typical
         if busy < idle:
             raise SpecError(
@@ -549,23 +569,23 @@ def _swings(inputs: SavingsInputs, typical: dict[str, float]) -> tuple[Swing, ..
 
 
 def _remarks(report: SavingsReport) -> Iterator[Remark]:
-    inputs = report.inputs
-    if inputs.speedup.source is Source.ASSUMED:
-        yield Remark.SPEED_ASSUMED
-    if inputs.speedup.high < 1:
-        yield Remark.SLOWER
-    elif inputs.speedup.low <= 1:
-        yield Remark.MAYBE_SLOWER
-    if not inputs.is_capacity_bound:
-        yield Remark.NOT_CAPACITY_BOUND
-    elif report.machines.typical <= 0 < report.machines_exact.typical:
-        yield Remark.NO_WHOLE_MACHINE
-    if not inputs.is_capacity_bound and report.machines.low < 0:
-        yield Remark.OVERLOADED
-    if inputs.is_power_included:
-        yield Remark.POWER_INCLUDED
-    months = report.break_even[1]
+    """Yield what has to be said, the bad news first."""
+    inputs, months = report.inputs, report.break_even[1]
     if months is None:
         yield Remark.NEVER_PAID_BACK
     elif months > 12 * inputs.horizon_years.typical:
         yield Remark.LATE_PAID_BACK
+    if inputs.speedup.high < 1:
+        yield Remark.SLOWER
+    elif inputs.speedup.low <= 1:
+        yield Remark.MAYBE_SLOWER
+    if not inputs.is_capacity_bound and report.machines.low < 0:
+        yield Remark.OVERLOADED
+    if inputs.speedup.source is Source.ASSUMED:
+        yield Remark.SPEED_ASSUMED
+    if not inputs.is_capacity_bound:
+        yield Remark.NOT_CAPACITY_BOUND
+    elif report.machines.typical <= 0 < report.machines_exact.typical:
+        yield Remark.NO_WHOLE_MACHINE
+    if inputs.is_power_included:
+        yield Remark.POWER_INCLUDED

@@ -81,12 +81,13 @@ ENGLISH = {
     "independently; widened where need be to hold the typical value. Bars: one input at its "
     "low and high value, all others typical.",
     "savings.remark.not-capacity-bound": "Capacity is not the limit, so a faster model frees no "
-    "machine: machines save no money. Energy still falls with busy time.",
+    "machine, and machines save no money. Energy still follows the busy time.",
     "savings.remark.no-whole-machine": "The gain is less than one whole machine, so none can be "
     "switched off.",
     "savings.remark.slower": "The smaller model is slower. All figures below zero are costs.",
     "savings.remark.maybe-slower": "The smaller model may be no faster: its interval includes 1.",
-    "savings.remark.overloaded": "In some cases the load no longer fits the machines there are.",
+    "savings.remark.overloaded": "In some or all cases the load no longer fits the machines "
+    "there are; more are needed.",
     "savings.remark.power-included": "Electricity is in the price of the machines, so less of it "
     "saves energy and CO₂, and no money.",
     "savings.remark.never-paid-back": "At typical values the effort is never paid back.",
@@ -184,11 +185,12 @@ JAPANESE = {
     "{seed}）の5～95パーセンタイル。各項目は低い値、標準値、高い値の三角分布から独立に選び、"
     "必要なら標準値を含むように広げます。棒：1項目だけを低い値と高い値にし、他は標準値の場合。",
     "savings.remark.not-capacity-bound": "処理能力が限界ではないため、速くなっても台数は"
-    "減りません。マシンの節約額は0です。電力は稼働時間とともに減ります。",
+    "減らず、マシンの節約額はありません。電力は稼働時間に応じて変わります。",
     "savings.remark.no-whole-machine": "効果が1台分に満たないため、止められるマシンはありません。",
     "savings.remark.slower": "軽量モデルのほうが遅くなっています。0を下回る値は費用の増加です。",
     "savings.remark.maybe-slower": "速くなっていない可能性があります（区間に1を含みます）。",
-    "savings.remark.overloaded": "現在の台数では負荷が収まらない場合があります。",
+    "savings.remark.overloaded": "現在の台数では負荷が収まらず、追加のマシンが必要になる"
+    "場合があります。",
     "savings.remark.power-included": "電力はマシンの料金に含まれるため、削減は電力とCO₂だけで、"
     "金額にはなりません。",
     "savings.remark.never-paid-back": "標準値では導入費用を回収できません。",

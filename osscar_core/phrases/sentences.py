@@ -16,6 +16,7 @@ from osscar_core.savings import (
     SavingsInputs,
     SavingsReport,
     Source,
+    default_prices,
 )
 from osscar_core.verdict import Criterion, Finding, Grade, Verdict
 
@@ -74,11 +75,12 @@ def input_name(name: str, inputs: SavingsInputs, words: Words) -> str:
     )
 
 
-def reason(name: str, quantity: Quantity, words: Words) -> str:
+def reason(name: str, inputs: SavingsInputs, words: Words) -> str:
     """Return why an input has its values: as given, or the default's reason."""
+    quantity: Quantity = getattr(inputs, name)
     if quantity.reason:
         return quantity.reason
-    is_default = DEFAULTS.get(name) == quantity
+    is_default = {**DEFAULTS, **default_prices(inputs.prices_in)}.get(name) == quantity
     is_timed = name == "speedup" and quantity.source is Source.MEASURED
     return words.say(f"savings.reason.{name if is_default or is_timed else 'given'}")
 
@@ -92,7 +94,7 @@ def input_rows(inputs: SavingsInputs, words: Words) -> list[tuple[str, str, str,
             words.number(quantity.typical),
             words.number(quantity.high),
             words.say(f"savings.source.{quantity.source}"),
-            reason(name, quantity, words),
+            reason(name, inputs, words),
         )
         for name, quantity in inputs.quantities()
         if name != "yen_per_dollar" or inputs.converts

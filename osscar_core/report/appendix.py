@@ -15,6 +15,7 @@ from osscar_core.phrases.sentences import (
     formula_lines,
     input_rows,
     method_text,
+    remark_texts,
     rule_header,
     rule_rows,
 )
@@ -182,13 +183,15 @@ def _conditions(run: MeasuredRun, words: Words) -> Safe | None:
         "other",
     )
     caption = words.say("report.conditions.caption", run=run.id)
-    return _part(words, "report.timing", table(heads, rows, caption=caption, words=1))
+    return _part(
+        words, "report.timing", table(heads, rows, caption=caption, words=(0, *range(5, 10)))
+    )
 
 
 _NAMED = ("device", "batch", "dtype", "threads")
 
 
-def _timing(name: str, report: MeasureReport) -> tuple[object, ...]:
+def _timing(name: str, report: MeasureReport) -> tuple[str, ...]:
     latency = report.latency_ms
     others = ", ".join(
         f"{key} {value}" for key, value in report.conditions.items() if key not in _NAMED
@@ -199,8 +202,8 @@ def _timing(name: str, report: MeasureReport) -> tuple[object, ...]:
         milliseconds(latency.p95),
         milliseconds(latency.minimum),
         str(latency.repeats),
-        *(tag("span", report.conditions.get(key, "–"), class_="words") for key in _NAMED),
-        tag("span", others, class_="words"),
+        *(report.conditions.get(key, "–") for key in _NAMED),
+        others,
     )
 
 
@@ -255,7 +258,7 @@ def _slices(report: ABReport, words: Words) -> Safe:
     return _part(
         words,
         "report.slices",
-        table(heads, rows, caption=words.say("report.slices"), is_titled=True),
+        table(heads, rows, caption=words.say("report.slices"), words=(0, 7), is_titled=True),
         tag("p", note, class_="note"),
     )
 
@@ -312,17 +315,6 @@ def _stress(report: StressReport, words: Words) -> Safe:
 
 def _savings(report: SavingsReport, words: Words) -> Safe:
     heads = _heads(words, "input", "low", "typical", "high", "from", "why")
-    inputs = [
-        (
-            name,
-            low,
-            typical,
-            high,
-            tag("span", source, class_="words"),
-            tag("span", why, class_="words"),
-        )
-        for name, low, typical, high, source, why in input_rows(report.inputs, words)
-    ]
     swings = [
         (
             words.say(f"savings.short.{swing.name}"),
@@ -336,7 +328,14 @@ def _savings(report: SavingsReport, words: Words) -> Safe:
     return _part(
         words,
         "report.inputs",
-        table(heads, inputs, caption=words.say("report.inputs"), is_titled=True),
+        table(
+            heads,
+            input_rows(report.inputs, words),
+            caption=words.say("report.inputs"),
+            words=(0, 4, 5),
+            is_titled=True,
+        ),
+        tag("ul", *(tag("li", line) for line in remark_texts(report, words))),
         tag("h3", words.say("savings.formula.title")),
         tag("ul", *(tag("li", line) for line in formula_lines(report.inputs, words))),
         tag("p", words.say("savings.result.request", before=before, after=after), class_="note"),

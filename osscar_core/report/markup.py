@@ -7,7 +7,7 @@ made here.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 
 class Safe(str):
@@ -57,22 +57,23 @@ def table(
     rows: Iterable[Sequence[object]],
     *,
     caption: str,
-    words: int = 1,
+    words: int | Collection[int] = 1,
     is_titled: bool = False,
 ) -> Safe:
-    """Return a table whose first columns are words and the others numbers.
+    """Return a table of words, to the left, and numbers, to the right.
 
     Args:
         header: Heads of the columns.
         rows: Cells.
         caption: What it shows.
-        words: How many columns are words, aligned to the left.
+        words: Which columns are words, aligned to the left: so many, or these.
         is_titled: Whether a heading above says what the caption says, which is then for
             those who hear the page only.
     """
+    named = range(words) if isinstance(words, int) else words
 
     def side(column: int) -> str | None:
-        return None if column < words else "number"
+        return None if column in named else "number"
 
     heads = [
         tag("th", head, scope="col", class_=side(column)) for column, head in enumerate(header)

@@ -51,10 +51,11 @@ th, td { text-align: left; vertical-align: top; padding: 0.55mm 1.6mm 0.55mm 0;
 th { border-bottom: 0.35mm solid #1B1F24; overflow-wrap: normal; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
   overflow-wrap: normal; }
-.words { display: block; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+td:not(.number), th:not(.number) { min-width: 13mm; }
 .quiet { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .appendix > div { margin-bottom: 4mm; }
 .appendix h3 { break-after: avoid; }
+.appendix .note + h3 { margin-top: 3mm; }
 .appendix table { font-size: 7.2pt; }
 tr { break-inside: avoid; }
 thead { display: table-header-group; }
