@@ -75,8 +75,12 @@ class Quantity:
 
     def __post_init__(self) -> None:
         """Check that the three values are finite and in order."""
-        for name in ("low", "typical", "high"):
-            check_range(name, getattr(self, name), -math.inf)
+        values = (self.low, self.typical, self.high)
+        if not all(map(math.isfinite, values)):
+            raise SpecError(
+                f"the range {self.low:g}, {self.typical:g}, {self.high:g} is not finite",
+                "Give numbers for low, typical and high",
+            )
         if not self.low <= self.typical <= self.high:
             raise SpecError(
                 f"the range {self.low:g}, {self.typical:g}, {self.high:g} is not in order",

@@ -254,7 +254,6 @@ def _add_savings(commands: Any) -> None:
     group.add_argument("--currency", help="of the result (default: that of the prices)")
     parser.add_argument("--draws", type=_whole, help="random draws behind the ranges")
     parser.add_argument("--seed", type=_whole, help="of the draws (default: 0)")
-    parser.add_argument("--language", default="en", help="en (default) or ja")
 
 
 def _add_report(commands: Any) -> None:

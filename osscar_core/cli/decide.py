@@ -52,7 +52,7 @@ def savings(args: argparse.Namespace) -> Answer:
         default_prices,
     )
 
-    words = Words(args.language)
+    words = Words("en")
     speedup, size = _speedup(args)
     prices_in = parse_choice("currency", args.prices_in, Currency)
     inputs = SavingsInputs(
@@ -155,7 +155,7 @@ def report(args: argparse.Namespace) -> Answer:
     from osscar_core.savings import SavingsReport
     from osscar_core.verdict import Protection, gather, judge
 
-    words = Words(args.language)
+    Words(args.language)  # an unknown one is refused before anything is read
     run = _measured_run(args)
     ab = _read(args.ab, ABReport)
     shift = _read(args.shift, ShiftReport)
@@ -193,7 +193,7 @@ def report(args: argparse.Namespace) -> Answer:
         "sha256": hashlib.sha256(data).hexdigest(),
         "verdict": to_dict(verdict),
     }
-    return payload, _verdict_text(verdict, saved, words) + f"\n{out}"
+    return payload, _verdict_text(verdict, saved, Words("en")) + f"\n{out}"
 
 
 def _verdict_text(verdict: Verdict, saved: SavingsReport | None, words: Any) -> str:

@@ -7,6 +7,8 @@ holds the phrases of one area, once a language, with the same keys and placehold
 
 from __future__ import annotations
 
+import math
+
 from osscar_core.difference import Change
 from osscar_core.errors import unknown_name
 from osscar_core.notation import MINUS, ratio, signed, signed_percent, significant
@@ -108,7 +110,8 @@ class Words:
         """Return a number of months, rounded up; a word for never."""
         if value is None:
             return self.say("savings.never")
-        return self.say("unit.months", value=f"{-int(-value // 1):,}")
+        count = math.ceil(value)
+        return self.say("unit.month" if count == 1 else "unit.months", value=f"{count:,}")
 
 
 def _is_short(value: float) -> bool:
