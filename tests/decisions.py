@@ -12,6 +12,7 @@ from osscar_core.checks.records import (
     Conclusion,
     ExtraLoss,
     Light,
+    Metric,
     ShiftReport,
     SliceResult,
     StressPoint,
@@ -59,7 +60,10 @@ def slice_result(
 
 
 def ab_report(
-    loss: float = 0.002, width: float = 0.005, slices: tuple[SliceResult, ...] | None = None
+    loss: float = 0.002,
+    width: float = 0.005,
+    slices: tuple[SliceResult, ...] | None = None,
+    metric: Metric = "top1",
 ) -> ABReport:
     found = slices
     if found is None:
@@ -71,7 +75,7 @@ def ab_report(
     return ABReport(
         dense="made-up-dense",
         pruned="made-up-pruned",
-        metric="top1",
+        metric=metric,
         margin=0.01,
         level=0.95,
         data=MADE_UP,
@@ -162,7 +166,8 @@ def savings_of(run: MeasuredRun, **values: object) -> SavingsReport:
 
 def full_content(model: str = "demo/resnet50", place: int = 5) -> ReportContent:
     runs = measured_runs(model)
-    run, ab, shift = runs[place], ab_report(), shift_report()
+    run, shift = runs[place], shift_report()
+    ab = ab_report(metric="perplexity" if model == "demo/opt" else "top1")
     savings = savings_of(run)
     evidence = gather(
         speed=run.speed,

@@ -101,7 +101,7 @@ def test_a_range_and_what_was_measured(main: Main) -> None:
 
 def test_savings_in_words(main: Main) -> None:
     text = main("savings", "--speedup", "0.8", "--prices-in", "dollar").out
-    assert "your assumption" in text
+    assert "assumption" in text
     assert "The smaller model is slower" in text
     assert "How it is computed" in text
     assert "−$" in text
@@ -197,6 +197,18 @@ def test_a_wrong_file_is_one_line(
     assert reason in result.reason
     assert "ab.json" in result.reason
     assert not (tmp_path / "x.html").exists()
+
+
+def test_savings_of_another_speed_are_refused(
+    main: Main, tmp_path: Path, folder: Path, run: MeasuredRun
+) -> None:
+    other = measured_runs("demo/resnet50")[3]
+    measured = write(tmp_path / "other.json", flat(other))
+    savings = main("savings", "--measure", measured, "--json").payload
+    file = write(tmp_path / "savings.json", savings)
+    result = main("report", "--run", folder, "--savings", file, "--out", tmp_path / "x.html")
+    assert result.code == 2
+    assert "the savings rest on a speed-up of" in result.reason
 
 
 def test_contradictions_are_refused(

@@ -16,6 +16,7 @@ from decisions import (
     bare_content,
     full_content,
     measured_runs,
+    savings_of,
     shift_report,
     slice_result,
     stress_report,
@@ -258,6 +259,14 @@ def test_qualities_on_different_data_are_refused() -> None:
     text = measured_runs("demo/opt")[0]
     with pytest.raises(SpecError, match="perplexity"):
         MeasuredRun("x", run.prune, text.dense, run.pruned)
+
+
+def test_a_comparison_or_savings_of_another_run_are_refused(content: ReportContent) -> None:
+    other = measured_runs("demo/resnet50")[3]
+    with pytest.raises(SpecError, match="the savings rest on a speed-up of"):
+        dataclasses.replace(content, savings=savings_of(other))
+    with pytest.raises(SpecError, match="the comparison is of perplexity"):
+        dataclasses.replace(content, ab=ab_report(metric="perplexity"))
 
 
 def test_it_is_written_whole_or_the_reason_is_told(content: ReportContent, tmp_path: Path) -> None:

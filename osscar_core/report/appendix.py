@@ -116,6 +116,7 @@ def _run(run: MeasuredRun, words: Words) -> Safe:
     plan, prune = run.prune.plan, run.prune
     spec = plan.spec
     goal = "–" if spec.goal is None else spec.goal.describe()
+    structures = ", ".join(words.say(f"structure.{one}") for one in spec.structures or ())
     rows = [
         (words.say("report.field.run"), run.id),
         (words.say("report.field.model"), plan.source.model),
@@ -124,7 +125,7 @@ def _run(run: MeasuredRun, words: Words) -> Safe:
         (words.say("report.field.method"), words.say(f"method.{spec.method}")),
         (words.say("report.field.goal"), goal),
         (words.say("report.field.sparsity"), f"{spec.sparsity:g}"),
-        (words.say("report.field.structures"), ", ".join(spec.structures or ()) or "–"),
+        (words.say("report.field.structures"), structures or "–"),
         (words.say("report.field.seed"), str(spec.seed)),
         (words.say("report.field.dtype"), plan.dtype),
         (

@@ -15,7 +15,7 @@ from osscar_core.difference import Change, difference
 from osscar_core.errors import SpecError
 from osscar_core.records import EvaluationReport, PruneReport, SpeedComparison, to_json
 from osscar_core.report.charts import TradePoint
-from osscar_core.savings import SavingsReport
+from osscar_core.savings import SavingsReport, Source, measured_speedup
 from osscar_core.verdict import Verdict
 
 
@@ -84,6 +84,24 @@ class ReportContent:
     stress: StressReport | None = None
     savings: SavingsReport | None = None
     created: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a comparison or savings that are not of this run."""
+        pruned, speed = self.run.pruned, self.run.speed
+        if self.ab is not None and pruned is not None and self.ab.metric != pruned.metric:
+            raise SpecError(
+                f"the comparison is of {self.ab.metric} and the run of {pruned.metric}",
+                "Compare the models of this run",
+            )
+        if self.savings is None or speed is None:
+            return
+        used = self.savings.inputs.speedup
+        if used.source is Source.MEASURED and used != measured_speedup(speed):
+            raise SpecError(
+                f"the savings rest on a speed-up of {used.typical:.3g} and the run has one of "
+                f"{speed.speedup:.3g}",
+                "Compute the savings from this run's measurement",
+            )
 
 
 def record_id(record: Any) -> str:

@@ -194,7 +194,7 @@ def trade_points(content: ReportContent, words: Words) -> list[TradePoint]:
     """Return the points of the chart: the dense model, the others, and ours last."""
     run = content.run
     ours = trade_point(run, words.say("report.this"), is_ours=True)
-    found = [trade_point(other, other.id) for other in content.others[:MOST_OTHERS]]
+    found = [trade_point(other, _title(other, words)) for other in content.others[:MOST_OTHERS]]
     points = [point for point in (*found, ours) if point is not None]
     if run.dense is not None:
         low, high = run.dense.interval
@@ -204,6 +204,10 @@ def trade_points(content: ReportContent, words: Words) -> list[TradePoint]:
             TradePoint(words.say("report.dense"), one, (low, run.dense.value, high), is_dense=True),
         )
     return [point for point in points if charts.is_drawable(point)]
+
+
+def _title(run: MeasuredRun, words: Words) -> str:
+    return f"{run.id} · {words.say(f'method.{run.prune.plan.spec.method}')}"
 
 
 def _tradeoff(content: ReportContent, words: Words) -> Safe:
