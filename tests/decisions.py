@@ -6,6 +6,8 @@ measured: they only test how such records are judged and shown.
 
 from __future__ import annotations
 
+import dataclasses
+
 from osscar_core.checks.records import (
     ABReport,
     AttributeShift,
@@ -23,9 +25,11 @@ from osscar_core.records import DataInfo
 from osscar_core.report import MeasuredRun, ReportContent
 from osscar_core.sample import SampleRun, sample_runs
 from osscar_core.savings import (
+    Currency,
     Quantity,
     SavingsInputs,
     SavingsReport,
+    Source,
     compute_savings,
     measured_speedup,
 )
@@ -187,3 +191,38 @@ def bare_content(model: str = "demo/opt") -> ReportContent:
     """A run of which nothing was measured."""
     prune = measured_runs(model)[0].prune
     return ReportContent(MeasuredRun("bare", prune), judge(gather(size=prune.bytes)))
+
+
+def worst_content() -> ReportContent:
+    """Bad news everywhere, and long names: the fullest that the two pages get."""
+    runs = measured_runs("demo/resnet50")
+    run = runs[5]
+    assert run.speed is not None
+    slow = dataclasses.replace(run.speed, speedup=0.9, interval=(0.8, 0.97))
+    name = "a-very-long-organisation/a-model-with-a-name-that-does-not-end-anywhere-soon"
+    spec = dataclasses.replace(run.prune.plan.spec, model=name)
+    prune = dataclasses.replace(run.prune, plan=dataclasses.replace(run.prune.plan, spec=spec))
+    run = MeasuredRun("run-20261128-abcdef0123456789abcdef", prune, run.dense, run.pruned, slow)
+    savings = compute_savings(
+        SavingsInputs(
+            dataclasses.replace(measured_speedup(slow), source=Source.ASSUMED),
+            utilisation=Quantity(0.9, 0.95, 1.0),
+            prices_in=Currency.DOLLAR,
+            price_per_machine_hour=Quantity(10, 20, 40),
+            price_per_kwh=Quantity(0.1, 0.2, 0.3),
+            cost_per_day=Quantity(400, 600, 901),
+        )
+    )
+    long = tuple(
+        slice_result(f"production line={'long name ' * 3}{place}", 0.02, 0.005)
+        for place in range(12)
+    )
+    ab = ab_report(0.02, 0.005, slices=long)
+    shift = shift_report(Light.RED, extra=0.05)
+    attribute = shift.attributes[0]
+    attributes = (dataclasses.replace(attribute, name=f"attribute {n}") for n in range(20))
+    shift = dataclasses.replace(shift, attributes=tuple(attributes))
+    evidence = gather(speed=slow, size=prune.bytes, ab=ab, shift=shift, savings=savings)
+    return ReportContent(
+        run, judge(evidence), runs[6:], ab, shift, stress_report(), savings, "2026-11-28"
+    )

@@ -20,6 +20,7 @@ from decisions import (
     shift_report,
     slice_result,
     stress_report,
+    worst_content,
 )
 from osscar_core.errors import OutputError, SpecError
 from osscar_core.notation import percent
@@ -244,6 +245,17 @@ def test_what_was_not_measured_is_said(model: str, language: str) -> None:
 def test_losses_of_text_are_relative(language: str) -> None:
     text = Page(report_html(full_content("demo/opt", 7), language)).text
     assert Words(language).say("metric.perplexity") in text
+
+
+def test_bad_news_is_told_in_full(language: str) -> None:
+    content, words = worst_content(), Words(language)
+    text = Page(report_html(content, language)).text
+    assert words.say("verdict.dont") in text
+    assert content.savings is not None
+    assert len(content.savings.remarks) == 6
+    for remark in content.savings.remarks:
+        assert words.say(f"savings.remark.{remark}") in text
+    assert words.say("savings.never") in text
 
 
 def test_the_same_content_gives_the_same_bytes(content: ReportContent) -> None:

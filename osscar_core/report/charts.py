@@ -207,12 +207,12 @@ def _forest_row(row: SliceResult, y: float, xs: Scale, words: Words) -> Safe:
 
 def layers(units: Sequence[UnitReport], words: Words) -> Safe:
     """Return the share removed from every unit, and its output error below."""
-    width, height, left = 700.0, 178.0, 52.0
+    width, height, left = 700.0, 182.0, 52.0
     step = (width - left - 6) / max(1, len(units))
     shares = [1 - unit.kept / unit.groups for unit in units]
     errors = [unit.relative_error for unit in units]
-    top = Scale(0, max(0.1, *shares) if shares else 1.0, 80, 10)
-    low = Scale(0, max(errors, default=0) or 1.0, 160, 92)
+    top = Scale(0, max(0.1, *shares) if shares else 1.0, 84, 14)
+    low = Scale(0, max(errors, default=0) or 1.0, 164, 96)
     marks = []
     for scale, write in ((top, percent), (low, significant)):
         marks += [
@@ -226,8 +226,8 @@ def layers(units: Sequence[UnitReport], words: Words) -> Safe:
         marks.append(box(x, top(share), wide, top(0) - top(share), fill=BLUE))
         marks.append(box(x, low(error), wide, low(0) - low(error), fill=ORANGE))
     marks += [
-        label(left + 2, 9, words.say("chart.removed"), size=_SMALL, bold=True),
-        label(left + 2, 91, words.say("chart.error"), size=_SMALL, bold=True),
+        label(left + 2, 12, words.say("chart.removed"), size=_SMALL, bold=True),
+        label(left + 2, 94, words.say("chart.error"), size=_SMALL, bold=True),
         label(left, height - 5, words.say("chart.first"), size=_SMALL),
         label(width - 6, height - 5, words.say("chart.last"), anchor="end", size=_SMALL),
     ]
