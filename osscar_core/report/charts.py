@@ -63,7 +63,7 @@ class TradePoint:
 def tradeoff(points: Sequence[TradePoint], metric: str, words: Words) -> Safe:
     """Return speed against quality, each with its 95% whiskers."""
     width, height = 340.0, 215.0
-    xs = scale_of([end for point in points for end in point.speed], 46, width - 10)
+    xs = scale_of([end for point in points for end in point.speed], 50, width - 10)
     ys = scale_of(usual_qualities(points), height - 34, 20)
     marks = [_grid(xs, ys, words.factor, lambda value: words.quality(value, metric))]
     ours_last = sorted(points, key=lambda point: point.is_ours)
@@ -72,10 +72,10 @@ def tradeoff(points: Sequence[TradePoint], metric: str, words: Words) -> Safe:
         for point in ours_last
     ]
     marks += [_named(point, xs, ys) for point in points if point.is_ours]
-    marks.append(label((46 + width) / 2, height - 4, words.say("chart.speed"), anchor="middle"))
+    marks.append(label((50 + width) / 2, height - 4, words.say("chart.speed"), anchor="middle"))
     better = words.say(f"chart.better.{metric}")
     upwards = words.say("chart.quality", metric=words.say(f"metric.{metric}"), better=better)
-    marks.append(label(10, height / 2 - 10, upwards, anchor="middle", turn=-90))
+    marks.append(label(13, height / 2 - 10, upwards, anchor="middle", turn=-90))
     title = words.say("chart.tradeoff")
     return picture(
         width, height, title, words.say("chart.tradeoff.desc", count=len(points)), *marks
@@ -170,7 +170,7 @@ def forest(report: ABReport, words: Words) -> Safe:
     xs = scale_of([*values, 0.0, report.margin], 118, width - 12)
     bottom = height - 30
     marks = [
-        label(width - 12, 9, words.say("chart.margin"), anchor="end", size=_SMALL, fill=ORANGE)
+        label(width - 12, 11, words.say("chart.margin"), anchor="end", size=_SMALL, fill=ORANGE)
     ]
     for value in xs.ticks(3):
         marks.append(line((xs(value), 14), (xs(value), bottom), stroke=FAINT))
