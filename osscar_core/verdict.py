@@ -249,8 +249,10 @@ def _ordered(speed: SpeedComparison) -> tuple[float, float, float]:
 def _compared(ab: ABReport) -> QualityEvidence:
     overall = ab.overall
     lost = tuple(one.name for one in ab.slices if one.conclusion is Conclusion.LOSS_FOUND)
+    conclusion = Conclusion.of(overall.low, overall.high, ab.margin)
     return QualityEvidence(
-        conclusion=Conclusion.of(overall.low, overall.high, ab.margin),
+        # Too few items are never judged, however narrow their interval.
+        conclusion=Conclusion.NOT_PROVEN if overall.is_small else conclusion,
         metric=ab.metric,
         loss=overall.loss,
         low=overall.low,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -253,6 +254,15 @@ def test_records_become_evidence() -> None:
     assert evidence.savings.source is Source.MEASURED
     assert gather(shift=shift_report(extra=None)).shift == ShiftEvidence(Light.GREEN, None)
     assert gather() == Evidence()
+
+
+def test_too_few_items_prove_nothing() -> None:
+    report = ab_report()
+    few = dataclasses.replace(report, overall=dataclasses.replace(report.overall, count=29))
+    for ab, conclusion in ((report, Conclusion.CONFIRMED), (few, Conclusion.NOT_PROVEN)):
+        found = gather(ab=ab).quality
+        assert found is not None
+        assert found.conclusion is conclusion
 
 
 def test_a_verdict_survives_json() -> None:

@@ -5,6 +5,7 @@ The decision hidden here: which numbers stand beside each other, and with which 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -172,9 +173,13 @@ def forest(report: ABReport, words: Words) -> Safe:
     marks = [
         label(width - 12, 11, words.say("chart.margin"), anchor="end", size=_SMALL, fill=ORANGE)
     ]
-    for value in xs.ticks(3):
+    ticks = xs.ticks(3)
+    step = min((high - low for low, high in itertools.pairwise(ticks)), default=1.0)
+    # Two ticks must not read alike; values are fractions, labels per cent.
+    digits = 1 if step >= 0.001 else 2
+    for value in ticks:
         marks.append(line((xs(value), 14), (xs(value), bottom), stroke=FAINT))
-        marks.append(_tick(xs(value), bottom + 12, words.loss(value, report.metric), width))
+        marks.append(_tick(xs(value), bottom + 12, words.loss(value, report.metric, digits), width))
     marks.append(line((xs(0), 14), (xs(0), bottom), stroke=INK))
     margin = xs(report.margin)
     marks.append(line((margin, 14), (margin, bottom), stroke=ORANGE, width=1.4, dash="4 2"))
