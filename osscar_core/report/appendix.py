@@ -251,7 +251,7 @@ def _slices(report: ABReport, words: Words) -> Safe:
     facts = words.say(
         "report.ab.facts",
         level=percent(report.level),
-        margin=words.loss(report.margin, metric, 2),
+        margin=words.loss(report.margin, metric, 2).lstrip("+"),
         lost=f"{report.lost:,}",
         gained=f"{report.gained:,}",
     )

@@ -40,6 +40,7 @@ MOST_SLICES = 8
 MOST_SWINGS = 6
 MOST_STRESSES = 4
 _SMALL = 9.0
+_NAME = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +198,15 @@ def forest(report: ABReport, words: Words) -> Safe:
 
 def _forest_row(row: SliceResult, y: float, xs: Scale, words: Words) -> Safe:
     is_all = not row.column
-    name = words.say("chart.all") if is_all else row.name
+    # Of a long name the value tells more than the attribute, which the others share.
+    is_long = columns(row.name) > _NAME
+    name = words.say("chart.all") if is_all else row.value if is_long else row.name
     ink = GREY if row.is_small else INK
     counted = f" ({row.count:,})" + ("*" if row.is_small else "")
     mark = square if is_all else dot
     return join(
         (
-            label(2, y + 3, shortened(name, 13) + counted, size=_SMALL, fill=ink, bold=is_all),
+            label(2, y + 3, shortened(name, _NAME) + counted, size=_SMALL, fill=ink, bold=is_all),
             line((xs(row.low), y), (xs(row.high), y), stroke=ink, width=1.4),
             mark(xs(row.loss), y, fill="#FFFFFF" if row.is_small else BLUE),
         )

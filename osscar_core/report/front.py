@@ -234,7 +234,7 @@ def _comparison(report: ABReport | None, words: Words) -> Safe:
         conclusion=words.say(f"conclusion.{overall.conclusion or 'none'}"),
         loss=words.loss(overall.loss, report.metric),
         interval=words.loss_range(overall.low, overall.high, report.metric),
-        margin=words.loss(report.margin, report.metric),
+        margin=words.loss(report.margin, report.metric).lstrip("+"),
         count=f"{overall.count:,}",
     )
     more = len(report.slices) - charts.MOST_SLICES
@@ -268,7 +268,9 @@ def _layers(run: MeasuredRun, words: Words) -> Safe:
 def _savings(report: SavingsReport | None, words: Words) -> Safe:
     title = tag("h2", words.say("criterion.savings"))
     if report is None:
-        return tag("div", title, _absent(words, "report.absent.savings"), id="savings")
+        return tag(
+            "div", title, _absent(words, "report.absent.savings", "report.uncomputed"), id="savings"
+        )
     header = [words.say(f"report.head.{name}") for name in ("result", "low", "typical", "high")]
     caption = words.say("report.savings.caption", id=record_id(report))
     rows = [*result_rows(report, words)]
@@ -383,10 +385,8 @@ def _criteria(content: ReportContent, words: Words) -> Safe:
     )
 
 
-def _absent(words: Words, key: str) -> Safe:
-    return tag(
-        "p", tag("strong", words.say("report.unmeasured")), ". ", words.say(key), class_="absent"
-    )
+def _absent(words: Words, key: str, what: str = "report.unmeasured") -> Safe:
+    return tag("p", tag("strong", words.say(what)), ". ", words.say(key), class_="absent")
 
 
 def _foot(content: ReportContent, words: Words, page: int) -> Safe:
