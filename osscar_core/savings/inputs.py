@@ -149,7 +149,7 @@ class SavingsInputs:
     Attributes:
         speedup: Latency of the dense over that of the pruned model; measured, with its
             interval, unless it is marked as assumed.
-        size: Bytes of both weights files. Shown, and not turned into money.
+        size: Bytes of both weights files; kept with the inputs, not turned into money.
         model_share: Share of a machine's busy time that the model takes; the rest, such as
             decoding pictures, stays as it is.
         requests_per_day: Requests; they set the figures per request, not the total.
