@@ -420,11 +420,9 @@ def _read_plan(path: Path) -> Plan:
 
 def _check_data(text: str) -> None:
     """Refuse data that cannot be there, before a model is loaded for seconds or minutes."""
-    from osscar_core.datasets.spec import existing_path, parse_data_spec
+    from osscar_core.datasets.spec import check_place, parse_data_spec
 
-    spec = parse_data_spec(text)
-    if spec.kind in {"text", "images"}:
-        existing_path(spec)
+    check_place(parse_data_spec(text))
 
 
 def _load(args: argparse.Namespace, name: str) -> LoadedModel:
