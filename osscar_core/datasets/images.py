@@ -11,6 +11,7 @@ fair sample of all classes.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import struct
@@ -24,7 +25,9 @@ from PIL import Image
 from torch import Tensor
 
 from osscar_core.datasets.choosing import choose
+from osscar_core.datasets.disturb import disturb_image
 from osscar_core.datasets.image_sources import ImageSource, open_images
+from osscar_core.datasets.mix import Change
 from osscar_core.datasets.mixed_images import open_mix
 from osscar_core.datasets.spec import (
     DataSpec,
@@ -82,6 +85,21 @@ class ImageSet:
         """
         known = self._source.attributes
         return tuple({} if known is None else known(index) for index in self._indices)
+
+    def disturbed(self, change: Change, seed: int = 0) -> ImageSet:
+        """Return the same images, each disturbed before it is normalised.
+
+        Args:
+            change: What is done to them, and how strongly.
+            seed: Another seed disturbs all of them otherwise.
+        """
+        recipe = f"disturbed: {change}, seed {seed}"
+
+        def retouch(index: int, image: Image.Image) -> Image.Image:
+            return disturb_image(image, change, index, seed)
+
+        source = dataclasses.replace(self._source, retouch=retouch, recipe=recipe)
+        return dataclasses.replace(self, _source=source)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the images in order, the last batch with what remains.

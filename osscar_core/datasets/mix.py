@@ -210,7 +210,7 @@ def check_columns(part: MixPart, known: Collection[str]) -> None:
     for column in part.columns():
         if not known:
             raise SpecError(
-                f"'{part.data}' says nothing of its items, and the mix asks for [{column}=...]",
+                f"'{part.data}' says nothing of its items, and the mix asks for {column}",
                 "Leave the condition out",
             )
         if column not in known:

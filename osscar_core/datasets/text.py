@@ -27,10 +27,10 @@ from osscar_core.datasets.choosing import choose
 from osscar_core.datasets.corpus import BLANK_LINE, Corpus, read_corpus
 from osscar_core.datasets.demo import demo_corpus
 from osscar_core.datasets.disturb import disturb_text
+from osscar_core.datasets.documents import load_documents
 from osscar_core.datasets.hub import hub_corpus
 from osscar_core.datasets.mix import (
     MixPart,
-    check_columns,
     interleaved,
     most_without_repeats,
     part_note,
@@ -198,7 +198,10 @@ def _mixed_windows(spec: DataSpec, split: Split, cut: _Cut, samples: int | None)
 
 
 def _open_part(part: MixPart, split: Split, seed: int) -> Corpus:
-    check_columns(part, ())
+    if part.conditions:
+        # Only documents have attributes; a disturbance is made where they are read.
+        chosen = load_documents(f"mix:{part}", split=split)
+        return Corpus(chosen.texts, is_whole=False, notes=chosen.info.notes)
     corpus = _open_corpus(parse_data_spec(part.data), split, seed)
     change = part.change
     if change is None:
