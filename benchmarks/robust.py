@@ -1,0 +1,195 @@
+"""Is a shift found, is no alarm false, and what does calibrating on a mix buy?
+
+    python -m benchmarks.robust shift [--json]
+    python -m benchmarks.robust prune --work DIR [--sparsity 0.9] [--samples 1024]
+                                      [--weights 3,1] [--json]
+
+``shift``: line C against lines A and B in the features of demo/resnet50, alarms over 100
+resamples of lines A and B, and the extra loss of pruned models made so. ``prune``: the same
+model pruned with calibration on lines A and B and on a mix with line C, then compared on
+both; what is in DIR already is not pruned again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from osscar_core.checks.distance import compare_samples
+from osscar_core.checks.observed import answer, load_items, observe
+from osscar_core.checks.paired import PairedLabels
+from osscar_core.checks.shift import extra_loss
+from osscar_core.models import LoadedModel, load_model
+from osscar_core.pruner import prune
+from osscar_core.records import PruneSpec
+
+MODEL = "demo/resnet50"
+TRAINED, SHIFTED = "demo:factory", "demo:factory/line-c"
+ALARM_RATE = 0.05
+REPEATS = 100
+LEVEL = 0.95
+
+
+def told(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def shift(repeats: int) -> dict[str, Any]:
+    model = load_model(MODEL)
+    pools = {
+        "reference": observe(model, load_items(model, TRAINED, limit=2000, split="calibration")),
+        "A and B": observe(model, load_items(model, TRAINED, limit=2000, split="evaluation")),
+        "C": observe(model, load_items(model, SHIFTED, limit=1000, split="evaluation")),
+    }
+    features = {name: seen.features for name, (seen, _) in pools.items()}
+    lines = np.array([row["line"] for row in pools["A and B"][0].rows])
+    features |= {line: features["A and B"][lines == line] for line in "AB"}
+    once = {}
+    for name in ("A and B", "A", "B", "C"):
+        found = compare_samples(features["reference"][:1000], features[name][:1000], ALARM_RATE)
+        once[name] = {
+            "distance": found.distance,
+            "threshold": found.threshold,
+            "p": found.p_value,
+            "light": found.light.value,
+        }
+        told(f"{name:8} {once[name]}")
+    rates = []
+    for old, name, new in (
+        (500, "A and B", 500),
+        (1000, "A and B", 200),
+        (200, "A and B", 1000),
+        (500, "A", 200),
+        (500, "B", 200),
+        (500, "C", 30),
+        (500, "C", 100),
+        (500, "C", 500),
+    ):
+        alarms = 0
+        for seed in range(repeats):
+            rng = np.random.default_rng(seed)
+            X = features["reference"][rng.permutation(2000)[:old]]
+            Y = features[name][rng.permutation(len(features[name]))[:new]]
+            comparison = compare_samples(X, Y, ALARM_RATE, seed)
+            alarms += comparison.distance > comparison.threshold
+        rates.append({"reference": old, "new": name, "items": new, "alarms": alarms})
+        told(f"{alarms:3} alarms in {repeats}: {old} reference, {new} of {name}")
+    right = {name: pools[name][1].is_right for name in ("A and B", "C")}
+    return {"once": once, "rates": rates, "extra": made_cases(right, repeats)}
+
+
+def made_cases(right: dict[str, np.ndarray], repeats: int) -> list[dict[str, Any]]:
+    """Pruned models that forget a share of what the dense one knew, on each set."""
+    cases = []
+    for old, new in ((0.03, 0.03), (0.03, 0.15), (0.0, 0.0), (0.15, 0.03)):
+        found = []
+        for seed in range(repeats):
+            rng = np.random.default_rng(seed)
+            pairs = [
+                PairedLabels(known, known & (rng.random(len(known)) >= share), seed)
+                for known, share in ((right["A and B"], old), (right["C"], new))
+            ]
+            found.append(extra_loss(*pairs))
+        truth = new * right["C"].mean() - old * right["A and B"].mean()
+        case = {
+            "forgotten": [old, new],
+            "true_extra": float(truth),
+            "found_more": sum(one.is_found for one in found),
+            "found_less": sum(one.high < 0 for one in found),
+            "covered": sum(one.low <= truth <= one.high for one in found),
+        }
+        told(str(case))
+        cases.append(case)
+    return cases
+
+
+def pruned(work: Path, name: str, calibration: str, args: argparse.Namespace) -> LoadedModel:
+    folder = work / f"{name}-{args.sparsity:g}-{args.samples}"
+    if not folder.is_dir():
+        spec = PruneSpec(
+            model=MODEL, calibration=calibration, sparsity=args.sparsity, samples=args.samples
+        )
+        prune(spec, out=folder)
+    return load_model(str(folder))
+
+
+def robust(args: argparse.Namespace) -> dict[str, Any]:
+    first, second = args.weights.split(",")
+    mix = f"mix:{first}*{TRAINED}+{second}*{SHIFTED}"
+    models = {
+        "dense": load_model(MODEL),
+        "plain": pruned(args.work, "plain", TRAINED, args),
+        "robust": pruned(args.work, f"robust-{first}-{second}", mix, args),
+    }
+    right: dict[str, dict[str, np.ndarray]] = {}
+    for data in (TRAINED, SHIFTED):
+        items = load_items(models["dense"], data, limit=None, split="evaluation")
+        right[data] = {name: answer(model, items).is_right for name, model in models.items()}
+    rows = []
+    for data, answers in right.items():
+        for name in ("plain", "robust"):
+            pairs = PairedLabels(answers["dense"], answers[name])
+            rows.append(row(data, name, pairs))
+        rows.append(
+            row(data, "robust over plain", PairedLabels(answers["plain"], answers["robust"]))
+        )
+    extra = {
+        name: extra_loss(
+            PairedLabels(right[TRAINED]["dense"], right[TRAINED][name]),
+            PairedLabels(right[SHIFTED]["dense"], right[SHIFTED][name]),
+        )
+        for name in ("plain", "robust")
+    }
+    on_c = {name: extra[name].new_loss for name in extra}
+    summary = {
+        "calibration": mix,
+        "sparsity": args.sparsity,
+        "samples": args.samples,
+        "extra": {n: [one.extra, one.low, one.high] for n, one in extra.items()},
+        "recovered_of_loss_on_c": 1 - on_c["robust"] / on_c["plain"],
+        "recovered_of_extra": 1 - extra["robust"].extra / extra["plain"].extra,
+    }
+    told(str(summary))
+    return {"rows": rows, **summary}
+
+
+def row(data: str, name: str, pairs: PairedLabels) -> dict[str, Any]:
+    low, high = pairs.interval(LEVEL)
+    told(
+        f"{data:22} {name:18} {pairs.dense:.2%} > {pairs.pruned:.2%}: "
+        f"{100 * pairs.loss:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
+    )
+    return {
+        "data": data,
+        "model": name,
+        "before": pairs.dense,
+        "after": pairs.pruned,
+        "loss": pairs.loss,
+        "interval": [low, high],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("shift", "prune"))
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--sparsity", type=float, default=0.9)
+    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--weights", default="3,1")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if args.what == "prune" and args.work is None:
+        parser.error("prune needs --work DIR")
+    result = shift(args.repeats) if args.what == "shift" else robust(args)
+    if args.json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
