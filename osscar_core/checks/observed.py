@@ -81,7 +81,14 @@ def load_items(loaded: LoadedModel, data: str, *, limit: int | None, split: Spli
             f"{loaded.source.model} does not say how its images are prepared",
             "Load it through load_model, which records the preprocessing",
         )
-    return load_images(data, preprocess, limit=limit, split=split, classes=loaded.source.classes)
+    return load_images(
+        data,
+        preprocess,
+        limit=limit,
+        split=split,
+        classes=loaded.source.classes,
+        class_names=loaded.source.class_names,
+    )
 
 
 def observe(

@@ -13,6 +13,7 @@ from typing import Any
 
 from osscar_core import __version__
 from osscar_core.cli.checks import add_checks
+from osscar_core.cli.data import add_data
 from osscar_core.cli.grammar import DATA_HELP as _DATA_HELP
 from osscar_core.cli.grammar import Parser
 from osscar_core.cli.grammar import names as _names
@@ -45,6 +46,7 @@ def build_parser() -> Parser:
     _add_doctor(commands)
     _add_bench(commands)
     add_checks(commands)
+    add_data(commands)
     return parser
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from osscar_core.cli.checks import run_check
 from osscar_core.cli.console import list_table, scaled
+from osscar_core.cli.data import run_data
 from osscar_core.cli.inputs import check_data as _check_data
 from osscar_core.cli.inputs import load as _load
 from osscar_core.cli.outcome import Outcome
@@ -82,6 +83,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _bench_capture(args, progress)
         case "check":
             return run_check(args, progress)
+        case "data":
+            return run_data(args)
         case _:
             raise SpecError(f"no command is called '{args.command}'", "See --help")
 
@@ -345,7 +348,7 @@ def _own_data(model: str) -> str:
     if data is None:
         raise SpecError(
             f"no data was given to evaluate {model} on",
-            "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
+            "Add --data text:PATH, images:PATH, own:PATH, hf:NAME or demo:NAME",
         )
     return data
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from osscar_core.errors import SpecError
 
-DATA_HELP = "text:PATH, images:PATH, hf:NAME, demo:NAME or mix:3*DATA+1*DATA"
+DATA_HELP = "text:PATH, images:PATH, own:PATH, hf:NAME, demo:NAME or mix:3*DATA+1*DATA"
 
 
 class Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ The decision hidden here: what one document is, where a file does not say.
 - JSON Lines and parquet: a row, named by its place; its other plain fields are attributes.
 - One ``.txt`` file: a paragraph, as blank lines part them; a line where it has no blank
   line. A folder of such files: a file.
+- Own data: a row, named by its number, with the columns chosen.
 - Demo and hub texts: a text as it comes; reports of the plant log know their plant.
 
 Documents without a letter are left out, and counted. No torch.
@@ -34,6 +35,7 @@ from osscar_core.datasets.mix import (
     part_note,
     shares,
 )
+from osscar_core.datasets.own import own_documents
 from osscar_core.datasets.spec import (
     DataSpec,
     Split,
@@ -41,6 +43,8 @@ from osscar_core.datasets.spec import (
     demo_part,
     mix_parts,
     parse_data_spec,
+    shown_part,
+    shown_spec,
 )
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import DataInfo, check_range
@@ -91,7 +95,7 @@ def load_documents(
     """Read text as documents.
 
     Args:
-        spec: ``text:PATH``, ``hf:NAME`` or a demo text; see `parse_data_spec`.
+        spec: ``text:PATH``, ``own:PATH``, ``hf:NAME`` or a demo text; see `parse_data_spec`.
         limit: Use the first so many at most; ``None`` for all (of a stream, the first
             `MOST_OF_A_STREAM`).
         split: Which part of the data, where it has parts.
@@ -103,6 +107,7 @@ def load_documents(
     if limit is not None:
         check_range("limit", limit, 1)
     parsed = parse_data_spec(spec)
+    shown = shown_spec(spec)
     source = _mixed(parsed, check_split(split), limit) if parsed.kind == "mix" else None
     source = source or _open(parsed, check_split(split))
     wanted = limit if limit is not None or source.has_end else MOST_OF_A_STREAM
@@ -118,11 +123,11 @@ def load_documents(
             break
         kept.append(document)
     if not kept:
-        raise DataError(f"'{spec}' holds no text", "Name a file or folder that has some")
+        raise DataError(f"'{shown}' holds no text", "Name a file or folder that has some")
     texts = tuple(document.text for document in kept)
     dropped = (f"{empty} empty documents left out",) if empty else ()
     info = DataInfo(
-        spec=spec,
+        spec=shown,
         kind="text",
         count=len(kept),
         digest=_digest(texts),
@@ -136,13 +141,16 @@ def load_documents(
 def _open(spec: DataSpec, split: Split) -> _Source:
     if spec.kind == "text":
         return _files(spec)
+    if spec.kind == "own":
+        rows = zip(*own_documents(spec.location), strict=True)
+        return _Source((_Document(*row) for row in rows), ("every row a document",))
     if spec.kind == "hf":
         return _corpus_of_hub(spec, split)
     if spec.kind == "demo":
         return _demo(spec, split)
     raise SpecError(
         f"'{spec}' is images, and the model reads text",
-        "Use text:PATH, hf:NAME, demo:plant-log or demo:python-docs",
+        "Use text:PATH, own:PATH, hf:NAME, demo:plant-log or demo:python-docs",
     )
 
 
@@ -155,7 +163,7 @@ def _mixed(spec: DataSpec, split: Split, limit: int | None) -> _Source:
     counts = shares(weights, min(unrepeated, limit or unrepeated))
     total = sum(weights)
     notes = tuple(
-        part_note(part, n, have, total, "documents")
+        part_note(shown_part(part), n, have, total, "documents")
         for part, n, have in zip(parts, counts, available, strict=True)
     )
     return _Source((opened[part][k] for part, k in interleaved(counts)), notes)
@@ -164,16 +172,18 @@ def _mixed(spec: DataSpec, split: Split, limit: int | None) -> _Source:
 def _part(part: MixPart, split: Split) -> list[_Document]:
     documents = load_documents(part.data, split=split)
     known = dict.fromkeys(name for one in documents.attributes for name in one)
-    check_columns(part, known)
+    check_columns(shown_part(part), known)
     kept = [
-        _Document(text, name, {**attributes, "part": str(part)})
+        _Document(text, name, {**attributes, "part": str(shown_part(part))})
         for text, name, attributes in zip(
             documents.texts, documents.names, documents.attributes, strict=True
         )
         if part.keeps(attributes)
     ]
     if not kept:
-        raise DataError(f"no text meets the conditions of '{part}'", "Change or drop one of them")
+        raise DataError(
+            f"no text meets the conditions of '{shown_part(part)}'", "Change or drop one of them"
+        )
     change = part.change
     if change is None:
         return kept

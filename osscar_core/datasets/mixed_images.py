@@ -26,7 +26,14 @@ from osscar_core.datasets.mix import (
     part_note,
     shares,
 )
-from osscar_core.datasets.spec import DataSpec, Split, mix_parts, parse_data_spec
+from osscar_core.datasets.spec import (
+    DataSpec,
+    Split,
+    mix_parts,
+    parse_data_spec,
+    shown_part,
+    shown_spec,
+)
 from osscar_core.errors import DataError
 
 CLASS = "class"
@@ -40,7 +47,13 @@ class _Part:
     candidates: tuple[int, ...]
 
 
-def open_mix(spec: DataSpec, split: Split, wanted: int | None, seed: int) -> ImageSource:
+def open_mix(
+    spec: DataSpec,
+    split: Split,
+    wanted: int | None,
+    seed: int,
+    class_names: tuple[str, ...] | None = None,
+) -> ImageSource:
     """Return the images of a mix, every beginning of them a fair mix.
 
     Args:
@@ -48,13 +61,14 @@ def open_mix(spec: DataSpec, split: Split, wanted: int | None, seed: int) -> Ima
         split: Which part of the data, where it has parts.
         wanted: Number of images; ``None`` for as many as there are without repeating any.
         seed: 0 for the first images of each part, otherwise a random sample of them.
+        class_names: The model's classes, to read those of own data by.
 
     Raises:
         SpecError: A part is text, or a condition names an attribute that is not there.
         DataError: A part is missing or unreadable, none of its images meets its conditions,
             or the parts have different classes.
     """
-    opened = [_open_part(part, split) for part in mix_parts(spec)]
+    opened = [_open_part(part, split, class_names) for part in mix_parts(spec)]
     weights = [one.part.weight for one in opened]
     available = [len(one.candidates) for one in opened]
     unrepeated = most_without_repeats(weights, available)
@@ -62,7 +76,8 @@ def open_mix(spec: DataSpec, split: Split, wanted: int | None, seed: int) -> Ima
         wanted = min(unrepeated, wanted or unrepeated)
     if not wanted:
         raise DataError(
-            f"'{spec}' gives no image without repeating some", "Use more images, or other weights"
+            f"'{shown_spec(str(spec))}' gives no image without repeating some",
+            "Use more images, or other weights",
         )
     counts = shares(weights, wanted)
     chosen = [_chosen(one, count, seed) for one, count in zip(opened, counts, strict=True)]
@@ -88,20 +103,23 @@ def open_mix(spec: DataSpec, split: Split, wanted: int | None, seed: int) -> Ima
     )
 
 
-def _open_part(part: MixPart, split: Split) -> _Part:
-    source = open_images(parse_data_spec(part.data), split)
+def _open_part(part: MixPart, split: Split, class_names: tuple[str, ...] | None) -> _Part:
+    source = open_images(parse_data_spec(part.data), split, class_names)
     count = len(source.labels)
     if not count:
-        raise DataError(f"'{part.data}' holds no images", "Name a file or folder that has some")
-    check_columns(part, {*_described(source, 0)} if part.conditions else ())
+        raise DataError(
+            f"'{shown_spec(part.data)}' holds no images", "Name a file or folder that has some"
+        )
+    shown = shown_part(part)
+    check_columns(shown, {*_described(source, 0)} if part.conditions else ())
     candidates = tuple(
         index
         for index in range(count)
         if not part.conditions or part.keeps(_described(source, index))
     )
     if not candidates:
-        raise DataError(f"no image meets the conditions of '{part}'", "Change or drop one of them")
-    return _Part(part, source, candidates)
+        raise DataError(f"no image meets the conditions of '{shown}'", "Change or drop one of them")
+    return _Part(shown, source, candidates)
 
 
 def _described(source: ImageSource, index: int) -> dict[str, str | float]:

@@ -6,6 +6,7 @@ what a part (``split``) of a data set is called. No torch.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import types
 from collections.abc import Iterable
@@ -17,12 +18,13 @@ from osscar_core.datasets.mix import MixPart, parse_mix
 from osscar_core.errors import DataError, MissingDependencyError, SpecError, unknown_name
 from osscar_core.records import Task
 
-Kind = Literal["text", "images", "hf", "demo", "mix"]
+Kind = Literal["text", "images", "own", "hf", "demo", "mix"]
 Split = Literal["calibration", "evaluation"]
 
 PREFIXES: dict[Kind, str] = {
     "text": "text:PATH",
     "images": "images:PATH",
+    "own": "own:PATH",
     "hf": "hf:NAME",
     "demo": "demo:NAME",
     "mix": "mix:3*DATA+1*DATA",
@@ -80,6 +82,8 @@ def parse_data_spec(text: str) -> DataSpec:
                         file, or a folder of them
     ``images:PATH``     a ``.parquet`` file or folder of them, a folder with one subfolder
                         per class, or an unpacked ``cifar-10-batches-py``
+    ``own:PATH``        a ``.csv`` or ``.jsonl`` file for text, a ``.zip`` file or folder of
+                        labelled pictures, checked strictly; or a set that was imported
     ``hf:NAME``         ``wikitext2``, ``ptb``, ``c4``, ``cifar10``, any other data set name
                         or local data set directory, optionally with ``/train`` and so on
     ``demo:NAME``       ``factory`` (images), ``plant-log`` or ``python-docs`` (text): made on
@@ -148,6 +152,10 @@ def data_task(spec: DataSpec) -> Task | None:
     """Return the kind of model that reads such data; ``None`` where only the hub knows."""
     if spec.kind == "demo":
         return DEMOS[demo_part(spec.location)[0]].task
+    if spec.kind == "own":
+        from osscar_core.datasets.own import own_task
+
+        return own_task(spec.location)
     if spec.kind == "mix":
         return next(iter(_mix_tasks(spec)), None)
     return _TASKS.get(spec.kind)
@@ -166,15 +174,35 @@ def check_place(spec: DataSpec) -> None:
     """
     for part in mix_parts(spec):
         check_place(parse_data_spec(part.data))
-    if spec.kind in {"text", "images"}:
+    if spec.kind in {"text", "images", "own"}:
         existing_path(spec)
+
+
+def shown_spec(text: str) -> str:
+    """Return how reports call the data that ``text`` names: own data without its path."""
+    prefix, _, location = text.partition(":")
+    if prefix == "mix":
+        parts = (shown_part(part) for part in parse_mix(location, PREFIXES))
+        return f"mix:{'+'.join(f'{part.weight:g}*{part}' for part in parts)}"
+    if prefix != "own":
+        return text
+    from osscar_core.datasets.own import own_name
+
+    return f"own:{own_name(location)}"
+
+
+def shown_part(part: MixPart) -> MixPart:
+    """Return how reports call a part of a mix: own data without its path."""
+    return dataclasses.replace(part, data=shown_spec(part.data))
 
 
 def _check_mix(spec: DataSpec) -> None:
     if any(part.data.startswith("mix:") for part in mix_parts(spec)):
-        raise SpecError(f"'{spec}' holds a mix in a mix", "Write all parts side by side")
+        raise SpecError(f"'{shown_spec(str(spec))}' holds a mix in a mix", "Write all side by side")
     if len(_mix_tasks(spec)) > 1:
-        raise SpecError(f"'{spec}' mixes images and text", "A mix is one kind of data")
+        raise SpecError(
+            f"'{shown_spec(str(spec))}' mixes images and text", "A mix is one kind of data"
+        )
 
 
 def _mix_tasks(spec: DataSpec) -> set[Task]:
@@ -217,6 +245,11 @@ def existing_path(spec: DataSpec) -> Path:
         DataError: Nothing is there.
     """
     path = Path(spec.location).expanduser()
+    if not path.exists() and spec.kind == "own":
+        raise DataError(
+            f"the data '{shown_spec(str(spec))}' is not there",
+            "Import it again, or check its path",
+        )
     if not path.exists():
         raise DataError(
             f"'{spec.location}' does not exist (asked for as {spec})",
@@ -246,6 +279,8 @@ def import_optional(name: str, purpose: str) -> types.ModuleType:
 
 def _likely_spelling(text: str) -> str:
     name = text.lower()
+    if name.endswith((".csv", ".zip")):
+        return f"Did you mean 'own:{text}'? "
     if name.endswith((".txt", ".jsonl", ".jsonl.xz", ".jsonl.gz")):
         return f"Did you mean 'text:{text}'? "
     if name.endswith((".png", ".jpg", ".jpeg")):

@@ -36,7 +36,16 @@ from osscar_core.datasets.mix import (
     part_note,
     shares,
 )
-from osscar_core.datasets.spec import DataSpec, Split, check_split, mix_parts, parse_data_spec
+from osscar_core.datasets.own import own_documents
+from osscar_core.datasets.spec import (
+    DataSpec,
+    Split,
+    check_split,
+    mix_parts,
+    parse_data_spec,
+    shown_part,
+    shown_spec,
+)
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import DataInfo, check_range
 
@@ -70,7 +79,7 @@ def load_windows(
     """Read text and cut it into windows of tokens.
 
     Args:
-        spec: ``text:PATH``, ``hf:NAME`` or ``demo:NAME``; see `parse_data_spec`.
+        spec: ``text:PATH``, ``own:PATH``, ``hf:NAME`` or ``demo:NAME``; see `parse_data_spec`.
         tokenizer: A Hugging Face tokenizer.
         seqlen: Tokens a window, at least 2.
         samples: Number of windows; ``None`` for all (of a stream: the first 256).
@@ -106,7 +115,8 @@ def load_windows(
     cut = _Cut(tokenizer, seqlen, step, seed, exactly)
     if parsed.kind == "mix":
         return _mixed_windows(parsed, check_split(split), cut, samples)
-    return _windows(_open_corpus(parsed, check_split(split), seed), spec, cut, samples)
+    corpus = _open_corpus(parsed, check_split(split), seed)
+    return _windows(corpus, shown_spec(spec), cut, samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,7 @@ class _Cut:
     exactly: bool
 
 
-def _windows(corpus: Corpus, spec: str, cut: _Cut, samples: int | None) -> TextWindows:
+def _windows(corpus: Corpus, shown: str, cut: _Cut, samples: int | None) -> TextWindows:
     tokenizer, seqlen, step, seed = cut.tokenizer, cut.seqlen, cut.stride, cut.seed
     wanted = corpus.window_cap if samples is None else samples
     # A stream is shuffled at its source: it has no end to draw a sample from.
@@ -128,29 +138,29 @@ def _windows(corpus: Corpus, spec: str, cut: _Cut, samples: int | None) -> TextW
     needed = seqlen + (wanted - 1) * step if wanted is not None and window_seed == 0 else None
     ids, is_complete = _tokens(corpus, tokenizer, needed)
     if not len(ids):
-        raise DataError(f"'{spec}' holds no text", "Name a file or folder that has some")
+        raise DataError(f"'{shown}' holds no text", "Name a file or folder that has some")
     if len(ids) < seqlen:
         raise DataError(
-            f"'{spec}' has {len(ids)} tokens, fewer than one window of {seqlen}",
+            f"'{shown}' has {len(ids)} tokens, fewer than one window of {seqlen}",
             f"Use more text, or --seqlen {len(ids)} or less",
         )
     windows = ids.unfold(0, seqlen, step)
     available = len(windows)
     if cut.exactly and samples is not None and available < samples:
         raise DataError(
-            f"'{spec}' has {available} windows of {seqlen} tokens, {samples} were asked for",
+            f"'{shown}' has {available} windows of {seqlen} tokens, {samples} were asked for",
             f"Use more text, a smaller --seqlen, or --samples {available}",
         )
     chosen = windows[choose(available, wanted, window_seed)].contiguous()
     notes = (*_joining(corpus, tokenizer), *corpus.notes)
-    return _described(chosen, spec, cut, available if is_complete else None, notes)
+    return _described(chosen, shown, cut, available if is_complete else None, notes)
 
 
 def _described(
-    ids: Tensor, spec: str, cut: _Cut, available: int | None, notes: tuple[str, ...]
+    ids: Tensor, shown: str, cut: _Cut, available: int | None, notes: tuple[str, ...]
 ) -> TextWindows:
     info = DataInfo(
-        spec=spec,
+        spec=shown,
         kind="text",
         count=len(ids),
         digest=hashlib.sha256(ids.numpy().astype("<i8").tobytes()).hexdigest(),
@@ -177,14 +187,15 @@ def _mixed_windows(spec: DataSpec, split: Split, cut: _Cut, samples: int | None)
     for position, part in enumerate(parts):
         most = None if wanted is None else max(1, wanted[position])
         corpus = _open_part(part, split, cut.seed)
-        found.append(_windows(corpus, part.data, loose, most))
+        found.append(_windows(corpus, shown_spec(part.data), loose, most))
     available = [len(one.ids) for one in found]
     if wanted is None:
         unrepeated = most_without_repeats(weights, available)
         wanted = shares(weights, min(unrepeated, samples or unrepeated))
     if not sum(wanted):
         raise DataError(
-            f"'{spec}' gives no window without repeating some", "Use more text, or other weights"
+            f"'{shown_spec(str(spec))}' gives no window without repeating some",
+            "Use more text, or other weights",
         )
     places = [choose(have, n, cut.seed).tolist() for have, n in zip(available, wanted, strict=True)]
     rows = [found[part].ids[places[part][k % len(places[part])]] for part, k in interleaved(wanted)]
@@ -192,9 +203,12 @@ def _mixed_windows(spec: DataSpec, split: Split, cut: _Cut, samples: int | None)
     notes = tuple(
         note
         for part, one, n in zip(parts, found, wanted, strict=True)
-        for note in (part_note(part, n, len(one.ids), total, "windows"), *one.info.notes)
+        for note in (
+            part_note(shown_part(part), n, len(one.ids), total, "windows"),
+            *one.info.notes,
+        )
     )
-    return _described(torch.stack(rows), str(spec), cut, None, notes)
+    return _described(torch.stack(rows), shown_spec(str(spec)), cut, None, notes)
 
 
 def _open_part(part: MixPart, split: Split, seed: int) -> Corpus:
@@ -219,8 +233,10 @@ def _open_corpus(spec: DataSpec, split: Split, seed: int) -> Corpus:
     if spec.kind == "images":
         raise SpecError(
             f"'{spec}' is images, and the model reads text",
-            "Use text:PATH, hf:NAME, demo:plant-log or demo:python-docs",
+            "Use text:PATH, own:PATH, hf:NAME, demo:plant-log or demo:python-docs",
         )
+    if spec.kind == "own":
+        return Corpus(own_documents(spec.location)[0], is_whole=False, notes=("own documents",))
     if spec.kind == "text":
         return read_corpus(spec)
     if spec.kind == "demo":

@@ -188,7 +188,9 @@ def check_data(text: str, task: Task) -> str:
 
 def is_same_data(calibration: str, test: str) -> bool:
     """Return whether both name the very same items; built-in data has separate parts."""
-    return calibration.strip() == test.strip() and calibration.startswith(("text:", "images:"))
+    return calibration.strip() == test.strip() and calibration.startswith(
+        ("text:", "images:", "own:")
+    )
 
 
 def as_sentence(text: str) -> str:

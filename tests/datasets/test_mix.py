@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osscar_core.datasets import load_images, load_windows, parse_data_spec
+from osscar_core.datasets.documents import load_documents
 from osscar_core.datasets.mix import (
     DISTURBANCES,
     Change,
@@ -19,7 +21,7 @@ from osscar_core.datasets.mix import (
     parse_mix,
     shares,
 )
-from osscar_core.datasets.spec import PREFIXES, check_place, data_task, mix_parts
+from osscar_core.datasets.spec import PREFIXES, check_place, data_task, mix_parts, shown_spec
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import ImagePreprocess, PruneSpec
 
@@ -246,7 +248,38 @@ def test_few_windows_are_repeated_for_calibration_only(tokenizer: Any, tmp_path:
 
 def test_text_has_no_columns_to_choose_by(tokenizer: Any) -> None:
     with pytest.raises(SpecError, match="says nothing of its items"):
-        windows_of("mix:demo:plant-log[plant=1]", tokenizer, 4)
+        windows_of("mix:demo:python-docs[topic=for]", tokenizer, 4)
+
+
+def test_slices_and_disturbances_of_documents(tokenizer: Any, tmp_path: Path) -> None:
+    rows = [{"text": f"item {i} " * 4, "site": "north" if i % 4 else "south"} for i in range(40)]
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf8")
+    spec = f"mix:3*text:{file}[site=north]+1*text:{file}[site=south]~case=1"
+    found = load_documents(spec, limit=20)
+    sites = [row["site"] for row in found.attributes]
+    assert (sites.count("north"), sites.count("south")) == (15, 5)
+    assert all(
+        text.isupper() == (site == "south") for text, site in zip(found.texts, sites, strict=True)
+    )
+    assert len(load_documents(spec)) == 40  # 30 north and 10 south, none twice
+    windows = windows_of(spec, tokenizer, 12)
+    shouted = [row for row in windows.ids if "ITEM" in tokenizer.decode(row)]
+    assert len(shouted) == 3
+    with pytest.raises(SpecError, match="Did you mean 'site'"):
+        load_documents(f"mix:text:{file}[sight=north]")
+    with pytest.raises(DataError, match="no text meets the conditions"):
+        load_documents(f"mix:text:{file}[site=west]")
+
+
+def test_own_data_in_a_mix_is_told_without_its_path(tokenizer: Any, tmp_path: Path) -> None:
+    file = tmp_path / "own.csv"
+    file.write_text("text,site\n" + "pumps leak again,north\n" * 40, encoding="utf8")
+    windows = windows_of(f"mix:1*own:{file}[site=north]+1*demo:plant-log", tokenizer, 8)
+    told = str(windows.info)
+    assert "own:own.csv[site=north]" in told
+    assert str(tmp_path) not in told
+    assert shown_spec(f"mix:own:{file}~case") == "mix:1*own:own.csv~case=0.5"
 
 
 def test_all_disturbances_have_their_task() -> None:
