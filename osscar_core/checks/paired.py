@@ -42,6 +42,8 @@ ROUNDING = 1e-6
 _MOST_NEEDED = 10**9
 _CELLS_AT_ONCE = 2**21
 _EDGE = 1e-12
+_NO_SPREAD = 1e-6  # of the standard error; what rounding leaves of a spread that is none
+_MOST_NATS = 100.0  # two or three documents can make the end of an interval anything
 
 
 class Outcomes(Protocol):
@@ -213,7 +215,7 @@ class PairedText:
     @property
     def loss(self) -> float:
         """Relative rise of the perplexity."""
-        return _exponential(self._mean) - 1
+        return math.expm1(min(_MOST_NATS, self._mean))
 
     def select(self, mask: Bools) -> PairedText:
         """Return the outcomes of some of the documents."""
@@ -232,7 +234,8 @@ class PairedText:
         tail = (1 - level) / 2
         left, right = np.quantile(self._studentised, [tail, 1 - tail])
         low, high = self._mean - right * self._error, self._mean - left * self._error
-        return _exponential(low) - 1, _exponential(high) - 1
+        low, high = (max(-_MOST_NATS, min(_MOST_NATS, end)) for end in (low, high))
+        return math.expm1(low), math.expm1(high)
 
     def p_value(self) -> float:
         """Return the equal-tailed p-value from the bootstrap; at least 2 / (resamples + 1)."""
@@ -286,7 +289,7 @@ class PairedText:
             squares = sums[:, 2] - 2 * means * sums[:, 3] + means**2 * sums[:, 4]
             errors = np.sqrt(np.maximum(squares, 0) * n / max(1, n - 1)) / sums[:, 1]
             # A resample of one document over and over has no spread: it says nothing.
-            floor = self._error * _EDGE
+            floor = self._error * _NO_SPREAD
             parts.append(np.where(errors > floor, (means - self._mean) / errors.clip(floor), 0.0))
         return np.concatenate(parts)
 
