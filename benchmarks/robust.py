@@ -1,6 +1,6 @@
 """Is a shift found, is no alarm false, and what does calibrating on a mix buy?
 
-    python -m benchmarks.robust shift [--json]
+    python -m benchmarks.robust shift [--work DIR] [--json]
     python -m benchmarks.robust prune --work DIR [--sparsity 0.9] [--samples 1024]
                                       [--weights 3,1] [--json]
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from osscar_core.checks.distance import compare_samples
+from osscar_core.checks.distance import compare_samples, pairwise, with_threshold
 from osscar_core.checks.observed import answer, load_items, observe
 from osscar_core.checks.paired import PairedLabels
 from osscar_core.checks.shift import extra_loss
@@ -32,6 +32,13 @@ MODEL = "demo/resnet50"
 TRAINED, SHIFTED = "demo:factory", "demo:factory/line-c"
 ALARM_RATE = 0.05
 REPEATS = 100
+POOL = {"reference": 2000, "AB": 2000, "C": 500}
+SIZES = {
+    "A and B": ((500, 500), (1000, 200), (200, 500)),
+    "A": ((500, 200),),
+    "B": ((500, 200),),
+    "C": ((500, 30), (500, 100)),
+}
 LEVEL = 0.95
 
 
@@ -39,20 +46,42 @@ def told(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def shift(repeats: int) -> dict[str, Any]:
+def seen(work: Path | None) -> dict[str, np.ndarray]:
+    """Features of every picture and whether it was told rightly, kept in ``work``."""
+    kept = None if work is None else work / "features.npz"
+    if kept is not None and kept.is_file():
+        with np.load(kept) as file:
+            return dict(file)
     model = load_model(MODEL)
-    pools = {
-        "reference": observe(model, load_items(model, TRAINED, limit=2000, split="calibration")),
-        "A and B": observe(model, load_items(model, TRAINED, limit=2000, split="evaluation")),
-        "C": observe(model, load_items(model, SHIFTED, limit=1000, split="evaluation")),
+    found = {}
+    for name, data, split in (
+        ("reference", TRAINED, "calibration"),
+        ("AB", TRAINED, "evaluation"),
+        ("C", SHIFTED, "evaluation"),
+    ):
+        items = load_items(model, data, limit=POOL[name], split=split)
+        observed, answers = observe(model, items)
+        found |= {name: observed.features, f"{name} right": answers.is_right}
+    if kept is not None:
+        np.savez(kept, **found)
+    return found
+
+
+def shift(work: Path | None, repeats: int) -> dict[str, Any]:
+    pools = seen(work)
+    # The pictures of lines A and B take turns.
+    features = {
+        "reference": pools["reference"],
+        "A and B": pools["AB"],
+        "A": pools["AB"][0::2],
+        "B": pools["AB"][1::2],
+        "C": pools["C"],
     }
-    features = {name: seen.features for name, (seen, _) in pools.items()}
-    lines = np.array([row["line"] for row in pools["A and B"][0].rows])
-    features |= {line: features["A and B"][lines == line] for line in "AB"}
     once = {}
     for name in ("A and B", "A", "B", "C"):
         found = compare_samples(features["reference"][:1000], features[name][:1000], ALARM_RATE)
         once[name] = {
+            "items": len(features[name][:1000]),
             "distance": found.distance,
             "threshold": found.threshold,
             "p": found.p_value,
@@ -60,27 +89,29 @@ def shift(repeats: int) -> dict[str, Any]:
         }
         told(f"{name:8} {once[name]}")
     rates = []
-    for old, name, new in (
-        (500, "A and B", 500),
-        (1000, "A and B", 200),
-        (200, "A and B", 1000),
-        (500, "A", 200),
-        (500, "B", 200),
-        (500, "C", 30),
-        (500, "C", 100),
-        (500, "C", 500),
-    ):
-        alarms = 0
-        for seed in range(repeats):
-            rng = np.random.default_rng(seed)
-            X = features["reference"][rng.permutation(2000)[:old]]
-            Y = features[name][rng.permutation(len(features[name]))[:new]]
-            comparison = compare_samples(X, Y, ALARM_RATE, seed)
-            alarms += comparison.distance > comparison.threshold
-        rates.append({"reference": old, "new": name, "items": new, "alarms": alarms})
-        told(f"{alarms:3} alarms in {repeats}: {old} reference, {new} of {name}")
-    right = {name: pools[name][1].is_right for name in ("A and B", "C")}
+    for name in ("A and B", "A", "B", "C"):
+        whole = pairwise(np.concatenate([features["reference"], features[name]]))
+        for old, new in SIZES[name]:
+            alarms = sum(
+                alarm(whole, len(features["reference"]), old, new, seed) for seed in range(repeats)
+            )
+            rates.append({"reference": old, "new": name, "items": new, "alarms": alarms})
+            told(f"{alarms:3} alarms in {repeats}: {old} reference, {new} of {name}")
+    right = {"A and B": pools["AB right"], "C": pools["C right"]}
     return {"once": once, "rates": rates, "extra": made_cases(right, repeats)}
+
+
+def alarm(whole: np.ndarray, reference: int, old: int, new: int, seed: int) -> bool:
+    """Whether random pictures raise the alarm: ``old`` of the reference against ``new``."""
+    rng = np.random.default_rng(seed)
+    chosen = np.concatenate(
+        [
+            rng.permutation(reference)[:old],
+            reference + rng.permutation(len(whole) - reference)[:new],
+        ]
+    )
+    distance, threshold = with_threshold(whole[np.ix_(chosen, chosen)], old, ALARM_RATE, rng)
+    return distance > threshold
 
 
 def made_cases(right: dict[str, np.ndarray], repeats: int) -> list[dict[str, Any]]:
@@ -186,7 +217,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.what == "prune" and args.work is None:
         parser.error("prune needs --work DIR")
-    result = shift(args.repeats) if args.what == "shift" else robust(args)
+    result = shift(args.work, args.repeats) if args.what == "shift" else robust(args)
     if args.json:
         print(json.dumps(result))
 

@@ -66,19 +66,32 @@ def compare_samples(
     n, m = len(reference), len(new)
     rng = np.random.default_rng(seed)
     A = pairwise(np.concatenate([reference, new]))
-    scale = spread(A[:n, :n])
-    own = np.concatenate([np.full(n, 1 / n), np.full(m, -1 / m)])
-    observed = _roots(A, own[None])[0] / scale
-    chance = reference_distances(A[:n, :n], m, rng) / scale
-    threshold = float(np.quantile(chance, 1 - alarm_rate))
-    shuffled = rng.permuted(np.broadcast_to(own, (RESAMPLES, n + m)), axis=1)
-    beyond = int((_roots(A, shuffled) / scale >= observed - 1e-12).sum())
+    distance, threshold = with_threshold(A, n, alarm_rate, rng)
+    shuffled = rng.permuted(np.broadcast_to(_own(n, m), (RESAMPLES, n + m)), axis=1)
+    beyond = int((_roots(A, shuffled) / spread(A[:n, :n]) >= distance - 1e-12).sum())
     return Comparison(
-        distance=float(observed),
+        distance=distance,
         threshold=threshold,
         p_value=(beyond + 1) / (RESAMPLES + 1),
-        light=light_of(float(observed), threshold),
+        light=light_of(distance, threshold),
     )
+
+
+def with_threshold(
+    A: _Floats, n: int, alarm_rate: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return the distance of two samples, and what the reference alone exceeds by chance.
+
+    Args:
+        A: Distances between all items, the ``n`` of the reference first.
+        n: Items of the reference.
+        alarm_rate: Share of samples of the reference that exceed the threshold.
+        rng: Where chance comes from.
+    """
+    m = len(A) - n
+    scale = spread(A[:n, :n])
+    chance = reference_distances(A[:n, :n], m, rng) / scale
+    return float(_roots(A, _own(n, m)[None])[0] / scale), float(np.quantile(chance, 1 - alarm_rate))
 
 
 def light_of(distance: float, threshold: float) -> Light:
@@ -126,6 +139,11 @@ def reference_distances(
     # Drawn with replacement, items of a sample are 1 - 1/n times as far apart as new ones.
     distances: _Floats = _roots(A, weights) / np.sqrt(1 - 1 / n)
     return distances
+
+
+def _own(n: int, m: int) -> _Floats:
+    """Return the weights of the items of two samples in their difference."""
+    return np.concatenate([np.full(n, 1 / n), np.full(m, -1 / m)])
 
 
 def _roots(A: _Floats, weights: _Floats) -> _Floats:

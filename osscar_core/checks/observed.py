@@ -20,7 +20,8 @@ from osscar_core.checks.paired import PairedLabels, PairedText
 from osscar_core.checks.properties import image_properties, text_properties
 from osscar_core.datasets.documents import Documents, load_documents
 from osscar_core.datasets.images import ImageSet, load_images
-from osscar_core.datasets.spec import Split, data_task, parse_data_spec
+from osscar_core.datasets.mix import PART
+from osscar_core.datasets.spec import Split, data_task, parse_data_spec, shown_spec
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.perplexity import DEFAULT_SEQLEN
 from osscar_core.evaluation.size import prompt_length
@@ -70,7 +71,8 @@ def load_items(loaded: LoadedModel, data: str, *, limit: int | None, split: Spli
     words = {"text": "text", "image": "images"}
     if task is not None and task != loaded.task:
         raise SpecError(
-            f"{loaded.source.model} reads {words[loaded.task]}, and '{data}' is {words[task]}",
+            f"{loaded.source.model} reads {words[loaded.task]}, and '{shown_spec(data)}' is "
+            f"{words[task]}",
             "Name data of the model's own kind",
         )
     if loaded.task == "text":
@@ -114,7 +116,7 @@ def observe(
     )
     if isinstance(items, Documents):
         rows: list[Row] = [
-            {**text_properties(text), **attributes}
+            {**text_properties(text), **_known(attributes)}
             for text, attributes in zip(items.texts, items.attributes, strict=True)
         ]
         keys = [hashlib.blake2b(text.encode()).digest() for text in items.texts]
@@ -122,8 +124,13 @@ def observe(
         names = items.class_names or loaded.source.class_names
         keys, properties = _pictures(items)
         rows = [
-            {TRUE_CLASS: _named(true, names), PREDICTED: _named(said, names), **known, **own}
-            for true, said, known, own in zip(
+            {
+                TRUE_CLASS: _named(true, names),
+                PREDICTED: _named(said, names),
+                **measured,
+                **_known(own),
+            }
+            for true, said, measured, own in zip(
                 items.labels.tolist(),
                 answers.predicted.tolist(),
                 properties,
@@ -210,6 +217,11 @@ def pair(dense: Answers, pruned: Answers, seed: int = 0) -> Paired:
     return PairedText(
         dense.sums[told], pruned.sums[told], dense.tokens[told].astype(np.float64), seed
     )
+
+
+def _known(attributes: Row) -> Row:
+    """Return the attributes without the part of a mix that an item comes from."""
+    return {name: value for name, value in attributes.items() if name != PART}
 
 
 def _pictures(images: ImageSet) -> tuple[list[bytes], list[dict[str, float]]]:

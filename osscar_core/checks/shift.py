@@ -40,12 +40,12 @@ from osscar_core.checks.records import (
     Metric,
     ShiftReport,
 )
+from osscar_core.datasets.spec import Split, shown_spec
 from osscar_core.errors import DataError, SpecError
 from osscar_core.progress import Progress, report
 from osscar_core.records import check_range
 
 if TYPE_CHECKING:
-    from osscar_core.datasets.spec import Split
     from osscar_core.models import LoadedModel
 
 DEFAULT_LIMIT = 1000
@@ -102,10 +102,12 @@ def check_shift(
     new_items = load_items(model, new, limit=limit, split="evaluation")
     old, old_answers = run.observe(model, old_items)
     fresh, new_answers = run.observe(model, new_items)
-    kept = np.array([key not in set(fresh.keys) for key in old.keys])
+    known = set(fresh.keys)
+    kept = np.array([key not in known for key in old.keys])
     if kept.sum() < 2 or len(fresh) < 2:
         raise DataError(
-            f"the reference '{reference}' and the new data '{new}' are the same items",
+            f"the reference '{shown_spec(reference)}' and the new data '{shown_spec(new)}' are "
+            "the same items",
             "Name data that the other does not hold",
         )
     report(progress, "compare", 0, 1, "distances")

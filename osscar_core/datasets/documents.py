@@ -28,6 +28,7 @@ from osscar_core.datasets.demo import demo_corpus
 from osscar_core.datasets.disturb import disturb_text
 from osscar_core.datasets.hub import hub_corpus
 from osscar_core.datasets.mix import (
+    PART,
     MixPart,
     check_columns,
     interleaved,
@@ -174,7 +175,7 @@ def _part(part: MixPart, split: Split) -> list[_Document]:
     known = dict.fromkeys(name for one in documents.attributes for name in one)
     check_columns(shown_part(part), known)
     kept = [
-        _Document(text, name, {**attributes, "part": str(shown_part(part))})
+        _Document(text, name, {**attributes, PART: str(shown_part(part))})
         for text, name, attributes in zip(
             documents.texts, documents.names, documents.attributes, strict=True
         )

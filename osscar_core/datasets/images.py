@@ -93,10 +93,12 @@ class ImageSet:
             change: What is done to them, and how strongly.
             seed: Another seed disturbs all of them otherwise.
         """
-        recipe = f"disturbed: {change}, seed {seed}"
+        before = self._source.retouch
+        recipe = f"{self._source.recipe} disturbed: {change}, seed {seed}".strip()
 
         def retouch(index: int, image: Image.Image) -> Image.Image:
-            return disturb_image(image, change, index, seed)
+            given = image if before is None else before(index, image)
+            return disturb_image(given, change, index, seed)
 
         source = dataclasses.replace(self._source, retouch=retouch, recipe=recipe)
         return dataclasses.replace(self, _source=source)
@@ -181,6 +183,7 @@ def load_images(
     class_names: tuple[str, ...] | None = None,
     split: Split = "evaluation",
     exactly: bool = False,
+    repeats: bool = False,
 ) -> ImageSet:
     """Find labelled images and choose which to use.
 
@@ -195,6 +198,8 @@ def load_images(
         split: Which part of the data, where it has parts: ``calibration`` (training
             images) or ``evaluation`` (test images).
         exactly: Whether fewer images than ``limit`` are an error.
+        repeats: Whether a mix may use images again to give ``limit`` of them in its
+            proportion: for calibration, where that is a larger weight.
 
     Returns:
         The images. Encoded files are read once here for ``info.digest`` (over bytes and
@@ -211,7 +216,9 @@ def load_images(
     shown = shown_spec(spec)
     parsed = parse_data_spec(spec)
     if parsed.kind == "mix":
-        source = open_mix(parsed, check_split(split), limit, seed, class_names)
+        source = open_mix(
+            parsed, check_split(split), limit, seed, repeats=repeats, class_names=class_names
+        )
     else:
         source = open_images(parsed, check_split(split), class_names)
     available = len(source.labels)

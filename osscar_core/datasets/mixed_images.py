@@ -19,6 +19,7 @@ from osscar_core.datasets.choosing import choose
 from osscar_core.datasets.disturb import disturb_image
 from osscar_core.datasets.image_sources import ImageSource, open_images
 from osscar_core.datasets.mix import (
+    PART,
     MixPart,
     check_columns,
     interleaved,
@@ -52,6 +53,8 @@ def open_mix(
     split: Split,
     wanted: int | None,
     seed: int,
+    *,
+    repeats: bool = False,
     class_names: tuple[str, ...] | None = None,
 ) -> ImageSource:
     """Return the images of a mix, every beginning of them a fair mix.
@@ -61,6 +64,7 @@ def open_mix(
         split: Which part of the data, where it has parts.
         wanted: Number of images; ``None`` for as many as there are without repeating any.
         seed: 0 for the first images of each part, otherwise a random sample of them.
+        repeats: Whether images may be used again to give that number.
         class_names: The model's classes, to read those of own data by.
 
     Raises:
@@ -72,7 +76,7 @@ def open_mix(
     weights = [one.part.weight for one in opened]
     available = [len(one.candidates) for one in opened]
     unrepeated = most_without_repeats(weights, available)
-    if wanted is None or split == "evaluation":
+    if wanted is None or not repeats:
         wanted = min(unrepeated, wanted or unrepeated)
     if not wanted:
         raise DataError(
@@ -141,7 +145,7 @@ def _chosen(one: _Part, count: int, seed: int) -> list[int]:
 def _attributes(items: list[tuple[_Part, int]], place: int) -> dict[str, str | float]:
     one, index = items[place]
     known = {} if one.source.attributes is None else one.source.attributes(index)
-    return {**known, "part": str(one.part)}
+    return {**known, PART: str(one.part)}
 
 
 def _retouched(

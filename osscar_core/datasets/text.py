@@ -75,6 +75,7 @@ def load_windows(
     split: Split = "evaluation",
     stride: int | None = None,
     exactly: bool = True,
+    repeats: bool = False,
 ) -> TextWindows:
     """Read text and cut it into windows of tokens.
 
@@ -91,6 +92,8 @@ def load_windows(
         stride: Tokens from one window's start to the next; ``None`` for ``seqlen``:
             windows that do not overlap.
         exactly: Whether fewer windows than ``samples`` are an error.
+        repeats: Whether a mix may use windows again to give ``samples`` of them in its
+            proportion: for calibration, where that is a larger weight.
 
     Returns:
         The windows. ``info.available`` is ``None`` if reading stopped early because the
@@ -114,7 +117,7 @@ def load_windows(
     parsed = parse_data_spec(spec)
     cut = _Cut(tokenizer, seqlen, step, seed, exactly)
     if parsed.kind == "mix":
-        return _mixed_windows(parsed, check_split(split), cut, samples)
+        return _mixed_windows(parsed, check_split(split), cut, samples, repeats=repeats)
     corpus = _open_corpus(parsed, check_split(split), seed)
     return _windows(corpus, shown_spec(spec), cut, samples)
 
@@ -172,7 +175,9 @@ def _described(
     return TextWindows(ids, info)
 
 
-def _mixed_windows(spec: DataSpec, split: Split, cut: _Cut, samples: int | None) -> TextWindows:
+def _mixed_windows(
+    spec: DataSpec, split: Split, cut: _Cut, samples: int | None, *, repeats: bool
+) -> TextWindows:
     """Return windows of every part of a mix in the proportion of the weights.
 
     For calibration, a part with fewer windows than its share repeats them, which is a
@@ -180,8 +185,7 @@ def _mixed_windows(spec: DataSpec, split: Split, cut: _Cut, samples: int | None)
     """
     parts = mix_parts(spec)
     weights = [part.weight for part in parts]
-    is_repeated = split == "calibration" and samples is not None
-    wanted = shares(weights, samples) if is_repeated and samples is not None else None
+    wanted = shares(weights, samples) if repeats and samples is not None else None
     loose = dataclasses.replace(cut, exactly=False)
     found = []
     for position, part in enumerate(parts):

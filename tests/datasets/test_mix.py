@@ -5,10 +5,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from osscar_core.datasets import load_images, load_windows, parse_data_spec
 from osscar_core.datasets.documents import load_documents
@@ -202,10 +204,10 @@ def test_few_images_are_repeated_for_calibration_only(tmp_path: Path) -> None:
 
     small = FAMILIES["resnet-basic"]().calibration_spec(tmp_path)  # 16 images
     spec = f"mix:1*{small}+1*{small}~noise=1"
-    mixed = load_images(spec, SMALL, limit=48, split="calibration")
+    mixed = load_images(spec, SMALL, limit=48, split="calibration", repeats=True)
     assert len(mixed) == 48
     assert any("24 of 16 images" in n and "used up to 2 times" in n for n in mixed.info.notes)
-    assert len(load_images(spec, SMALL, limit=48, split="evaluation")) == 32
+    assert len(load_images(spec, SMALL, limit=48, split="calibration")) == 32
     assert len(load_images(spec, SMALL, split="evaluation")) == 32
 
 
@@ -218,6 +220,26 @@ def test_disturbed_images_differ_and_are_repeatable() -> None:
     digests = {plain.info.digest, noisy.info.digest, other.info.digest}
     assert len(digests) == 3
     assert noisy.info.digest == again.info.digest
+
+
+def test_disturbed_copies_of_a_disturbed_mix_keep_what_was_done() -> None:
+    from osscar_core.datasets.disturb import disturb_image
+
+    mixed = images_of("mix:demo:factory~dark=1", 2)
+    again = mixed.disturbed(Change("blur", 1.0), seed=4)
+    plain = load_images("demo:factory", SMALL, limit=2, split="calibration")
+    as_image = to_pil(plain.pixels(1))
+    dark = disturb_image(as_image, Change("dark", 1.0), 1)
+    both = disturb_image(dark, Change("blur", 1.0), 1, 4)
+    assert torch.equal(to_tensor(both), again.pixels(1))
+
+
+def to_pil(pixels: torch.Tensor) -> Image.Image:
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def windows_of(spec: str, tokenizer: Any, count: int | None, **settings: Any) -> Any:
@@ -240,7 +262,7 @@ def test_windows_come_in_proportion(tokenizer: Any) -> None:
 def test_few_windows_are_repeated_for_calibration_only(tokenizer: Any, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abcdefgh" * 8, encoding="utf8")  # 2 windows of 32
     spec = f"mix:1*text:{tmp_path}/a.txt+1*demo:python-docs~case=1"
-    mixed = windows_of(spec, tokenizer, 8)
+    mixed = windows_of(spec, tokenizer, 8, repeats=True)
     assert len(mixed.ids) == 8
     assert any("4 of 2 windows" in note and "2 times" in note for note in mixed.info.notes)
     assert len(windows_of(spec, tokenizer, None, split="evaluation").ids) == 4
@@ -287,3 +309,22 @@ def test_all_disturbances_have_their_task() -> None:
 
     assert {n for n, d in DISTURBANCES.items() if d.task == "image"} == set(disturb._IMAGES)
     assert {n for n, d in DISTURBANCES.items() if d.task == "text"} == set(disturb._TEXTS)
+
+
+@pytest.mark.parametrize("family", ["opt", "resnet-basic"])
+def test_a_mix_calibrates(family: str, tmp_path: Path) -> None:
+    from families import FAMILIES
+    from osscar_core.pruner import prune
+
+    made = FAMILIES[family]()
+    plain = made.calibration_spec(tmp_path)
+    change = "typos" if made.seqlen else "blur"
+    mix = f"mix:3*{plain}+1*{plain}~{change}"
+    report = prune(made.request(tmp_path, calibration=mix, samples=24), out=tmp_path / "out")
+    info = report.plan.calibration
+    assert info.count == 24
+    assert info.spec == mix.replace(f"~{change}", f"~{change}=0.5")
+    assert any(
+        "6 of " in note and f"~{change}=0.5 (25.0% of the mix)" in note for note in info.notes
+    )
+    assert any("18 of " in note and "(75.0% of the mix)" in note for note in info.notes)
