@@ -19,6 +19,7 @@ from osscar_core.cli.grammar import Parser
 from osscar_core.cli.grammar import names as _names
 from osscar_core.cli.grammar import new_command as _command
 from osscar_core.cli.grammar import number as _number
+from osscar_core.cli.grammar import numbers as _numbers
 from osscar_core.cli.grammar import whole as _whole
 
 PROGRAM = "python -m osscar_core"
@@ -383,10 +384,6 @@ def _range(text: str) -> tuple[float, float, float]:
     if len(values) not in (1, 3):
         raise argparse.ArgumentTypeError(f"'{text}' is neither a number nor LOW,TYPICAL,HIGH")
     return values[0], values[len(values) // 2], values[-1]
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(_number(part) for part in _names(text))
 
 
 def _shares(text: str) -> tuple[tuple[str, float], ...]:
