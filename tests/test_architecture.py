@@ -140,6 +140,7 @@ ALLOWED: dict[str, set[str]] = {
     "doctor": {"catalogue", *BASE},
     "sample": {"catalogue", "showcase", *BASE},
     "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
+    "monitoring": {"datasets", "evaluation", "models", *BASE},
     "demo": {
         "brief",
         "catalogue",
@@ -156,7 +157,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "figures": {"checks", *BASE},
     "studio": LIBRARY | {"checks", "figures", "sweep", "sample", "doctor", "showcase"} | BASE,
-    "cli": LIBRARY | {"checks", "sweep", "doctor", "bench"} | BASE,
+    "cli": LIBRARY | {"checks", "sweep", "doctor", "bench", "monitoring"} | BASE,
     "__main__": {"cli"},
 }
 # Answers to what-if questions need numbers only; the app gives them in its own process.
@@ -341,6 +342,11 @@ def test_solver_is_linear_algebra_only() -> None:
     assert any(name.startswith("torch") for name in used)
     assert {name for name in used if name == "torch.nn" or name.startswith("torch.nn.")} == set()
     assert {_top(name) for name in used} & (HEAVY - {"torch"}) == set()
+
+
+def test_what_a_kit_carries_needs_torch_only() -> None:
+    found = {_top(one.module) for one in IMPORTS[f"{CORE}.monitoring.kit.monitor"]}
+    assert found - set(sys.stdlib_module_names) == {"torch", "tokenizers"}  # the latter is optional
 
 
 @pytest.mark.parametrize("screen", sorted(SCREENS))

@@ -19,6 +19,7 @@ from osscar_core.cli.reports import (
     comparison_text,
     estimate_text,
     evaluation_text,
+    kit_text,
     measure_text,
     prune_text,
     solver_bench_text,
@@ -87,6 +88,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _measure(args, progress)
         case "sweep":
             return _sweep(args, progress)
+        case "monitor":
+            return _monitor_export(args, progress)
         case "doctor":
             return _doctor(args.workspace)
         case "bench" if args.bench == "solver":
@@ -263,6 +266,21 @@ def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
     report = sweep(spec, out=Path(args.out), survey=_survey_of(args), progress=progress)
     payload = {**to_dict(report), "pareto": list(pareto(report.points))}
     return Outcome(payload, sweep_text(report))
+
+
+def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:
+    reference = args.reference or _own_data(args.model)
+    _check_data(reference)
+    from osscar_core.models import load_model
+    from osscar_core.monitoring import export_kit
+
+    names = ("alarm_rate", "limit", "seqlen", "language", "seed")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    dense = None if args.dense is None else load_model(args.dense, weights=args.dense_weights)
+    report = export_kit(
+        load_model(args.model), reference, Path(args.out), dense=dense, **given, progress=progress
+    )
+    return Outcome({**to_dict(report), "bytes": report.bytes}, kit_text(report))
 
 
 def _doctor(workspace: str | None) -> Outcome:
