@@ -422,16 +422,16 @@ def test_distance_is_its_formula() -> None:
     seen, division = normal(200, 0), Division.of(200, 0)
     baseline = calibrate(seen, division, classes=3, alarm_rate=0.05)
     batch = normal(20, 1)
-    y, x, s = baseline["features"].double(), batch.features.double(), baseline["bandwidth"]
+    y, x, unit = baseline["features"].double(), batch.features.double(), baseline["unit"]
 
     def k(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return torch.exp(-((a - b) ** 2).sum() / (2 * s**2))
+        return (a - b).norm() / unit
 
     def mean(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
         pairs = [k(a, b) for a in one for b in two if a is not b and not torch.equal(a, b)]
         return torch.stack(pairs).mean()
 
-    expected = mean(x, x) - 2 * mean(x, y) + mean(y, y)
+    expected = 2 * mean(x, y) - mean(x, x) - mean(y, y)
     scale = 20 * len(y) / (20 + len(y))
     assert monitor.statistics(baseline, batch)[0] == pytest.approx(scale * float(expected))
 
@@ -442,7 +442,7 @@ def test_resamples_are_the_very_statistics() -> None:
     pool = select(seen, division.pool)
     baseline = calibrate(seen, division, classes=3, alarm_rate=0.05)
     m, count = division.baseline, len(division.pool)
-    k = monitor.kernel(pool.features, pool.features, float(baseline["bandwidth"])).float()
+    k = monitor.kernel(pool.features, pool.features, float(baseline["unit"])).float()
     base, batch = torch.zeros(1, count), torch.zeros(1, count)
     base[0, :m] = 1
     batch[0, m : m + 20] = 1

@@ -237,6 +237,7 @@ def _add_monitor(commands: Any) -> None:
     export.add_argument("--limit", type=_whole, help="reference items at most (default: 2000)")
     export.add_argument("--seqlen", type=_whole, help="tokens a window (default: 128)")
     export.add_argument("--language", help="of its README: en, ja or both (default)")
+    export.add_argument("--device", help="auto (default), cpu, cuda or cuda:N, for the reference")
     export.add_argument("--seed", type=_whole, help="of items and resamples (default: 0)")
 
 

@@ -276,10 +276,10 @@ def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:
 
     names = ("alarm_rate", "limit", "seqlen", "language", "seed")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    dense = None if args.dense is None else load_model(args.dense, weights=args.dense_weights)
-    report = export_kit(
-        load_model(args.model), reference, Path(args.out), dense=dense, **given, progress=progress
-    )
+    place = {"device": args.device or "auto", "dtype": "float32"}
+    pruned = load_model(args.model, **place)
+    dense = args.dense and load_model(args.dense, weights=args.dense_weights, **place)
+    report = export_kit(pruned, reference, Path(args.out), dense=dense, **given, progress=progress)
     return Outcome({**to_dict(report), "bytes": report.bytes}, kit_text(report))
 
 

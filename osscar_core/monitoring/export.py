@@ -236,13 +236,20 @@ def _exported(
     stage = f"export {file.stem}"
     report(progress, stage, 0, len(reference), loaded.source.model)
     sample = reference.prepared(list(range(_TRACED_ITEMS)))
-    program, difference = write_program(loaded, sample, file)
+    wrapped, difference = write_program(loaded, sample, file)
+    place = next(loaded.module.parameters()).device
+    wrapped.to(place)
+
+    def run(items: Tensor) -> tuple[Tensor, Tensor]:
+        logits, features = wrapped(items.to(place))
+        return logits.cpu(), features.cpu()
+
     size = monitor.at_once(reference.input)
     parts = []
     for start in range(0, len(reference), size):
         rows = list(range(start, min(start + size, len(reference))))
         try:
-            parts.append(monitor.observe(program, reference.prepared(rows), loaded.task, size))
+            parts.append(monitor.observe(run, reference.prepared(rows), loaded.task, size))
         except monitor.KitError as error:
             raise DataError(
                 f"{loaded.source.model} gives outputs that are not finite on items "
@@ -285,7 +292,7 @@ def _record(
             "mean": float(baseline["confidence_mean"]),
             "sd": float(baseline["confidence_sd"]),
         },
-        "kernel": {"form": "exp(-|x-y|^2/(2 s^2))", "s": float(baseline["bandwidth"])},
+        "distance": {"form": "squared energy distance / unit", "unit": float(baseline["unit"])},
         "items": {
             "baseline": division.baseline,
             "thresholds": len(division.pool),

@@ -56,7 +56,7 @@ class LanguageModel(nn.Module):
         return out.logits.float(), out.hidden_states[-1].float().mean(1)
 
 
-def write_program(loaded: LoadedModel, items: Tensor, file: Path) -> tuple[Any, float]:
+def write_program(loaded: LoadedModel, items: Tensor, file: Path) -> tuple[nn.Module, float]:
     """Write a model as a `torch.export` program for batches of any size.
 
     Args:
@@ -65,15 +65,15 @@ def write_program(loaded: LoadedModel, items: Tensor, file: Path) -> tuple[Any, 
         file: Where to write.
 
     Returns:
-        The program, read back from the file, and the largest difference of its outputs from
-        the model's, relative to the largest output.
+        What was exported, as a module on the CPU, and the largest difference of its outputs
+        from those of the file, read back, relative to the largest output.
 
     Raises:
         OutputError: The model cannot be exported, or the program differs from it.
     """
     name = loaded.source.model
     module = copy.deepcopy(loaded.module).cpu().float().eval()
-    wrapped = (Classifier if loaded.task == "image" else LanguageModel)(module)
+    wrapped: nn.Module = (Classifier if loaded.task == "image" else LanguageModel)(module)
     sample = items[:3]
     try:
         with torch.no_grad(), warnings.catch_warnings():
@@ -98,7 +98,7 @@ def write_program(loaded: LoadedModel, items: Tensor, file: Path) -> tuple[Any, 
             f"the exported {name} differs from the model by {difference:.1e} of its largest output",
             f"At most {TOLERANCE:.0e} is allowed; try another version of torch",
         )
-    return exported, difference
+    return wrapped, difference
 
 
 def max_difference(module: Any, other: Any, items: Tensor) -> float:

@@ -102,7 +102,7 @@ def calibrate(
     """
     pool = select(seen, division.pool)
     baseline = _baseline(pool, division.baseline, classes)
-    k = monitor.kernel(pool.features, pool.features, float(baseline["bandwidth"]))
+    k = monitor.kernel(pool.features, pool.features, float(baseline["unit"]))
     k = (k - k.mean()).float()  # a constant cancels in the distance, and costs digits
     resamples = max(_FEWEST_RESAMPLES, math.ceil(_TAIL / alarm_rate))
     generator = torch.Generator().manual_seed(seed)
@@ -158,20 +158,16 @@ def measure_false_alarms(
 
 def _baseline(pool: Observed, count: int, classes: int | None) -> dict[str, Tensor]:
     kept = select(pool, torch.arange(count))
-    distances = torch.nn.functional.pdist(kept.features.double())
-    bandwidth = float(distances.median())
-    if not bandwidth > 0:
+    unit = float(torch.nn.functional.pdist(kept.features.double()).mean())
+    if not unit > 0:
         raise DataError(
             "the reference items are all alike in the model's features",
             "Give items that differ, as those in use do",
         )
     found = {
         "features": kept.features,
-        "bandwidth": torch.tensor(bandwidth, dtype=torch.float64),
-        "kernel_mean": torch.tensor(
-            monitor.pairs_mean(monitor.kernel(kept.features, kept.features, bandwidth)),
-            dtype=torch.float64,
-        ),
+        "unit": torch.tensor(unit, dtype=torch.float64),
+        "kernel_mean": torch.tensor(-1.0, dtype=torch.float64),  # by the choice of the unit
         "confidence_mean": kept.confidence.double().mean(),
         "confidence_sd": pool.confidence.double().std().clamp_min(1e-12),
     }

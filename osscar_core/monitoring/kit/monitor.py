@@ -5,11 +5,10 @@ it is copied into every monitoring kit and works on the files beside it.
 
 A batch of n items is compared with the m items of the baseline in three ways:
 
-- distance: the squared maximum mean discrepancy of the features x (what enters the last
-  layer; for language models the mean of the last hidden states), with k(x, y) =
-  exp(-|x - y|^2 / (2 s^2)) and s fixed, the median distance within the baseline:
-  mean of k(x, x') over pairs in the batch - 2 mean k(x, y) + mean of k(y, y') over pairs
-  in the baseline. Zero on average when nothing has changed;
+- distance: the squared energy distance of the features x (what enters the last layer; for
+  language models the mean of the last hidden states), 2 mean |x - y| - mean |x - x'| -
+  mean |y - y'|, x in the batch, y in the baseline, pairs of different items, in units of
+  the baseline's own mean |y - y'|. Zero on average when nothing has changed;
 - class mix (classifiers): sum over classes of w (share in batch - share in baseline)^2;
 - confidence: |mean in batch - mean in baseline| / s.d.; of an item it is the largest
   class probability, or for text the mean log-probability of the tokens that came.
@@ -78,13 +77,13 @@ class Observed:
 # --- The statistics -----------------------------------------------------------------------
 
 
-def kernel(x: Tensor, y: Tensor, bandwidth: float) -> Tensor:
-    """Return k of all pairs of rows, float64, (len(x), len(y))."""
-    return torch.cdist(x.double(), y.double()).square_().div_(-2 * bandwidth**2).exp_()
+def kernel(x: Tensor, y: Tensor, unit: float) -> Tensor:
+    """Return -|x - y| / unit of all pairs of rows, float64, (len(x), len(y))."""
+    return torch.cdist(x.double(), y.double()).div_(-unit)
 
 
 def pairs_mean(k: Tensor) -> float:
-    """Return the mean of a square kernel matrix without its diagonal."""
+    """Return the mean of a square matrix without its diagonal."""
     n = len(k)
     return float((k.sum() - k.diagonal().sum()) / (n * (n - 1)))
 
@@ -93,9 +92,9 @@ def statistics(baseline: dict[str, Tensor], seen: Observed) -> list[float]:
     """Return the scaled statistics of a batch: distance, confidence, and class mix if any."""
     n, m = len(seen.features), len(baseline["features"])
     scale = n * m / (n + m)
-    bandwidth = float(baseline["bandwidth"])
-    inside = pairs_mean(kernel(seen.features, seen.features, bandwidth))
-    across = float(kernel(seen.features, baseline["features"], bandwidth).mean())
+    unit = float(baseline["unit"])
+    inside = pairs_mean(kernel(seen.features, seen.features, unit))
+    across = float(kernel(seen.features, baseline["features"], unit).mean())
     distance = inside - 2 * across + float(baseline["kernel_mean"])
     gap = float(seen.confidence.double().mean() - baseline["confidence_mean"])
     found = [scale * distance, math.sqrt(scale) * abs(gap) / float(baseline["confidence_sd"])]
