@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         images = pictures(lines, args.pictures)
         seen = kit.observe("model.pt2", monitor.prepare_images(images, kit.record["input"]))
         generator = torch.Generator().manual_seed(SEED)
-        for size in SIZES:
+        for size in (one for one in SIZES if one <= int(baseline["sizes"][-1])):
             alarms = 0
             for _ in range(BATCHES):
                 chosen = torch.randperm(len(images), generator=generator)[:size]

@@ -409,6 +409,17 @@ def test_torch_is_all_it_needs(
     assert json.loads(result.stdout)["items"] == 32
 
 
+def test_the_readmes_python_runs(image_kit: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (image_kit.folder / "README.md").read_text("utf8")
+    block = text.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(image_kit.folder)
+    monkeypatch.syspath_prepend(image_kit.folder)
+    names: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), names)  # noqa: S102 - our own README
+    monkeypatch.delitem(sys.modules, "monitor")
+    assert names["logits"].shape == (32, CLASSES)
+
+
 # --- Statistics -------------------------------------------------------------------------------
 
 

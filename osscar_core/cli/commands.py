@@ -276,7 +276,7 @@ def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:
 
     names = ("alarm_rate", "limit", "seqlen", "language", "seed")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    place = {"device": args.device or "auto", "dtype": "float32"}
+    place: dict[str, Any] = {"device": args.device or "auto", "dtype": "float32"}
     pruned = load_model(args.model, **place)
     dense = args.dense and load_model(args.dense, weights=args.dense_weights, **place)
     report = export_kit(pruned, reference, Path(args.out), dense=dense, **given, progress=progress)
