@@ -383,7 +383,7 @@ class Refuse(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         gone = ("osscar_core", "numpy", "transformers", "torchvision", "safetensors", "PIL")
         if name.partition(".")[0] in gone:
-            raise ImportError(name)
+            raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Refuse())
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
