@@ -23,9 +23,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from osscar_core.datasets.choosing import choose
 from osscar_core.datasets.image_sources import ImageSource, open_images
-from osscar_core.datasets.spec import Split, check_split, import_optional, parse_data_spec
-from osscar_core.datasets.text import choose
+from osscar_core.datasets.mixed_images import open_mix
+from osscar_core.datasets.spec import (
+    DataSpec,
+    Split,
+    check_split,
+    import_optional,
+    parse_data_spec,
+)
 from osscar_core.errors import DataError
 from osscar_core.records import DataInfo, ImagePreprocess, check_range
 
@@ -119,11 +126,13 @@ class ImageSet:
         index = self._indices[position]
         raw = self._source.read(index)
         try:
-            image = self._source.open(raw)
+            image = self._source.opened(index, raw)
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            return _to_input(image.convert("RGB"), self._preprocess)
+            fitted = _fitted(image.convert("RGB"), self._preprocess)
+            retouch = self._source.retouch
+            return _as_tensor(fitted if retouch is None else retouch(index, fitted))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise DataError(
                 f"{self._source.name(index)} is too large to be decoded safely ({error})",
@@ -171,7 +180,7 @@ def load_images(
     check_range("seed", seed, 0)
     if limit is not None:
         check_range("limit", limit, 1)
-    source = open_images(parse_data_spec(spec), check_split(split))
+    source = _open(parse_data_spec(spec), check_split(split), limit, seed)
     available = len(source.labels)
     if not available:
         raise DataError(f"'{spec}' holds no images", "Name a file or folder that has some")
@@ -209,6 +218,12 @@ def load_images(
     return ImageSet(torch.tensor(labels), info, source, indices, preprocess)
 
 
+def _open(spec: DataSpec, split: Split, limit: int | None, seed: int) -> ImageSource:
+    if spec.kind == "mix":
+        return open_mix(spec, split, limit, seed)
+    return open_images(spec, split)
+
+
 def _checked_label(source: ImageSource, index: int, classes: int | None) -> int:
     label = source.labels[index]
     if label is None:
@@ -223,7 +238,7 @@ def _checked_label(source: ImageSource, index: int, classes: int | None) -> int:
 
 
 def _digest(source: ImageSource, indices: tuple[int, ...], labels: list[int]) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(source.recipe.encode())
     for index, label in zip(indices, labels, strict=True):
         raw = source.read(index)
         digest.update(struct.pack("<qq", len(raw), label))
@@ -238,14 +253,21 @@ def _coverage(labels: list[int], classes: int | None) -> tuple[str, ...]:
     return (f"the images cover {present} of {classes} classes",)
 
 
-def _to_input(image: Image.Image, preprocess: ImagePreprocess) -> Tensor:
-    """Return the pixels as the network's input before scaling, uint8, (3, S, S)."""
+def _fitted(image: Image.Image, preprocess: ImagePreprocess) -> Image.Image:
+    """Return the image at the size at which the network reads it, S x S."""
     transforms = import_optional("torchvision.transforms.v2.functional", "preparing images")
     size = [preprocess.size, preprocess.size]
     if preprocess.resize is not None:
         image = transforms.resize(image, [preprocess.resize], antialias=True)
-        image = transforms.center_crop(image, size)
-    elif image.size != (preprocess.size, preprocess.size):
+        fitted: Image.Image = transforms.center_crop(image, size)
+        return fitted
+    if image.size != (preprocess.size, preprocess.size):
         image = transforms.resize(image, size, antialias=True)
+    return image
+
+
+def _as_tensor(image: Image.Image) -> Tensor:
+    """Return the pixels before scaling, uint8, (3, S, S)."""
+    transforms = import_optional("torchvision.transforms.v2.functional", "preparing images")
     pixels: Tensor = transforms.pil_to_tensor(image)
     return pixels
