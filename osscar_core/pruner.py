@@ -71,6 +71,9 @@ def prune(
     started = time.perf_counter()
     if out is not None:
         check_output(out)
+    if spec.guards:
+        _check_guarded(spec, out, repeat, widths, survey)
+        return _prune_guarded(spec, Path(out or ""), progress)
     _check_choice(spec, repeat, widths, checkpoint)
     if checkpoint is not None:
         check_checkpoint(checkpoint)
@@ -106,6 +109,67 @@ def prune(
         seconds=time.perf_counter() - started,
         peak_memory_bytes=memory.peak_bytes,
     )
+
+
+def _check_guarded(
+    spec: PruneSpec,
+    out: Path | None,
+    repeat: Plan | None,
+    widths: Mapping[str, int] | None,
+    survey: Survey | None,
+) -> None:
+    """Raise `SpecError` where protected groups leave no room for what else is given."""
+    if out is None:
+        raise SpecError(
+            "groups are protected, and the model is not to be written", "Name where to write it"
+        )
+    given = {"a plan": repeat, "widths": widths, "a survey": survey}
+    for name, value in given.items():
+        if value is not None:
+            raise SpecError(
+                f"groups are protected beside {name}",
+                "Protection weighs the calibration and finds the widths itself: leave it out",
+            )
+
+
+def _prune_guarded(spec: PruneSpec, out: Path, progress: Progress | None) -> PruneReport:
+    """Prune so that protected groups keep; see `osscar_core.guarded`."""
+    started = time.perf_counter()
+    surveys: list[Survey] = []
+
+    def make(wanted: PruneSpec, _share: float, folder: Path) -> PruneReport:
+        if wanted.needs_survey and not surveys:
+            surveys.append(make_survey(dense_model(wanted), wanted, progress=progress))
+        return prune(
+            wanted, out=folder, survey=surveys[0] if surveys else None, progress=progress
+        )
+
+    report, _ = prune_guarded(spec, out, make, judge_with(spec, progress=progress))
+    return dataclasses.replace(report, seconds=time.perf_counter() - started)
+
+
+def judge_with(
+    spec: PruneSpec, *, limit: int | None = None, progress: Progress | None = None
+) -> Judge:
+    """Return what compares a stored model with the dense one of a request.
+
+    Args:
+        spec: The request; its guards set the margin.
+        limit: Items at most; ``None`` for all.
+        progress: Callback; raising from it stops.
+    """
+    device = resolve_device(spec.device)
+    margin = max(guard.allowed for guard in spec.guards)
+
+    def judge(folder: Path, data: str, columns: Sequence[str]) -> ABReport:
+        small = load_model(str(folder), device=spec.device, dtype=spec.dtype)
+        dense = dense_model(spec)
+        with placed(dense.module, device):
+            return check_ab(
+                dense, small, data, margin=margin, columns=columns, limit=limit, progress=progress
+            )
+
+    return judge
 
 
 def dense_model(spec: PruneSpec) -> LoadedModel:
