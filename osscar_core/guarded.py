@@ -86,8 +86,8 @@ def prune_guarded(
         if out.exists():
             shutil.rmtree(out)
         (Path(place) / str(chosen)).rename(out)
-    report = GuardReport(tuple(tries), chosen, metric, data, calibration, protocol)
-    return _about(spec, reports[chosen], reports[0], report, out), report
+    guards = GuardReport(tuple(tries), chosen, metric, data, calibration, protocol)
+    return _about(spec, reports[chosen], reports[0], guards, out), guards
 
 
 def guarded_data(spec: PruneSpec) -> str:
@@ -267,14 +267,9 @@ def _about(
     )
 
 
-def _reached(
-    goal: Goal | None, found: GoalReport | None, first: PruneReport
-) -> GoalReport | None:
+def _reached(goal: Goal | None, found: GoalReport | None, first: PruneReport) -> GoalReport | None:
     if goal is None or found is None or found.goal == goal:
         return found
     asked = first.goal.asked if first.goal is not None else goal.value
-    if goal.kind in _LARGER_IS_MORE:
-        is_met = found.achieved >= asked
-    else:
-        is_met = found.achieved <= asked
+    is_met = found.achieved >= asked if goal.kind in _LARGER_IS_MORE else found.achieved <= asked
     return dataclasses.replace(found, goal=goal, asked=asked, is_met=is_met)

@@ -25,9 +25,7 @@ def folder(home: Path | None = None) -> Path:
 def mine(owner: str, task: Task | None = None) -> tuple[OwnInfo, ...]:
     """Return the sets of one owner, the newest first; of one kind, if asked for."""
     return tuple(
-        info
-        for info in list_own(folder())
-        if info.owner == owner and task in (None, info.task)
+        info for info in list_own(folder()) if info.owner == owner and task in (None, info.task)
     )
 
 

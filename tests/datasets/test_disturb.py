@@ -79,4 +79,6 @@ def test_texts_are_repeatable_and_may_be_empty(name: str) -> None:
 
 def test_weaker_capitals_are_among_the_stronger() -> None:
     weak, strong = (disturb_text(TEXT, Change("case", s), 0) for s in (0.3, 0.6))
-    assert all(s.isupper() for w, s in zip(weak.split(), strong.split(), strict=True) if w.isupper())
+    assert all(
+        s.isupper() for w, s in zip(weak.split(), strong.split(), strict=True) if w.isupper()
+    )
