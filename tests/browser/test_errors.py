@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +20,7 @@ from osscar_core.studio.processes import try_lock
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 
 pytestmark = pytest.mark.browser
 
@@ -58,39 +59,44 @@ def samples() -> ModuleType:
     return sys.modules[name]
 
 
+@contextmanager
+def idle(home: Path) -> Iterator[Server]:
+    """Serve a workspace in which nothing is ever started: whoever has the lock dispatches."""
+    lock = try_lock(home / LOCK)
+    assert lock is not None
+    started = Server(home)
+    started.start()
+    try:
+        yield started
+    finally:
+        started.stop()
+        os.close(lock)
+
+
 @pytest.fixture(scope="module")
 def server(samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve a workspace in which everything went wrong, and nothing is ever started."""
+    """Serve a workspace in which everything went wrong."""
     home = tmp_path_factory.mktemp("errors") / "workspace"
     for number, (name, status) in enumerate(ENDED.items()):
         samples.write_run(home, name, samples.image_request(0.1 + 0.05 * number), None, status)
     asked = samples.image_request(0.6)
     samples.write_run(home, DAMAGED, asked, samples.result(asked))
     (home / "runs" / DAMAGED / "result.json").write_text("{")
-    now = time.time()
-    # Started, but taken up by no worker; whoever holds the lock is the dispatcher.
-    started = Status(State.RUNNING, step="prune", fraction=0.3, overall=0.2, updated=now)
-    samples.write_run(home, WORKING, samples.image_request(0.7), None, started)
-    for number, name in enumerate(WAITING):
-        asked = samples.image_request(0.71 + 0.02 * number)
-        samples.write_run(home, name, asked, None, Status(State.QUEUED, updated=now))
-    lock = try_lock(home / LOCK)
-    assert lock is not None
-    started = Server(home)
-    started.start()
-    yield started
-    started.stop()
-    os.close(lock)
+    with idle(home) as started:
+        yield started
 
 
 @pytest.fixture
 def browse(chromium, server: Server) -> Iterator[Callable[..., Visit]]:
     contexts = []
 
-    def opened(path: str, address: str = server.address) -> Visit:
+    def opened(path: str, address: str = server.address, *, is_watched: bool = False) -> Visit:
+        """Open a page; one that is watched goes on redrawing a part and does not settle."""
         contexts.append(chromium.new_context(viewport={"width": 1366, "height": 900}))
         visit = Visit(contexts[-1].new_page(), address)
-        visit.open(path)
+        visit.page.goto(f"{address}/{path}")
+        if not is_watched:
+            visit.settle()
         return visit
 
     yield opened
@@ -135,7 +141,9 @@ def test_a_run_without_a_result_says_why_and_what_can_be_done(
 
 @LANGUAGES
 def test_a_bad_link_is_told_in_words(browse, server: Server, lang: str) -> None:
-    visit = browse(f"?m=nothing&goal=foo&val=abc&run=../../etc/passwd&lang={lang}")
+    # The notices go after a while, so they are looked for at once.
+    link = f"?m=nothing&goal=foo&val=abc&run=../../etc/passwd&lang={lang}"
+    visit = browse(link, is_watched=True)
     toasts = visit.page.get_by_test_id("stToast")
     words = {
         "en": ("This run does not exist here", "The model in the link does not exist"),
@@ -150,16 +158,34 @@ def test_a_bad_link_is_told_in_words(browse, server: Server, lang: str) -> None:
 
 
 @LANGUAGES
-def test_a_queue_of_several_shows_its_places(browse, server: Server, lang: str) -> None:
-    visit = browse(f"?lang={lang}")
-    strip = visit.page.locator(".st-key-jobstrip")
-    first = {"en": "Queued, place 1", "ja": "1番目"}[lang]
-    more = {"en": "and 2 more", "ja": "2件"}[lang]
-    expect(strip).to_contain_text(first)
-    expect(strip).to_contain_text(more)
-    expect(strip.get_by_role("progressbar")).to_have_count(1)
-    check_discreet(visit, server.home)
-    assert visit.faults == []
+def test_a_queue_of_several_shows_its_places(browse, samples, tmp_path: Path, lang: str) -> None:
+    home, now = tmp_path / "workspace", time.time()
+    asked = [samples.image_request(0.3 + 0.02 * number) for number in range(5)]
+    # Started, but taken up by no worker.
+    working = Status(
+        State.RUNNING, step="prune", fraction=0.3, overall=0.2, step_started=now - 9, updated=now
+    )
+    samples.write_run(home, WORKING, asked[0], None, working)
+    for name, request in zip(WAITING, asked[1:], strict=True):
+        samples.write_run(home, name, request, None, Status(State.QUEUED, updated=now))
+    with idle(home) as started:
+        visit = browse(f"?lang={lang}", started.address, is_watched=True)
+        strip = visit.page.locator(".st-key-jobstrip")
+        words = {
+            "en": (
+                "Step 2 of 6",
+                "about 21 s left",
+                "Queued, place 1",
+                "Queued, place 2",
+                "2 more",
+            ),
+            "ja": ("手順2/6", "21秒", "1番目", "2番目", "2件"),
+        }[lang]
+        for each in words:
+            expect(strip).to_contain_text(each)
+        expect(strip.get_by_role("progressbar")).to_have_count(1)
+        check_discreet(visit, home)
+        assert visit.faults == []
 
 
 @LANGUAGES
