@@ -359,7 +359,17 @@ def _add_goal_options(parser: Parser) -> None:
         help="instead of a sparsity: speedup=2, latency=15ms, quality_loss=0.01, removed=0.5; "
         "or what is left: bytes=50MB, flops=0.5, parameters=0.6",
     )
-    group.add_argument("--data", metavar="SPEC", help=f"for quality_loss; {_DATA_HELP} {_OWN_DATA}")
+    group.add_argument(
+        "--data", metavar="SPEC", help=f"for quality_loss and --guard; {_DATA_HELP} {_OWN_DATA}"
+    )
+    group.add_argument(
+        "--guard",
+        dest="guards",
+        action="append",
+        metavar="COLUMN=VALUE:LOSS",
+        help="a group of the data that may lose only so much, such as tier=gold:0.005 for half a "
+        "point, or half a percent of perplexity; may be given again",
+    )
     group.add_argument(
         "--refine", type=_whole, metavar="N", help="rounds of exchange between units (default: 0)"
     )
