@@ -6,6 +6,7 @@ that an allowed loss is entered in points of accuracy or per cent of perplexity.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -135,7 +136,8 @@ def proof(report: GuardReport) -> str:
     """Return whether protected groups kept what they may lose, as measured, and the price."""
     parts = [_told(result, report.metric) for result in report.final.results]
     key = "guard.kept" if report.is_kept else "guard.broken"
-    words = say(key, groups=say("guard.and").join(parts))
+    listed = functools.reduce(lambda one, two: say("guard.and", before=one, after=two), parts)
+    words = say(key, groups=listed)
     first, final = report.tries[0], report.final
     if final.share < 1:
         words += " " + say(

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from osscar_core.checks.ab import check_ab
-from osscar_core.checks.shift import check_shift
+from osscar_core.checks.shift import DEFAULT_LIMIT, check_shift
 from osscar_core.checks.stress import check_stress
 from osscar_core.errors import DataError, SpecError
 from osscar_core.models import LoadedModel, load_model, resolve_device
@@ -99,7 +99,7 @@ def _answer(
                     located(wanted.reference, attempt.home),
                     data,
                     pruned=small,
-                    limit=limit,
+                    limit=limit or DEFAULT_LIMIT,
                     seed=seed,
                     progress=attempt.progress,
                 )

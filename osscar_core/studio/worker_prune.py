@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from osscar_core import __version__
@@ -125,10 +126,11 @@ def _guarded(attempt: Attempt) -> PruneReport:
         explorer = None if brief is None else explorer_for(brief, request.spec, ())
 
     def make(wanted: PruneSpec, share: float, folder: Path) -> PruneReport:
-        widths = request.widths
+        widths: Mapping[str, int] | None = request.widths
         if share < 1:
-            is_known = explorer is not None and wanted.goal is not None
-            widths = explorer.what_if(wanted.goal).widths if is_known else None
+            widths = None
+            if explorer is not None and wanted.goal is not None:
+                widths = explorer.what_if(wanted.goal).widths
         return prune(wanted, out=folder, widths=widths, progress=attempt.progress)
 
     judge = judge_with(spec, limit=request.limit, progress=attempt.progress)

@@ -251,7 +251,7 @@ ENGLISH = {
     "guard.nothing": "{group} may not lose anything: even a tiny rise breaks this limit.",
     "guard.kept": ":material/shield: Protected groups kept: {groups}.",
     "guard.broken": ":material/warning: **Protected groups could not be kept:** {groups}.",
-    "guard.and": "; ",
+    "guard.and": "{before}; {after}",
     "guard.result": "{group} {loss} (95% CI {interval}, allowed {allowed}, {count} items)",
     "guard.unproven": (
         "{group} {loss} as measured (95% CI {interval} is not proof of {allowed}, {count} items)"
@@ -553,8 +553,8 @@ JAPANESE = {
     ),
     "guard.nothing": "{group}は少しの上昇も許されません。わずかな上昇でも上限を超えます。",
     "guard.kept": ":material/shield: 保護したグループは上限内です：{groups}。",
-    "guard.broken": ":material/warning: **保護したグループの上限を守れませんでした：**{groups}。",
-    "guard.and": "、",
+    "guard.broken": ":material/warning: **保護したグループの上限を守れませんでした。** {groups}。",
+    "guard.and": "{before}、{after}",
     "guard.result": "{group} {loss}（95%信頼区間 {interval}、上限 {allowed}、{count}件）",
     "guard.unproven": (
         "{group} 実測{loss}（95%信頼区間 {interval}は上限{allowed}の証明にはなりません、{count}件）"
