@@ -90,26 +90,31 @@ def shift(work: Path | None, repeats: int) -> dict[str, Any]:
         told(f"{name:8} {once[name]}")
     rates = []
     for name in ("A and B", "A", "B", "C"):
-        whole = pairwise(np.concatenate([features["reference"], features[name]]))
+        # Two samples of one pool without a common picture are as far apart as fresh ones;
+        # two finite pools would hide a part of the chance.
+        is_same = name == "A and B"
+        pool = [features[name]] if is_same else [features["reference"], features[name]]
+        whole = pairwise(np.concatenate(pool))
+        first = 0 if is_same else len(features["reference"])
         for old, new in SIZES[name]:
-            alarms = sum(
-                alarm(whole, len(features["reference"]), old, new, seed) for seed in range(repeats)
-            )
+            alarms = sum(alarm(whole, first, old, new, seed) for seed in range(repeats))
             rates.append({"reference": old, "new": name, "items": new, "alarms": alarms})
             told(f"{alarms:3} alarms in {repeats}: {old} reference, {new} of {name}")
     right = {"A and B": pools["AB right"], "C": pools["C right"]}
     return {"once": once, "rates": rates, "extra": made_cases(right, repeats)}
 
 
-def alarm(whole: np.ndarray, reference: int, old: int, new: int, seed: int) -> bool:
-    """Whether random pictures raise the alarm: ``old`` of the reference against ``new``."""
+def alarm(whole: np.ndarray, first: int, old: int, new: int, seed: int) -> bool:
+    """Whether random pictures raise the alarm: ``old`` of the reference against ``new``.
+
+    The reference is the first so many pictures; with 0, both are drawn from all.
+    """
     rng = np.random.default_rng(seed)
-    chosen = np.concatenate(
-        [
-            rng.permutation(reference)[:old],
-            reference + rng.permutation(len(whole) - reference)[:new],
-        ]
-    )
+    if first:
+        others = first + rng.permutation(len(whole) - first)[:new]
+        chosen = np.concatenate([rng.permutation(first)[:old], others])
+    else:
+        chosen = rng.permutation(len(whole))[: old + new]
     distance, threshold = with_threshold(whole[np.ix_(chosen, chosen)], old, ALARM_RATE, rng)
     return distance > threshold
 
