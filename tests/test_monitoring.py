@@ -460,6 +460,10 @@ def test_resamples_are_the_very_statistics() -> None:
     found = resampled(pool, k, batch, base, baseline, 3)[0].tolist()
     direct = monitor.statistics(baseline, select(pool, torch.arange(m, m + 20)))
     assert found == pytest.approx(direct, rel=1e-3, abs=1e-4)
+    inside, across = monitor.kernels(baseline, pool)
+    rows = torch.arange(m, m + 20)
+    known = inside[rows][:, rows], across[rows]
+    assert monitor.statistics(baseline, select(pool, rows), known) == pytest.approx(direct)
 
 
 def test_the_rate_of_false_alarms_is_the_one_stated() -> None:
