@@ -119,7 +119,7 @@ def test_a_what_if_a_run_and_an_export_by_keyboard_alone(keys: Visit, server: Se
     keys.open(f"runs?run={RUN}&lang=en")
     expect(page.locator(".st-key-runcard")).to_contain_text(RUN)
     keys.settle()
-    tab_to(keys, "Download")
+    tab_to(keys, "Download\n")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Report (JSON)")).to_be_visible()
     tab_to(keys, "Report (JSON)", 8)
