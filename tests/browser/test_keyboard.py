@@ -33,8 +33,8 @@ SEEN = """() => {
             || s.boxShadow !== 'none';
     };
     let e = document.activeElement;
-    // A table is one drawing, in which the framework draws a ring around the cell.
-    if (e.getAttribute('role') === 'gridcell') return true;
+    // A table is one drawing with a ring around the cell; past the last stop, nothing is on.
+    if (e.getAttribute('role') === 'gridcell' || e === document.body) return true;
     for (let depth = 0; e && depth < 4; depth++, e = e.parentElement) {
         if (visible(e)) return true;
     }
@@ -42,6 +42,8 @@ SEEN = """() => {
 }"""
 NAME = """() => {
     const e = document.activeElement;
+    if (e === document.body || e.tagName === 'MAIN') return e.tagName;
+    if (e.type === 'range') return 'slider';
     const label = e.labels && e.labels.length ? e.labels[0].innerText : '';
     return [e.getAttribute('role') ?? e.tagName.toLowerCase(),
             e.getAttribute('aria-label') || label || e.innerText || ''].join(' ');
@@ -117,7 +119,7 @@ def test_a_what_if_a_run_and_an_export_by_keyboard_alone(keys: Visit, server: Se
     keys.open(f"runs?run={RUN}&lang=en")
     expect(page.locator(".st-key-runcard")).to_contain_text(RUN)
     keys.settle()
-    tab_to(keys, "Download")
+    tab_to(keys, "Download\n")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Report (JSON)")).to_be_visible()
     tab_to(keys, "Report (JSON)", 8)
