@@ -1,7 +1,7 @@
 """Is a shift found, is no alarm false, and what does calibrating on a mix buy?
 
     python -m benchmarks.robust shift [--work DIR] [--json]
-    python -m benchmarks.robust prune --work DIR [--sparsity 0.9] [--samples 1024]
+    python -m benchmarks.robust prune --work DIR [--sparsity 0.9] [--samples 256]
                                       [--weights 3,1] [--json]
 
 ``shift``: line C against lines A and B in the features of demo/resnet50, alarms over 100
@@ -26,7 +26,7 @@ from osscar_core.checks.paired import PairedLabels
 from osscar_core.checks.shift import extra_loss
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune
-from osscar_core.records import PruneSpec
+from osscar_core.records import Certify, PruneSpec
 
 MODEL = "demo/resnet50"
 TRAINED, SHIFTED = "demo:factory", "demo:factory/line-c"
@@ -137,7 +137,7 @@ def made_cases(right: dict[str, np.ndarray], repeats: int) -> list[dict[str, Any
             "true_extra": float(truth),
             "found_more": sum(one.is_found for one in found),
             "found_less": sum(one.high < 0 for one in found),
-            "covered": sum(one.low <= truth <= one.high for one in found),
+            "covered": sum(bool(one.low <= truth <= one.high) for one in found),
         }
         told(str(case))
         cases.append(case)
@@ -148,7 +148,11 @@ def pruned(work: Path, name: str, calibration: str, args: argparse.Namespace) ->
     folder = work / f"{name}-{args.sparsity:g}-{args.samples}"
     if not folder.is_dir():
         spec = PruneSpec(
-            model=MODEL, calibration=calibration, sparsity=args.sparsity, samples=args.samples
+            model=MODEL,
+            calibration=calibration,
+            sparsity=args.sparsity,
+            samples=args.samples,
+            certify=Certify.OFF,
         )
         prune(spec, out=folder)
     return load_model(str(folder))
@@ -215,7 +219,7 @@ def main() -> None:
     parser.add_argument("what", choices=("shift", "prune"))
     parser.add_argument("--work", type=Path)
     parser.add_argument("--sparsity", type=float, default=0.9)
-    parser.add_argument("--samples", type=int, default=1024)
+    parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--weights", default="3,1")
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--json", action="store_true")
