@@ -33,8 +33,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+with warnings.catch_warnings():  # torch mentions on every start that numpy is not there
+    warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+    import torch
+    from torch import Tensor
 
 OK, USER_ERROR, ALARM, DAMAGED = 0, 2, 3, 4
 HISTORY = "history.csv"
