@@ -121,6 +121,7 @@ def calibration_inputs(
         limit=spec.samples or DEFAULT_IMAGES,
         seed=spec.seed,
         classes=model.source.classes,
+        class_names=model.source.class_names,
         split="calibration",
         exactly=exactly,
     )

@@ -210,7 +210,7 @@ class Pursuit:
         if data is None:
             raise SpecError(
                 "the goal quality_loss needs data to measure quality on",
-                "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
+                "Add --data text:PATH, images:PATH, own:PATH, hf:NAME or demo:NAME",
             )
         return data
 

@@ -204,7 +204,7 @@ class PruneSpec:
         if not self.calibration:
             raise SpecError(
                 "no calibration data was given",
-                "Add --calibration text:PATH, images:PATH, hf:NAME or demo:NAME",
+                "Add --calibration text:PATH, images:PATH, own:PATH, hf:NAME or demo:NAME",
             )
         check_range("sparsity", self.sparsity, 0.0, 1.0, high_open=True)
         check_range("damping", self.damping, 0.0)

@@ -21,8 +21,9 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from osscar_core.cli.arguments import build_parser
-from osscar_core.cli.commands import Outcome, run_command
+from osscar_core.cli.commands import run_command
 from osscar_core.cli.console import ProgressDisplay, json_ready
+from osscar_core.cli.outcome import Outcome
 from osscar_core.errors import Cancelled, OsscarError
 
 USER_ERROR = 2

@@ -9,31 +9,21 @@ is ``None``.
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from typing import Any
 
 from osscar_core import __version__
-from osscar_core.errors import SpecError
+from osscar_core.cli.checks import add_checks
+from osscar_core.cli.data import add_data
+from osscar_core.cli.grammar import DATA_HELP as _DATA_HELP
+from osscar_core.cli.grammar import Parser
+from osscar_core.cli.grammar import names as _names
+from osscar_core.cli.grammar import new_command as _command
+from osscar_core.cli.grammar import number as _number
+from osscar_core.cli.grammar import whole as _whole
 
 PROGRAM = "python -m osscar_core"
 
-_DATA_HELP = "text:PATH, images:PATH, hf:NAME or demo:NAME"
-
 _OWN_DATA = "(demo models: their own)"
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that reports a mistake as one `SpecError` instead of printing its usage."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the mistake.
-
-        Raises:
-            SpecError: Always.
-        """
-        raise SpecError(message, f"See '{self.prog} --help'")
 
 
 def build_parser() -> Parser:
@@ -54,17 +44,8 @@ def build_parser() -> Parser:
     _add_sweep(commands)
     _add_doctor(commands)
     _add_bench(commands)
-    return parser
-
-
-def _command(commands: Any, name: str, summary: str) -> Parser:
-    parser: Parser = commands.add_parser(name, help=summary, description=summary)
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of a table"
-    )
-    parser.add_argument(
-        "--verbose", action="store_true", help="show libraries' warnings and tracebacks"
-    )
+    add_checks(commands)
+    add_data(commands)
     return parser
 
 
@@ -330,24 +311,6 @@ def _add_batch_options(parser: Parser) -> None:
     group = parser.add_argument_group("batches")
     group.add_argument("--seqlen", type=_whole, help="tokens a window")
     group.add_argument("--batch-size", type=_whole, help="items a micro-batch")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _numbers(text: str) -> tuple[float, ...]:

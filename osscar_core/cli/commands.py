@@ -10,11 +10,15 @@ import argparse
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from osscar_core.cli.checks import run_check
 from osscar_core.cli.console import list_table, scaled
+from osscar_core.cli.data import run_data
+from osscar_core.cli.inputs import check_data as _check_data
+from osscar_core.cli.inputs import load as _load
+from osscar_core.cli.outcome import Outcome
 from osscar_core.cli.reports import (
     comparison_text,
     estimate_text,
@@ -43,25 +47,9 @@ from osscar_core.records import (
 )
 
 if TYPE_CHECKING:
-    from osscar_core.models import LoadedModel
     from osscar_core.survey import Survey
 
 _FIXED_BY_PLAN = ("sparsity", "goal", "budget", "caps", "refine", "structures", "round_to", "swaps")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a command found.
-
-    Attributes:
-        payload: The result as plain values, for ``--json``.
-        text: The result for a person.
-        exit_code: 0, unless the result itself is a failure.
-    """
-
-    payload: dict[str, Any]
-    text: str
-    exit_code: int = 0
 
 
 def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -93,6 +81,10 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _bench_solver(args, progress)
         case "bench":
             return _bench_capture(args, progress)
+        case "check":
+            return run_check(args, progress)
+        case "data":
+            return run_data(args)
         case _:
             raise SpecError(f"no command is called '{args.command}'", "See --help")
 
@@ -356,7 +348,7 @@ def _own_data(model: str) -> str:
     if data is None:
         raise SpecError(
             f"no data was given to evaluate {model} on",
-            "Add --data text:PATH, images:PATH, hf:NAME or demo:NAME",
+            "Add --data text:PATH, images:PATH, own:PATH, hf:NAME or demo:NAME",
         )
     return data
 
@@ -416,28 +408,6 @@ def _read_plan(path: Path) -> Plan:
             f"cannot read the plan {path} ({error.strerror})",
             "Name the plan's file or the directory of a pruned model",
         ) from error
-
-
-def _check_data(text: str) -> None:
-    """Refuse data that cannot be there, before a model is loaded for seconds or minutes."""
-    from osscar_core.datasets.spec import existing_path, parse_data_spec
-
-    spec = parse_data_spec(text)
-    if spec.kind in {"text", "images"}:
-        existing_path(spec)
-
-
-def _load(args: argparse.Namespace, name: str) -> LoadedModel:
-    from osscar_core.models import load_model
-
-    return load_model(
-        name,
-        weights=args.weights,
-        device=args.device or "auto",
-        dtype=args.dtype or "auto",
-        image_size=args.image_size,
-        trust_remote_code=bool(args.trust_remote_code),
-    )
 
 
 def _check_counts(args: argparse.Namespace, **lowest: int) -> None:

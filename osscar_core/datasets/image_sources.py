@@ -22,6 +22,7 @@ from PIL import Image
 
 from osscar_core.datasets.demo import demo_pictures
 from osscar_core.datasets.hub import hub_images
+from osscar_core.datasets.own import own_pictures
 from osscar_core.datasets.spec import (
     PART_NAMES,
     DataSpec,
@@ -68,14 +69,17 @@ class ImageSource:
     notes: tuple[str, ...] = ()
 
 
-def open_images(spec: DataSpec, split: Split) -> ImageSource:
+def open_images(
+    spec: DataSpec, split: Split, class_names: tuple[str, ...] | None = None
+) -> ImageSource:
     """Return the images that ``spec`` names.
 
     Args:
-        spec: ``images:PATH``, ``hf:NAME`` or ``demo:factory``. A path's format is
+        spec: ``images:PATH``, ``own:PATH``, ``hf:NAME`` or ``demo:factory``. A path's format is
             recognised: parquet, an unpacked ``cifar-10-batches-py``, or a folder with one
             subfolder per class.
         split: Which part, where the data has parts (``train``, ``test``, ``val``).
+        class_names: The model's classes, to read those of own data by.
 
     Raises:
         SpecError: The specification is of text.
@@ -85,10 +89,12 @@ def open_images(spec: DataSpec, split: Split) -> ImageSource:
         return _hub_source(spec.location, split)
     if spec.kind == "demo":
         return _factory_source(spec.location, split)
+    if spec.kind == "own":
+        return _own_source(spec.location, class_names)
     if spec.kind != "images":
         raise SpecError(
             f"'{spec}' is text, and the model reads images",
-            "Use images:PATH, hf:cifar10 or demo:factory",
+            "Use images:PATH, own:PATH, hf:cifar10 or demo:factory",
         )
     path = existing_path(spec)
     if path.is_file():
@@ -124,6 +130,18 @@ def _factory_source(location: str, split: Split) -> ImageSource:
         attributes=lambda index: pictures.item(index).attributes(),
         open=partial(Image.frombytes, "RGB", (SIDE, SIDE)),
         notes=(f"{made}, difficulty {pictures.difficulty:g}, seed {pictures.seed}",),
+    )
+
+
+def _own_source(location: str, class_names: tuple[str, ...] | None) -> ImageSource:
+    own = own_pictures(location, class_names)
+    return ImageSource(
+        labels=list(own.labels),
+        read=own.read,
+        name=lambda index: own.names[index],
+        class_names=own.class_names,
+        attributes=lambda index: dict(own.attributes[index]),
+        notes=own.notes,
     )
 
 

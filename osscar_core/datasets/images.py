@@ -24,7 +24,13 @@ from PIL import Image
 from torch import Tensor
 
 from osscar_core.datasets.image_sources import ImageSource, open_images
-from osscar_core.datasets.spec import Split, check_split, import_optional, parse_data_spec
+from osscar_core.datasets.spec import (
+    Split,
+    check_split,
+    import_optional,
+    parse_data_spec,
+    shown_spec,
+)
 from osscar_core.datasets.text import choose
 from osscar_core.errors import DataError
 from osscar_core.records import DataInfo, ImagePreprocess, check_range
@@ -143,18 +149,20 @@ def load_images(
     limit: int | None = None,
     seed: int = 0,
     classes: int | None = None,
+    class_names: tuple[str, ...] | None = None,
     split: Split = "evaluation",
     exactly: bool = False,
 ) -> ImageSet:
     """Find labelled images and choose which to use.
 
     Args:
-        spec: ``images:PATH``, ``hf:NAME`` or ``demo:factory``; see `parse_data_spec`.
+        spec: ``images:PATH``, ``own:PATH``, ``hf:NAME`` or ``demo:factory``; see `parse_data_spec`.
         preprocess: How they become the network's input.
         limit: Use at most so many; ``None`` for all.
         seed: 0 for the first ``limit`` images, otherwise a random sample of them without
             replacement, in stored order.
         classes: Number of classes the model knows.
+        class_names: What it calls them, to read the classes of own data by.
         split: Which part of the data, where it has parts: ``calibration`` (training
             images) or ``evaluation`` (test images).
         exactly: Whether fewer images than ``limit`` are an error.
@@ -171,31 +179,32 @@ def load_images(
     check_range("seed", seed, 0)
     if limit is not None:
         check_range("limit", limit, 1)
-    source = open_images(parse_data_spec(spec), check_split(split))
+    shown = shown_spec(spec)
+    source = open_images(parse_data_spec(spec), check_split(split), class_names)
     available = len(source.labels)
     if not available:
-        raise DataError(f"'{spec}' holds no images", "Name a file or folder that has some")
+        raise DataError(f"'{shown}' holds no images", "Name a file or folder that has some")
     if exactly and limit is not None and available < limit:
         raise DataError(
-            f"'{spec}' has {available} images, {limit} were asked for",
+            f"'{shown}' has {available} images, {limit} were asked for",
             f"Use more images, or --samples {available}",
         )
     if split == "evaluation" and classes and (source.class_folders or classes) < classes:
         raise DataError(
-            f"'{spec}' has {source.class_folders} class folders, the model knows {classes} "
+            f"'{shown}' has {source.class_folders} class folders, the model knows {classes} "
             "classes: which folder is which class cannot be told",
             "Add an empty folder for each missing class, so that sorted names line up",
         )
     names = source.class_names
     if split == "evaluation" and classes and names and len(names) != classes:
         raise DataError(
-            f"'{spec}' has {len(names)} classes ({', '.join(names)}), the model knows {classes}",
+            f"'{shown}' has {len(names)} classes ({', '.join(names)}), the model knows {classes}",
             "Use data of the model's own classes, or a model trained on these",
         )
     indices = tuple(choose(available, limit, seed).tolist())
     labels = [_checked_label(source, index, classes) for index in indices]
     info = DataInfo(
-        spec=spec,
+        spec=shown,
         kind="image",
         count=len(indices),
         digest=_digest(source, indices, labels),

@@ -16,12 +16,13 @@ from typing import Literal
 from osscar_core.errors import DataError, MissingDependencyError, SpecError, unknown_name
 from osscar_core.records import Task
 
-Kind = Literal["text", "images", "hf", "demo"]
+Kind = Literal["text", "images", "own", "hf", "demo"]
 Split = Literal["calibration", "evaluation"]
 
 PREFIXES: dict[Kind, str] = {
     "text": "text:PATH",
     "images": "images:PATH",
+    "own": "own:PATH",
     "hf": "hf:NAME",
     "demo": "demo:NAME",
 }
@@ -78,6 +79,8 @@ def parse_data_spec(text: str) -> DataSpec:
                         file, or a folder of them
     ``images:PATH``     a ``.parquet`` file or folder of them, a folder with one subfolder
                         per class, or an unpacked ``cifar-10-batches-py``
+    ``own:PATH``        a ``.csv`` or ``.jsonl`` file for text, a ``.zip`` file or folder of
+                        labelled pictures, checked strictly; or a set that was imported
     ``hf:NAME``         ``wikitext2``, ``ptb``, ``c4``, ``cifar10``, any other data set name
                         or local data set directory, optionally with ``/train`` and so on
     ``demo:NAME``       ``factory`` (images), ``plant-log`` or ``python-docs`` (text): made on
@@ -137,7 +140,21 @@ def data_task(spec: DataSpec) -> Task | None:
     """Return the kind of model that reads such data; ``None`` where only the hub knows."""
     if spec.kind == "demo":
         return DEMOS[demo_part(spec.location)[0]].task
+    if spec.kind == "own":
+        from osscar_core.datasets.own import own_task
+
+        return own_task(spec.location)
     return _TASKS.get(spec.kind)
+
+
+def shown_spec(text: str) -> str:
+    """Return how reports call the data that ``text`` names: own data without its path."""
+    spec = parse_data_spec(text)
+    if spec.kind != "own":
+        return text
+    from osscar_core.datasets.own import own_name
+
+    return f"own:{own_name(spec.location)}"
 
 
 def check_split(split: Split) -> Split:
@@ -172,6 +189,11 @@ def existing_path(spec: DataSpec) -> Path:
         DataError: Nothing is there.
     """
     path = Path(spec.location).expanduser()
+    if not path.exists() and spec.kind == "own":
+        raise DataError(
+            f"the data '{shown_spec(str(spec))}' is not there",
+            "Import it again, or check its path",
+        )
     if not path.exists():
         raise DataError(
             f"'{spec.location}' does not exist (asked for as {spec})",
@@ -201,6 +223,8 @@ def import_optional(name: str, purpose: str) -> types.ModuleType:
 
 def _likely_spelling(text: str) -> str:
     name = text.lower()
+    if name.endswith((".csv", ".zip")):
+        return f"Did you mean 'own:{text}'? "
     if name.endswith((".txt", ".jsonl", ".jsonl.xz", ".jsonl.gz")):
         return f"Did you mean 'text:{text}'? "
     if name.endswith((".png", ".jpg", ".jpeg")):

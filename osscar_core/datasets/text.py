@@ -25,7 +25,8 @@ from torch import Tensor
 from osscar_core.datasets.corpus import BLANK_LINE, Corpus, read_corpus
 from osscar_core.datasets.demo import demo_corpus
 from osscar_core.datasets.hub import hub_corpus
-from osscar_core.datasets.spec import DataSpec, Split, check_split, parse_data_spec
+from osscar_core.datasets.own import own_documents
+from osscar_core.datasets.spec import DataSpec, Split, check_split, parse_data_spec, shown_spec
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import DataInfo, check_range
 
@@ -59,7 +60,7 @@ def load_windows(
     """Read text and cut it into windows of tokens.
 
     Args:
-        spec: ``text:PATH``, ``hf:NAME`` or ``demo:NAME``; see `parse_data_spec`.
+        spec: ``text:PATH``, ``own:PATH``, ``hf:NAME`` or ``demo:NAME``; see `parse_data_spec`.
         tokenizer: A Hugging Face tokenizer.
         seqlen: Tokens a window, at least 2.
         samples: Number of windows; ``None`` for all (of a stream: the first 256).
@@ -91,6 +92,7 @@ def load_windows(
             "the model comes without a tokenizer",
             "Put the tokenizer's files beside its weights, or choose a model that has one",
         )
+    shown = shown_spec(spec)
     corpus = _open_corpus(parse_data_spec(spec), check_split(split), seed)
     wanted = corpus.window_cap if samples is None else samples
     # A stream is shuffled at its source: it has no end to draw a sample from.
@@ -98,22 +100,22 @@ def load_windows(
     needed = seqlen + (wanted - 1) * step if wanted is not None and window_seed == 0 else None
     ids, is_complete = _tokens(corpus, tokenizer, needed)
     if not len(ids):
-        raise DataError(f"'{spec}' holds no text", "Name a file or folder that has some")
+        raise DataError(f"'{shown}' holds no text", "Name a file or folder that has some")
     if len(ids) < seqlen:
         raise DataError(
-            f"'{spec}' has {len(ids)} tokens, fewer than one window of {seqlen}",
+            f"'{shown}' has {len(ids)} tokens, fewer than one window of {seqlen}",
             f"Use more text, or --seqlen {len(ids)} or less",
         )
     windows = ids.unfold(0, seqlen, step)
     available = len(windows)
     if exactly and samples is not None and available < samples:
         raise DataError(
-            f"'{spec}' has {available} windows of {seqlen} tokens, {samples} were asked for",
+            f"'{shown}' has {available} windows of {seqlen} tokens, {samples} were asked for",
             f"Use more text, a smaller --seqlen, or --samples {available}",
         )
     chosen = windows[choose(available, wanted, window_seed)].contiguous()
     info = DataInfo(
-        spec=spec,
+        spec=shown,
         kind="text",
         count=len(chosen),
         digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
@@ -152,8 +154,10 @@ def _open_corpus(spec: DataSpec, split: Split, seed: int) -> Corpus:
     if spec.kind == "images":
         raise SpecError(
             f"'{spec}' is images, and the model reads text",
-            "Use text:PATH, hf:NAME, demo:plant-log or demo:python-docs",
+            "Use text:PATH, own:PATH, hf:NAME, demo:plant-log or demo:python-docs",
         )
+    if spec.kind == "own":
+        return Corpus(own_documents(spec.location)[0], is_whole=False, notes=("own documents",))
     if spec.kind == "text":
         return read_corpus(spec)
     if spec.kind == "demo":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osscar_core.datasets.spec import data_task, parse_data_spec
+from osscar_core.datasets.spec import data_task, parse_data_spec, shown_spec
 from osscar_core.errors import SpecError
 from osscar_core.evaluation.accuracy import evaluate_images
 from osscar_core.evaluation.latency_table import latency_table
@@ -71,8 +71,8 @@ def evaluate(
     if loaded.task == "text":
         if task == "image":
             raise SpecError(
-                f"{loaded.source.model} reads text, and '{data}' is images",
-                "Use text:PATH, hf:wikitext2, demo:plant-log or demo:python-docs",
+                f"{loaded.source.model} reads text, and '{shown_spec(data)}' is images",
+                "Use text:PATH, own:PATH, hf:wikitext2, demo:plant-log or demo:python-docs",
             )
         return evaluate_text(
             loaded,
@@ -85,8 +85,8 @@ def evaluate(
         )
     if task == "text":
         raise SpecError(
-            f"{loaded.source.model} reads images, and '{data}' is text",
-            "Use images:PATH, hf:cifar10 or demo:factory",
+            f"{loaded.source.model} reads images, and '{shown_spec(data)}' is text",
+            "Use images:PATH, own:PATH, hf:cifar10 or demo:factory",
         )
     for name, value in (("seqlen", seqlen), ("stride", stride)):
         if value is not None:

@@ -62,7 +62,13 @@ def evaluate_images(
             f"{loaded.source.model} does not say how its images are prepared",
             "Load it through load_model, which records the preprocessing",
         )
-    images = load_images(data, preprocess, limit=limit, classes=loaded.source.classes)
+    images = load_images(
+        data,
+        preprocess,
+        limit=limit,
+        classes=loaded.source.classes,
+        class_names=loaded.source.class_names,
+    )
     parameter = next(loaded.module.parameters())
     place = "cpu" if parameter.device.type == "cpu" else "cuda"
     by_pixels = _MAX_PIXELS[place] // preprocess.size**2
@@ -88,7 +94,7 @@ def evaluate_images(
             loss += float(F.cross_entropy(logits, labels, reduction="none").double().sum())
             done += len(labels)
             report(progress, "evaluate", done, len(images), f"top-1 {hits / done:.1%} so far")
-    read_as = (data, *images.info.notes, *images.info.warnings)
+    read_as = (images.info.spec, *images.info.notes, *images.info.warnings)
     return EvaluationReport(
         model=loaded.source.model,
         metric="top1",

@@ -112,7 +112,14 @@ def _show_pictures(
             "Load it through load_model, which records the preprocessing",
         )
     classes = dense.source.classes
-    images = load_images(data, preprocess, limit=_PICTURES, seed=seed, classes=classes)
+    images = load_images(
+        data,
+        preprocess,
+        limit=_PICTURES,
+        seed=seed,
+        classes=classes,
+        class_names=dense.source.class_names,
+    )
     names = dense.source.class_names or images.class_names
     answers: list[tuple[list[Guess], list[Guess]]] = []
     deadline = time.monotonic() + _PATIENCE_SECONDS

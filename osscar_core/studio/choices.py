@@ -178,7 +178,7 @@ def check_data(text: str, task: Task) -> str:
         return say("form.data.missing", example=example)
     try:
         spec = parse_data_spec(text.strip())
-        if spec.kind in {"text", "images"}:
+        if spec.kind in {"text", "images", "own"}:
             existing_path(spec)
     except OsscarError as error:
         return say("form.data.unusable", problem=as_sentence(str(error)))
@@ -189,7 +189,9 @@ def check_data(text: str, task: Task) -> str:
 
 def is_same_data(calibration: str, test: str) -> bool:
     """Return whether both name the very same items; built-in data has separate parts."""
-    return calibration.strip() == test.strip() and calibration.startswith(("text:", "images:"))
+    return calibration.strip() == test.strip() and calibration.startswith(
+        ("text:", "images:", "own:")
+    )
 
 
 def as_sentence(text: str) -> str:
