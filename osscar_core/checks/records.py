@@ -61,8 +61,8 @@ class SliceResult:
         p_value: Of the two-sided paired test that there is no difference, corrected for the
             number of slices.
         conclusion: What that says of the margin; ``None`` where items are too few.
-        needed: Items of this slice that would decide, if what was seen goes on; ``None`` if
-            it is decided, or no number would (the loss seen is at the margin).
+        needed: How many more items of this slice would decide, if what was seen goes on;
+            ``None`` if it is decided or too small to judge, or no number would.
     """
 
     column: str

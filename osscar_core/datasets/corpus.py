@@ -52,9 +52,23 @@ def read_corpus(spec: DataSpec) -> Corpus:
         DataError: Missing, of an unknown format, or holding none; what a file contains is
             checked as it is read.
     """
+    return _corpus_of_files(text_files(spec))
+
+
+def text_files(spec: DataSpec) -> tuple[Path, ...]:
+    """Return the files of text that ``spec`` names: plain ones, or else files of documents.
+
+    Raises:
+        DataError: There is none, or the file is of an unknown format.
+    """
     path = existing_path(spec)
     if path.is_file():
-        return _corpus_of_files((path,), path)
+        if path.name.lower().endswith((".txt", *_DOCUMENTS)):
+            return (path,)
+        raise DataError(
+            f"'{path}' is not a known kind of text file",
+            f"Text is read from files that end in .txt, {', '.join(_DOCUMENTS)}",
+        )
     plain = _files_below(path, (".txt",))
     files = plain or _files_below(path, _DOCUMENTS)
     if not files:
@@ -62,7 +76,7 @@ def read_corpus(spec: DataSpec) -> Corpus:
             f"the folder '{path}' holds no text",
             f"Text is read from files that end in .txt, {', '.join(_DOCUMENTS)}",
         )
-    return _corpus_of_files(files, path)
+    return files
 
 
 def _files_below(folder: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
@@ -70,41 +84,49 @@ def _files_below(folder: Path, endings: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(sorted(found, key=lambda p: p.relative_to(folder).as_posix()))
 
 
-def _corpus_of_files(files: tuple[Path, ...], named: Path) -> Corpus:
+def _corpus_of_files(files: tuple[Path, ...]) -> Corpus:
     name = files[0].name.lower()
     count = f" from {len(files)} files" if len(files) > 1 else ""
     if name.endswith(".txt"):
         notes = (f"text of {len(files)} files joined by blank lines",) if count else ()
-        return Corpus(map(_read_text, files), is_whole=True, notes=notes)
-    if name.endswith(_DOCUMENTS):
-        documents = (text for file in files for text in _read_documents(file))
-        return Corpus(documents, is_whole=False, notes=(f"documents{count}",) if count else ())
-    raise DataError(
-        f"'{named}' is not a known kind of text file",
-        f"Text is read from files that end in .txt, {', '.join(_DOCUMENTS)}",
-    )
+        return Corpus(map(read_text, files), is_whole=True, notes=notes)
+    documents = (row[TEXT_COLUMN] for file in files for _, row in document_rows(file))
+    return Corpus(documents, is_whole=False, notes=(f"documents{count}",) if count else ())
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a plain file.
+
+    Raises:
+        DataError: It cannot be read, or is not UTF-8.
+    """
     try:
         return _decode(path.read_bytes(), path)
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
-def _read_documents(path: Path) -> Iterator[str]:
+def document_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a file of documents, each with its place in words.
+
+    Every row has a text under `TEXT_COLUMN`; of parquet, other columns of plain values too.
+
+    Raises:
+        DataError: The file cannot be read, or a row has no text.
+    """
     if path.name.lower().endswith(".parquet"):
-        return _parquet_documents(path)
-    return _jsonl_documents(path)
+        return _parquet_rows(path)
+    return _jsonl_rows(path)
 
 
-def _jsonl_documents(path: Path) -> Iterator[str]:
+def _jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     offset = 0
     try:
         with _open_packed(path) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield _json_text(_decode(line, path, offset), path, number)
+                    row = _json_row(_decode(line, path, offset), path, number)
+                    yield f"line {number} of {path.name}", row
                 offset += len(line)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise _unreadable(path, error) from error
@@ -119,42 +141,55 @@ def _open_packed(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _json_text(line: str, path: Path, number: int) -> str:
+def _json_row(line: str, path: Path, number: int) -> dict[str, Any]:
     where = f"line {number} of '{path}'"
     try:
         row: Any = json.loads(line)
     except ValueError as error:
         raise DataError(f"{where} is not JSON ({error})", "Repair or remove that line") from error
-    text = row.get(TEXT_COLUMN) if isinstance(row, dict) else None
-    if not isinstance(text, str):
+    if not isinstance(row, dict) or not isinstance(row.get(TEXT_COLUMN), str):
         raise DataError(
             f"{where} has no text", f'Every line must be an object like {{"{TEXT_COLUMN}": "..."}}'
         )
-    return text
+    return row
 
 
-def _parquet_documents(path: Path) -> Iterator[str]:
+def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     pyarrow = import_optional("pyarrow", "reading parquet files")
     parquet = import_optional("pyarrow.parquet", "reading parquet files")
     row = 0
     try:
         with parquet.ParquetFile(path) as file:
+            types = pyarrow.types
             columns = file.schema_arrow.names
             if TEXT_COLUMN not in columns:
                 raise DataError(
                     f"'{path}' has no column '{TEXT_COLUMN}', only {', '.join(columns)}",
                     f"Rename the column that holds the text to '{TEXT_COLUMN}'",
                 )
-            for batch in file.iter_batches(batch_size=256, columns=[TEXT_COLUMN]):
-                for text in batch.column(0).to_pylist():
-                    if not isinstance(text, str):
+            plain = [field.name for field in file.schema_arrow if _is_plain(field.type, types)]
+            for batch in file.iter_batches(batch_size=256, columns=plain):
+                for values in batch.to_pylist():
+                    if not isinstance(values.get(TEXT_COLUMN), str):
                         raise DataError(
                             f"row {row} of '{path}' has no text", "Fill or remove that row"
                         )
-                    yield text
+                    yield f"row {row} of {path.name}", values
                     row += 1
     except (OSError, pyarrow.ArrowException) as error:
         raise _unreadable(path, error) from error
+
+
+def _is_plain(kind: Any, types: Any) -> bool:
+    """Return whether a column holds text, numbers or truth values."""
+    tests = (
+        types.is_string,
+        types.is_large_string,
+        types.is_integer,
+        types.is_floating,
+        types.is_boolean,
+    )
+    return any(test(kind) for test in tests)
 
 
 def _decode(raw: bytes, path: Path, offset: int = 0) -> str:

@@ -64,6 +64,14 @@ class ImageSet:
         """What the class ids mean; ``None`` where the data does not say."""
         return self._source.class_names
 
+    def name(self, position: int) -> str:
+        """Return what to call an image.
+
+        Args:
+            position: Its place in the order of `batches`.
+        """
+        return self._source.name(self._indices[position])
+
     def attributes(self) -> tuple[dict[str, str | float], ...]:
         """Return what is known of each image besides its class, to slice results by.
 
