@@ -11,12 +11,8 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from osscar_core.checks.ab import check_ab
-from osscar_core.checks.shift import check_shift
-from osscar_core.checks.stress import check_stress
 from osscar_core.errors import DataError, SpecError
 from osscar_core.models import LoadedModel, load_model, resolve_device
-from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
 from osscar_core.pruner import dense_model, prune
 from osscar_core.records import to_json
@@ -51,6 +47,8 @@ def make_kit(attempt: Attempt) -> None:
         Cancelled: The run is to end.
         OsscarError: With the reason in words.
     """
+    from osscar_core.monitoring import export_kit
+
     wanted, spec = _wanted(attempt), attempt.request.spec
     small = _pruned_model(attempt, wanted.run)
     dense = dense_model(spec)
@@ -80,6 +78,8 @@ def _answer(
     seed, limit = request.spec.seed, request.limit
     match wanted.kind:
         case CheckKind.AB:
+            from osscar_core.checks.ab import check_ab
+
             return CheckResult(
                 ab=check_ab(
                     dense,
@@ -93,6 +93,8 @@ def _answer(
                 )
             )
         case CheckKind.SHIFT:
+            from osscar_core.checks.shift import check_shift
+
             return CheckResult(
                 shift=check_shift(
                     dense,
@@ -105,6 +107,8 @@ def _answer(
                 )
             )
         case CheckKind.STRESS:
+            from osscar_core.checks.stress import check_stress
+
             return CheckResult(
                 stress=check_stress(
                     dense, small, data, limit=limit, seed=seed, progress=attempt.progress
