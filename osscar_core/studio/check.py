@@ -24,6 +24,7 @@ from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import about, duration
 from osscar_core.studio.requests import CheckKind, JobKind
 from osscar_core.studio.results import outcome
+from osscar_core.studio.runcard import attempt, show_problem
 from osscar_core.studio.texts import as_plain, say
 
 _TAB, _OPENED = "check_tab", "_check_opened"
@@ -39,6 +40,7 @@ _MAKING_SECONDS = 40.0
 def show() -> None:
     """Show the page."""
     store = RunStore()
+    show_problem()
     subject = choose(store)
     if subject is None:
         return
@@ -91,15 +93,18 @@ def _show_lead(subject: Subject) -> None:
         card(
             say("check.no_model.imported" if run.is_imported else "check.no_model"),
             safe=say("check.no_model.safe"),
-            todo=say("check.no_model.todo"),
+            todo=say("check.no_model.again" if run.is_imported else "check.no_model.todo"),
             kind="warning",
         )
-        st.button(
-            say("check.no_model.again"),
-            icon=":material/replay:",
-            key="check_again",
-            on_click=functools.partial(_again, subject),
-        )
+        # Asking again for what was computed here gives the run that there is.
+        if run.is_imported:
+            st.button(
+                say("runs.again"),
+                icon=":material/replay:",
+                key="check_again",
+                on_click=attempt,
+                args=(functools.partial(_again, subject),),
+            )
 
 
 def _again(subject: Subject) -> None:

@@ -7,6 +7,7 @@ first, then the worst groups, then single items; the numbers of every figure are
 from __future__ import annotations
 
 import functools
+import html
 import io
 from collections.abc import Sequence
 
@@ -22,7 +23,6 @@ from osscar_core.studio.check_data import Data
 from osscar_core.studio.check_found import Subject
 from osscar_core.studio.check_words import (
     MARKS,
-    as_text,
     difference,
     forest_rows,
     group_name,
@@ -289,4 +289,4 @@ def _show_drifts(drifts: Sequence[Drift]) -> None:
                 )
                 + (f" · {as_plain(told)}" if told else "")
             )
-            st.html(f'<div class="passage">{as_text(drift.beginning)}</div>')
+            st.html(f'<div class="passage">{html.escape(drift.beginning)}</div>')

@@ -12,8 +12,8 @@ ENGLISH = {
     "check.no_model": "The pruned model of this run is not here.",
     "check.no_model.imported": "This run was imported: it brought its numbers, but no weights.",
     "check.no_model.safe": "Its results and the checks made before can be looked at.",
-    "check.no_model.todo": "To check it on data, run it again here.",
-    "check.no_model.again": "Run it again here",
+    "check.no_model.todo": "To check it on data, delete it under Runs and measure it again.",
+    "check.no_model.again": "To check it on data, run it again here.",
     "check.orphan": "The run whose model was checked is not here any more.",
     "check.orphan.safe": "What the check found is kept and shown below.",
     "check.orphan.todo": "To ask anything new, choose another run in the sidebar.",
@@ -322,8 +322,10 @@ JAPANESE = {
     "check.no_model": "この実行の小型モデルはここにありません。",
     "check.no_model.imported": "この実行は取り込んだもので、数値だけがあり、重みがありません。",
     "check.no_model.safe": "結果と、これまでの確認は見られます。",
-    "check.no_model.todo": "データで確認するには、ここでもう一度実行してください。",
-    "check.no_model.again": "ここでもう一度実行",
+    "check.no_model.todo": (
+        "データで確認するには、「実行履歴」で削除し、もう一度測定してください。"
+    ),
+    "check.no_model.again": "データで確認するには、ここでもう一度実行してください。",
     "check.orphan": "確認の対象だった実行は、もうここにありません。",
     "check.orphan.safe": "確認の結果は残っており、以下に表示します。",
     "check.orphan.todo": "新しく確認するには、サイドバーで別の実行を選んでください。",
