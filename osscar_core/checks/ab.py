@@ -222,7 +222,13 @@ def _images(loaded: LoadedModel, data: str, limit: int | None) -> ImageSet:
             f"{loaded.source.model} does not say how its images are prepared",
             "Load it through load_model, which records the preprocessing",
         )
-    return load_images(data, preprocess, limit=limit, classes=loaded.source.classes)
+    return load_images(
+        data,
+        preprocess,
+        limit=limit,
+        classes=loaded.source.classes,
+        class_names=loaded.source.class_names,
+    )
 
 
 def _with_class(images: ImageSet, names: Sequence[str] | None) -> list[dict[str, str | float]]:

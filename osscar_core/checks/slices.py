@@ -109,8 +109,9 @@ def _labels(values: Sequence[str | float | None]) -> tuple[str, ...]:
 def _thirds(values: Sequence[str | float | None]) -> tuple[str, ...]:
     numbers = np.array([np.nan if value is None else float(value) for value in values])
     given = numbers[np.isfinite(numbers)]
-    # Ties may make two borders one, or put a border at the very top: then there are fewer bins.
-    borders = [b for b in np.unique(np.quantile(given, [1 / 3, 2 / 3])) if b < given.max()]
+    # Borders are values seen. Ties may make them one, or the greatest: then there are fewer bins.
+    cuts = np.quantile(given, [1 / 3, 2 / 3], method="inverted_cdf")
+    borders = [border for border in np.unique(cuts) if border < given.max()]
     shown = [f"{border:.4g}" for border in borders]
     between = [f"{low} to {high}" for low, high in itertools.pairwise(shown)]
     names = [f"up to {shown[0]}", *between, f"above {shown[-1]}"] if shown else ["all"]

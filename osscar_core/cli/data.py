@@ -49,7 +49,7 @@ def run_data(args: argparse.Namespace) -> Outcome:
     from osscar_core.datasets.own import Mapping, OwnDataError, preview
     from osscar_core.datasets.own.parsing import parse
 
-    task, class_names = _reader_of(args.model)
+    task, class_names = reader_of(args.model)
     path = Path(args.file)
     mapping = Mapping(text=args.text, label=args.label, file=args.picture)
     try:
@@ -60,7 +60,7 @@ def run_data(args: argparse.Namespace) -> Outcome:
     return _found(parsed, seen)
 
 
-def _reader_of(model: str) -> tuple[Task, tuple[str, ...] | None]:
+def reader_of(model: str) -> tuple[Task, tuple[str, ...] | None]:
     """Return what a model reads and what it calls its classes, without loading weights.
 
     Raises:

@@ -5,6 +5,7 @@ The decision hidden here: what one document is, where a file does not say.
 - JSON Lines and parquet: a row, named by its place; its other plain fields are attributes.
 - One ``.txt`` file: a paragraph, as blank lines part them; a line where it has no blank
   line. A folder of such files: a file.
+- Own data: a row, named by its number, with the columns chosen.
 - Demo and hub texts: a text as it comes; reports of the plant log know their plant.
 
 Documents without a letter are left out, and counted. No torch.
@@ -24,7 +25,15 @@ from typing import Any
 from osscar_core.datasets.corpus import TEXT_COLUMN, document_rows, read_text, text_files
 from osscar_core.datasets.demo import demo_corpus
 from osscar_core.datasets.hub import hub_corpus
-from osscar_core.datasets.spec import DataSpec, Split, check_split, demo_part, parse_data_spec
+from osscar_core.datasets.own import own_documents
+from osscar_core.datasets.spec import (
+    DataSpec,
+    Split,
+    check_split,
+    demo_part,
+    parse_data_spec,
+    shown_spec,
+)
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import DataInfo, check_range
 
@@ -74,7 +83,7 @@ def load_documents(
     """Read text as documents.
 
     Args:
-        spec: ``text:PATH``, ``hf:NAME`` or a demo text; see `parse_data_spec`.
+        spec: ``text:PATH``, ``own:PATH``, ``hf:NAME`` or a demo text; see `parse_data_spec`.
         limit: Use the first so many at most; ``None`` for all (of a stream, the first
             `MOST_OF_A_STREAM`).
         split: Which part of the data, where it has parts.
@@ -85,6 +94,7 @@ def load_documents(
     """
     if limit is not None:
         check_range("limit", limit, 1)
+    shown = shown_spec(spec)
     source = _open(parse_data_spec(spec), check_split(split))
     wanted = limit if limit is not None or source.has_end else MOST_OF_A_STREAM
     kept: list[_Document] = []
@@ -99,11 +109,11 @@ def load_documents(
             break
         kept.append(document)
     if not kept:
-        raise DataError(f"'{spec}' holds no text", "Name a file or folder that has some")
+        raise DataError(f"'{shown}' holds no text", "Name a file or folder that has some")
     texts = tuple(document.text for document in kept)
     dropped = (f"{empty} empty documents left out",) if empty else ()
     info = DataInfo(
-        spec=spec,
+        spec=shown,
         kind="text",
         count=len(kept),
         digest=_digest(texts),
@@ -117,13 +127,16 @@ def load_documents(
 def _open(spec: DataSpec, split: Split) -> _Source:
     if spec.kind == "text":
         return _files(spec)
+    if spec.kind == "own":
+        rows = zip(*own_documents(spec.location), strict=True)
+        return _Source((_Document(*row) for row in rows), ("every row a document",))
     if spec.kind == "hf":
         return _corpus_of_hub(spec, split)
     if spec.kind == "demo":
         return _demo(spec, split)
     raise SpecError(
         f"'{spec}' is images, and the model reads text",
-        "Use text:PATH, hf:NAME, demo:plant-log or demo:python-docs",
+        "Use text:PATH, own:PATH, hf:NAME, demo:plant-log or demo:python-docs",
     )
 
 

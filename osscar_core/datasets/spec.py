@@ -149,12 +149,12 @@ def data_task(spec: DataSpec) -> Task | None:
 
 def shown_spec(text: str) -> str:
     """Return how reports call the data that ``text`` names: own data without its path."""
-    spec = parse_data_spec(text)
-    if spec.kind != "own":
+    prefix, _, location = text.partition(":")
+    if prefix != "own":
         return text
     from osscar_core.datasets.own import own_name
 
-    return f"own:{own_name(spec.location)}"
+    return f"own:{own_name(location)}"
 
 
 def check_split(split: Split) -> Split:

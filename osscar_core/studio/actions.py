@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from osscar_core.datasets.spec import shown_spec
 from osscar_core.records import Method, PruneSpec
 from osscar_core.studio import chosen, protect, results
 from osscar_core.studio.briefs import survey_request
@@ -102,9 +103,9 @@ def _what_is_measured(request: JobRequest) -> str:
     spec = request.spec
     return say(
         "act.measure.help",
-        calibration=as_plain(spec.calibration),
+        calibration=as_plain(shown_spec(spec.calibration)),
         samples=spec.samples or say("form.auto"),
-        data=as_plain(request.data),
+        data=as_plain(shown_spec(request.data)),
         limit=request.limit or say("act.all"),
         repeats=request.repeats or say("form.auto"),
     )

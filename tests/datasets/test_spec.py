@@ -16,6 +16,7 @@ from osscar_core.errors import MissingDependencyError, SpecError
     [
         ("text:a/b.txt", "text", "a/b.txt"),
         ("images:/x/y.parquet", "images", "/x/y.parquet"),
+        ("own:/x/y.zip", "own", "/x/y.zip"),
         ("hf:wikitext2/train", "hf", "wikitext2/train"),
         ("demo:python-docs", "demo", "python-docs"),
         ("demo:factory/line-c", "demo", "factory/line-c"),
@@ -35,6 +36,9 @@ def test_known_forms(text: str, kind: str, location: str) -> None:
         ("txt:a.txt", ["unknown data prefix 'txt'", "Did you mean 'text'", "demo:NAME"]),
         ("imagenet:val", ["unknown data prefix 'imagenet'", "images:PATH"]),
         ("notes.txt", ["does not say what it is", "Did you mean 'text:notes.txt'"]),
+        ("reports.csv", ["Did you mean 'own:reports.csv'"]),
+        ("parts.ZIP", ["Did you mean 'own:parts.ZIP'"]),
+        ("own:", ["lacks a place", "own:PATH"]),
         ("a/b.jsonl.xz", ["Did you mean 'text:a/b.jsonl.xz'"]),
         ("x.parquet", ["'text:x.parquet' or 'images:x.parquet'"]),
         ("cat.PNG", ["named by the folder"]),
@@ -85,6 +89,9 @@ def test_pick_part(names: list[str], split: str, expected: str) -> None:
     [
         ("text:a", "text"),
         ("images:a", "image"),
+        ("own:a.csv", "text"),
+        ("own:a.zip", "image"),
+        ("own:a", None),
         ("hf:a", None),
         ("demo:factory/line-a", "image"),
         ("demo:plant-log", "text"),

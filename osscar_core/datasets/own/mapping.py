@@ -32,10 +32,13 @@ _FILE = (
 )
 _MOST_VALUES = 50
 _LONGEST_VALUE = 60
-_LOOKED_AT = 5_000
+_LOOKED_AT = 2_000  # rows, and characters of each
 _LEAST_PROSE = 20  # characters on average, for a lone column of unknown name to be the text
 
-_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}")
+# Both begin where a word does, so that no text makes them slow.
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}"
+)
 # A leading zero or a country code, so that dates and part numbers are no telephones.
 _PHONE = re.compile(
     r"(?<![\w.-])(?:\+\d{1,3}[ -]?\(?0?\)?\d{1,4}|\(?0\d{1,4}\)?)[ -]\d{1,4}[ -]\d{3,4}(?![\w-])"
@@ -77,10 +80,7 @@ class PersonalHint:
 
 def guess_mapping(table: Table, task: Task) -> Mapping:
     """Return what the columns seem to be; ``None`` where nothing seems right."""
-    if task == "text":
-        main = Mapping(text=_named(table, (*_TEXT, *_TEXT_JA)) or _longest(table))
-    else:
-        main = Mapping(label=_named(table, _LABEL), file=_named(table, _FILE))
+    main = _main_columns(table, task)
     return Mapping(main.text, main.label, main.file, _slices(table, main))
 
 
@@ -92,7 +92,7 @@ def complete_mapping(given: Mapping | None, table: Table, task: Task) -> Mapping
         OwnDataError: A column that is needed was neither given nor found.
     """
     given = given or Mapping()
-    guess = guess_mapping(table, task)
+    guess = _main_columns(table, task)
     named = (given.text, given.label, given.file, *(given.attributes or ()))
     for column in named:
         if column is not None and column not in table.columns:
@@ -133,6 +133,12 @@ def personal_hints(table: Table) -> tuple[PersonalHint, ...]:
     return tuple(hints)
 
 
+def _main_columns(table: Table, task: Task) -> Mapping:
+    if task == "text":
+        return Mapping(text=_named(table, (*_TEXT, *_TEXT_JA)) or _longest(table))
+    return Mapping(label=_named(table, _LABEL), file=_named(table, _FILE))
+
+
 def _named(table: Table, names: tuple[str, ...]) -> str | None:
     known = {column.casefold(): column for column in reversed(table.columns)}
     return next((known[name] for name in names if name in known), None)
@@ -145,22 +151,24 @@ def _longest(table: Table) -> str | None:
     best = max(range(len(means)), key=means.__getitem__)
     others = [mean for index, mean in enumerate(means) if index != best]
     is_clear = means[best] >= _LEAST_PROSE and all(means[best] > 2 * mean for mean in others)
-    return table.columns[best] if is_clear else None
+    # A header as long as prose is the first row of a table without one.
+    return table.columns[best] if is_clear and len(table.columns[best]) < _LEAST_PROSE else None
 
 
 def _slices(table: Table, main: Mapping) -> tuple[str, ...]:
     """Return the columns of few and short values, none of them personal."""
-    personal = {hint.column for hint in personal_hints(table)}
     found = []
     for column in table.columns:
-        if column in {main.text, main.label, main.file} or column in personal:
+        if column in {main.text, main.label, main.file}:
             continue
-        values = set()
+        values: set[str] = set()
         for value in table.values(column):
             values.add(value.strip())
             if len(values) > _MOST_VALUES or len(value) > _LONGEST_VALUE:
                 break
         else:
-            if len(values - {""}) >= 1 and len(values) <= max(2, len(table.rows) // 2):
+            are_few = len(values) <= max(2, len(table.rows) // 2)
+            is_personal = any(_EMAIL.search(value) or _PHONE.search(value) for value in values)
+            if values - {""} and are_few and not is_personal:
                 found.append(column)
     return tuple(found)

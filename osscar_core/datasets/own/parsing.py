@@ -25,14 +25,17 @@ from osscar_core.datasets.own.mapping import (
     personal_hints,
 )
 from osscar_core.datasets.own.pictures import PictureError, picture_ending
-from osscar_core.datasets.own.problems import Problem, Problems, refuse, short
+from osscar_core.datasets.own.problems import OwnDataError, Problem, Problems, refuse, short
 from osscar_core.datasets.own.tables import Row, Table, read_table
 from osscar_core.errors import DataError
 from osscar_core.records import Task
 
 _ROWS_SHOWN = 5
 _SHOWN_CHARACTERS = 200
-_MISSING = {"nan", "null", "none", "na", "n/a", "#n/a", "#value!", "#ref!", "<na>"}
+# What programs write for a value that is not there; words of people among them only where a
+# text or a file name should be: a defect of the level "none" is one.
+_NOTHING = {"nan", "null", "<na>", "#n/a", "#value!", "#ref!"}
+_MISSING = _NOTHING | {"none", "na", "n/a"}
 _FEW = 100
 
 
@@ -360,7 +363,10 @@ def _ending(
     except PictureError as error:
         remedy = "Repair it or leave it out"
         problems.add(Problem(f"'{short(layout.shown(member))}'", str(error), remedy))
-        return ""
+    except OwnDataError as error:
+        for problem in error.problems:
+            problems.add(problem)
+    return ""
 
 
 def _attributes(
@@ -373,7 +379,7 @@ def _attributes(
         if len(value) > limits.value_characters:
             fault = f"{len(value):,} characters, more than {limits.value_characters}, for a slice"
             problems.add(table.problem(row, column, fault, "Choose columns of short values"))
-        elif value and value.casefold() not in _MISSING:
+        elif value and value.casefold() not in _NOTHING:
             found[column] = value
     return found
 
@@ -405,7 +411,7 @@ def _class_warnings(items: list[Item], reader: ClassReader) -> tuple[str, ...]:
 
 
 def _given(table: Table, column: str) -> Iterator[str]:
-    return (value for value in table.values(column) if value.strip().casefold() not in _MISSING)
+    return (value for value in table.values(column) if value.strip().casefold() not in _NOTHING)
 
 
 def _no_bytes(name: str) -> bytes:

@@ -22,7 +22,7 @@ _ENDINGS = {
     "GIF": "gif",
 }
 ENDINGS = frozenset(_ENDINGS.values())
-_FORMATS = tuple(_ENDINGS)
+_FORMATS = tuple(name for name in _ENDINGS if name != "MPO")  # the reader of JPEG opens both
 _REDUCED = (256, 256)  # a JPEG is decoded in part only: enough to see that it is whole
 
 

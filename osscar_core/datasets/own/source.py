@@ -7,19 +7,26 @@ calls the data by the name of the file and is certain of it by the digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from osscar_core.datasets.own.classes import ClassReader
-from osscar_core.datasets.own.parsing import Parsed, parse
+from osscar_core.datasets.own.parsing import Item, Parsed, parse
 from osscar_core.datasets.own.problems import listed
-from osscar_core.datasets.own.store import is_kept, plain_name, read_info, read_kept
+from osscar_core.datasets.own.store import is_id, is_kept, plain_name, read_info, read_kept
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import Task
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,15})?", re.ASCII)
+_MOST_CODES = 12  # a column of numbers with fewer values is a code, such as a line's number
+_UNNAMED = "data"  # what was deleted since
 _WORDS: dict[Task, str] = {"text": "text", "image": "images"}
+
+
+Attributes = dict[str, str | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +45,14 @@ class OwnPictures:
     labels: tuple[int, ...]
     read: Callable[[int], bytes]
     names: tuple[str, ...]
-    attributes: tuple[dict[str, str], ...]
+    attributes: tuple[Attributes, ...]
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...]
 
 
 def own_documents(
     location: str,
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[dict[str, str], ...]]:
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Attributes, ...]]:
     """Return texts, what to call each of them, and what results can be sliced by.
 
     Args:
@@ -59,7 +66,7 @@ def own_documents(
     return (
         tuple(item.text for item in items),
         tuple(item.name for item in items),
-        tuple(item.attributes for item in items),
+        _typed(items),
     )
 
 
@@ -85,7 +92,7 @@ def own_pictures(location: str, class_names: tuple[str, ...] | None = None) -> O
         tuple(labels),
         lambda index: parsed.read(files[index]),
         tuple(f"'{item.name}'" for item in parsed.items),
-        tuple(item.attributes for item in parsed.items),
+        _typed(parsed.items),
         names,
         ("own pictures", *parsed.warnings),
     )
@@ -94,12 +101,12 @@ def own_pictures(location: str, class_names: tuple[str, ...] | None = None) -> O
 def own_name(location: str) -> str:
     """Return what own data is called in reports: the name of the file, never its path."""
     path = Path(location).expanduser()
-    if is_kept(path):
-        try:
+    try:
+        if is_kept(path):
             return read_info(path).name
-        except DataError:
-            return "data"
-    return plain_name(path.name)
+    except DataError:
+        return _UNNAMED
+    return _UNNAMED if is_id(path.name) else plain_name(path.name)
 
 
 def own_task(location: str) -> Task | None:
@@ -129,6 +136,29 @@ def _open(location: str, task: Task, class_names: tuple[str, ...] | None) -> Par
     if is_kept(path):
         return read_kept(path)
     return parse(path, path.name, task=task, class_names=class_names)
+
+
+def _typed(items: Sequence[Item]) -> tuple[Attributes, ...]:
+    """Return the attributes, those that measure something as numbers.
+
+    Results are sliced by ranges of a number, and by every value of anything else.
+    """
+    values: dict[str, set[str]] = {}
+    for item in items:
+        for column, value in item.attributes.items():
+            values.setdefault(column, set()).add(value)
+    measured = {
+        column
+        for column, found in values.items()
+        if len(found) > _MOST_CODES and all(_NUMBER.fullmatch(value) for value in found)
+    }
+    return tuple(
+        {
+            column: float(value) if column in measured else value
+            for column, value in item.attributes.items()
+        }
+        for item in items
+    )
 
 
 def _renumbered(labels: list[int], names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:

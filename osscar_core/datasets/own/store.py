@@ -137,7 +137,7 @@ def own_folder(into: Path, identity: str) -> Path:
         SpecError: That is no id.
         DataError: There is no such set.
     """
-    if not _ID.fullmatch(identity):
+    if not is_id(identity):
         raise SpecError("that is no id of own data", "Choose one of the list")
     folder = into / identity
     if folder.is_symlink() or not folder.is_dir():
@@ -192,6 +192,11 @@ def delete_expired(into: Path, days: float) -> tuple[OwnInfo, ...]:
 def is_kept(folder: Path) -> bool:
     """Return whether a folder is one set as it is kept here."""
     return (folder / INFO_FILE).is_file()
+
+
+def is_id(name: str) -> bool:
+    """Return whether a folder's name is one given here."""
+    return _ID.fullmatch(name) is not None
 
 
 def read_info(folder: Path) -> OwnInfo:
@@ -308,7 +313,7 @@ def _reader(folder: Path, info: OwnInfo) -> Callable[[str], bytes]:
 def _folders(into: Path) -> list[Path]:
     if not into.is_dir():
         return []
-    return [p for p in into.iterdir() if _ID.fullmatch(p.name) and not p.is_symlink()]
+    return [p for p in into.iterdir() if is_id(p.name) and not p.is_symlink()]
 
 
 def _when(info: OwnInfo) -> datetime:
