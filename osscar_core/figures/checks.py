@@ -30,7 +30,7 @@ _ACTIONS: dict[Action, tuple[str, str]] = {
     "watch": ("#E69F00", "diamond"),
     "recheck": (YOURS, "square"),
 }
-_ROW, _AROUND = 30, 128
+_ROW, _AROUND = 38, 128
 _LONGEST = 26
 
 

@@ -116,7 +116,7 @@ def show_report(run: Run, result: CheckResult, others: Sequence[ABReport] = ()) 
 def _show_groups(report: ABReport) -> None:
     st.markdown(f"### {say('check.groups')}", help=say("check.groups.help"))
     judged = [found for found in report.slices if not found.is_small]
-    if judged:
+    if judged and judged[0].loss > 0:
         worst = judged[0]
         st.markdown(
             say(

@@ -24,6 +24,7 @@ ENGLISH = {
     # Data
     "check.data": "Your data",
     "check.data.none": "No data yet. Try it with sample data, or bring a file of your own.",
+    "check.data.needed": "Choose or bring data above; then the question can be asked.",
     "check.data.choose": "Data for all three questions",
     "check.data.label.demo": "{name} · demo data",
     "check.data.label.text": "{name} · {count:document|documents} · {date}",
@@ -337,6 +338,7 @@ JAPANESE = {
     "check.data.none": (
         "データはまだありません。サンプルで試すか、ファイルをアップロードしてください。"
     ),
+    "check.data.needed": "上でデータを選ぶか取り込むと、質問を実行できます。",
     "check.data.choose": "3つの質問に共通のデータ",
     "check.data.label.demo": "{name} · デモデータ",
     "check.data.label.text": "{name} · 文書{count:,}件 · {date}",
