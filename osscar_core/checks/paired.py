@@ -7,9 +7,9 @@ The decision hidden here: which test and which interval belong to which outcome.
   resamples the flips that were seen: without any it gives [0, 0] and would confirm every
   margin, and with few that all go one way it covers the truth in 87 of 100 cases instead
   of 95. The score interval keeps its level there (``benchmarks/checks.py``).
-- Text: the bootstrap over documents of the ratio of sums, studentised, which keeps its
-  level with 30 documents where plain percentiles fall short. The test inverts the same
-  distribution, so that it and the interval agree.
+- Text: the permutation test that flips the signs of the documents' differences, exact if
+  the two models are exchangeable. The interval is the studentised bootstrap's over
+  documents, of the ratio of sums.
 
 A loss is found only where interval and test both say so. Libraries of statistics are
 imported when needed. No torch.
@@ -42,6 +42,8 @@ ROUNDING = 1e-6
 _MOST_NEEDED = 10**9
 _CELLS_AT_ONCE = 2**21
 _EDGE = 1e-12
+_NO_SPREAD = 1e-6  # of the standard error; what rounding leaves of a spread that is none
+_MOST_NATS = 100.0  # two or three documents can make the end of an interval anything
 
 
 class Outcomes(Protocol):
@@ -213,7 +215,7 @@ class PairedText:
     @property
     def loss(self) -> float:
         """Relative rise of the perplexity."""
-        return _exponential(self._mean) - 1
+        return math.expm1(min(_MOST_NATS, self._mean))
 
     def select(self, mask: Bools) -> PairedText:
         """Return the outcomes of some of the documents."""
@@ -232,16 +234,25 @@ class PairedText:
         tail = (1 - level) / 2
         left, right = np.quantile(self._studentised, [tail, 1 - tail])
         low, high = self._mean - right * self._error, self._mean - left * self._error
-        return _exponential(low) - 1, _exponential(high) - 1
+        low, high = (max(-_MOST_NATS, min(_MOST_NATS, end)) for end in (low, high))
+        return math.expm1(low), math.expm1(high)
 
     def p_value(self) -> float:
-        """Return the equal-tailed p-value from the bootstrap; at least 2 / (resamples + 1)."""
-        if self._error == 0:
-            return 1.0 if self._mean == 0 else 2 / (self.resamples + 1)
-        seen = self._mean / self._error
-        above = int((self._studentised >= seen).sum())
-        below = int((self._studentised <= seen).sum())
-        return min(1.0, 2 * (min(above, below) + 1) / (self.resamples + 1))
+        """Return that of the test by flipping signs: exact if the models are exchangeable."""
+        if not self.differences.any():
+            return 1.0
+        from scipy.stats import permutation_test
+
+        result = permutation_test(
+            (self.differences,),
+            np.sum,
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=self.resamples,
+            batch=max(1, _CELLS_AT_ONCE // self.count),
+            rng=np.random.default_rng(self.seed),
+        )
+        return float(result.pvalue)
 
     def needed(self, margin: float, level: float) -> int | None:
         """Return how many more documents would decide, if what was seen goes on.
@@ -286,7 +297,7 @@ class PairedText:
             squares = sums[:, 2] - 2 * means * sums[:, 3] + means**2 * sums[:, 4]
             errors = np.sqrt(np.maximum(squares, 0) * n / max(1, n - 1)) / sums[:, 1]
             # A resample of one document over and over has no spread: it says nothing.
-            floor = self._error * _EDGE
+            floor = self._error * _NO_SPREAD
             parts.append(np.where(errors > floor, (means - self._mean) / errors.clip(floor), 0.0))
         return np.concatenate(parts)
 

@@ -19,6 +19,7 @@ from osscar_core.cli.grammar import Parser
 from osscar_core.cli.grammar import names as _names
 from osscar_core.cli.grammar import new_command as _command
 from osscar_core.cli.grammar import number as _number
+from osscar_core.cli.grammar import numbers as _numbers
 from osscar_core.cli.grammar import whole as _whole
 
 PROGRAM = "python -m osscar_core"
@@ -311,10 +312,6 @@ def _add_batch_options(parser: Parser) -> None:
     group = parser.add_argument_group("batches")
     group.add_argument("--seqlen", type=_whole, help="tokens a window")
     group.add_argument("--batch-size", type=_whole, help="items a micro-batch")
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(_number(part) for part in _names(text))
 
 
 def _shares(text: str) -> tuple[tuple[str, float], ...]:
