@@ -129,20 +129,20 @@ def pick(subject: Subject, kind: CheckKind) -> tuple[Run, CheckResult] | None:
     linked = opened.id if opened is not None and question(opened) is kind else ""
     wanted = state.get(_SHOWN, {}).get((subject.run.id, kind), linked)
     shown = wanted if wanted in found else next(iter(found))
-    if len(found) > 1:
-        key = f"check_pick_{kind.value}"
-        state[key] = shown
+    # Even one of them: it says which data the answer below is about.
+    key = f"check_pick_{kind.value}"
+    state[key] = shown
 
-        def changed() -> None:
-            state[_SHOWN] = {**state.get(_SHOWN, {}), (subject.run.id, kind): state[key]}
+    def changed() -> None:
+        state[_SHOWN] = {**state.get(_SHOWN, {}), (subject.run.id, kind): state[key]}
 
-        st.selectbox(
-            say("check.earlier", count=len(found)),
-            list(found),
-            key=key,
-            format_func=lambda run_id: _label(*found[run_id]) if run_id in found else "",
-            on_change=changed,
-        )
+    st.selectbox(
+        say("check.earlier", count=len(found)),
+        list(found),
+        key=key,
+        format_func=lambda run_id: _label(*found[run_id]) if run_id in found else "",
+        on_change=changed,
+    )
     return found[shown]
 
 

@@ -26,9 +26,6 @@ from osscar_core.studio.numbers import percent, significant, whole
 from osscar_core.studio.requests import CheckResult
 from osscar_core.studio.texts import as_plain, say
 
-RED_TIMES = 3.0
-"""So many times the threshold is red, as the measure of shift has it."""
-
 ICONS = {
     Light.GREEN: ":green[:material/check_circle:]",
     Light.AMBER: ":orange[:material/warning:]",
