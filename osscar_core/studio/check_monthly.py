@@ -95,9 +95,7 @@ def _show_timeline(months: list[tuple[Run, ShiftReport]]) -> None:
         **{action: say(f"check.action.{action}") for action in ("none", "watch", "recheck")},
     }
     st.plotly_chart(
-        shift_timeline(
-            dots, limits={"watch": 1.0, "recheck": RED}, words=words, dark=is_dark()
-        ),
+        shift_timeline(dots, limits={"watch": 1.0, "recheck": RED}, words=words, dark=is_dark()),
         key="timeline",
         config=_QUIET,
         alt=say("check.monthly.alt", count=len(dots), last=dots[-1].told),

@@ -93,7 +93,7 @@ def _answer(
                 )
             )
         case CheckKind.SHIFT:
-            from osscar_core.checks.shift import check_shift
+            from osscar_core.checks.shift import DEFAULT_LIMIT, check_shift
 
             return CheckResult(
                 shift=check_shift(
@@ -101,17 +101,22 @@ def _answer(
                     located(wanted.reference, attempt.home),
                     data,
                     pruned=small,
-                    limit=limit,
+                    limit=limit or DEFAULT_LIMIT,
                     seed=seed,
                     progress=attempt.progress,
                 )
             )
         case CheckKind.STRESS:
-            from osscar_core.checks.stress import check_stress
+            from osscar_core.checks.stress import DEFAULT_LIMIT, check_stress
 
             return CheckResult(
                 stress=check_stress(
-                    dense, small, data, limit=limit, seed=seed, progress=attempt.progress
+                    dense,
+                    small,
+                    data,
+                    limit=limit or DEFAULT_LIMIT,
+                    seed=seed,
+                    progress=attempt.progress,
                 )
             )
 

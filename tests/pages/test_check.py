@@ -228,9 +228,14 @@ def test_a_text_model_is_told_in_per_cent_and_documents(home: Path, open_page, l
 @pytest.mark.parametrize(
     ("times", "extra", "light", "verdict"),
     [
-        (0.5, 0.0, {"en": "Green", "ja": "青"}, {"en": "Not shown", "ja": "示されていません"}),
-        (2.0, 0.1, {"en": "Amber", "ja": "黄"}, {"en": "Yes: the shift", "ja": "はい。"}),
-        (5.0, None, {"en": "Red", "ja": "赤"}, {"en": "Not measured", "ja": "測定していません"}),
+        (0.5, 0.0, {"en": "Green", "ja": "青"}, {"en": "No extra loss", "ja": "示されていません"}),
+        (2.0, 0.1, {"en": "Amber", "ja": "黄"}, {"en": "The shift costs", "ja": "ずれにより、"}),
+        (
+            5.0,
+            None,
+            {"en": "Red", "ja": "赤"},
+            {"en": "was not measured", "ja": "測定していません"},
+        ),
     ],
 )
 def test_a_shift_is_a_light_a_word_and_its_cost(
