@@ -21,7 +21,7 @@ CORE = "osscar_core"
 
 # What each part of the package may import of the others. A part is a module or a
 # subpackage directly below the root; all may import the parts in BASE.
-BASE = {"errors", "goals", "records", "progress", "storage"}
+BASE = {"errors", "goals", "guards", "records", "progress", "storage"}
 LIBRARY = {
     "brief",
     "latencies",
@@ -34,6 +34,8 @@ LIBRARY = {
     "budget",
     "calibration",
     "catalogue",
+    "checks",
+    "guarded",
     "checkpoint",
     "costs",
     "datasets",
@@ -52,12 +54,16 @@ LIBRARY = {
     "solver",
     "surgery",
 }
+# What a decision is made and told with: arithmetic and words on measured records.
+DECISION = {"difference", "notation", "phrases", "report", "savings", "verdict"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "storage": set(),
     "progress": {"errors"},
-    "records": {"errors", "goals"},
+    "records": {"errors", "goals", "guards"},
     "goals": {"errors"},
+    "guards": {"errors"},
+    "guarded": {"catalogue", "checks", "datasets", *BASE},
     "units": {"records"},
     "methods": {"records"},
     "widths": {"errors", "records", "units"},
@@ -139,7 +145,14 @@ ALLOWED: dict[str, set[str]] = {
     "bench": {"pruner", "models", "solver", *BASE},
     "doctor": {"catalogue", *BASE},
     "sample": {"catalogue", "showcase", *BASE},
+    "notation": set(),
+    "difference": {"records"},
+    "savings": {"records", "errors"},
+    "verdict": {"checks", "records", "savings"},
+    "phrases": {"difference", "notation", "savings", "verdict", *BASE},
+    "report": {"checks", "difference", "notation", "phrases", "savings", "verdict", *BASE},
     "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
+    "monitoring": {"datasets", "evaluation", "models", *BASE},
     "demo": {
         "brief",
         "catalogue",
@@ -155,12 +168,18 @@ ALLOWED: dict[str, set[str]] = {
         *BASE,
     },
     "figures": {"checks", *BASE},
-    "studio": LIBRARY | {"checks", "figures", "sweep", "sample", "doctor", "showcase"} | BASE,
-    "cli": LIBRARY | {"checks", "sweep", "doctor", "bench"} | BASE,
+    "studio": LIBRARY
+    | DECISION
+    | {"checks", "figures", "monitoring", "sweep", "sample", "doctor"}
+    | BASE,
+    "cli": LIBRARY | DECISION | {"checks", "sweep", "doctor", "bench", "monitoring"} | BASE,
     "__main__": {"cli"},
 }
 # Answers to what-if questions need numbers only; the app gives them in its own process.
-LIGHT = ("brief", "budget", "costs", "estimates", "explorer", "goals", "latencies", "widths")
+LIGHT = (
+    *("brief", "budget", "costs", "estimates", "explorer", "goals", "latencies", "widths"),
+    *sorted(DECISION),
+)
 HEAVY = {"torch", "torchvision", "transformers", "accelerate", "datasets", "gguf"}
 PAGE_PARTS = {"studio", "figures", "records", "errors"}
 
@@ -341,6 +360,11 @@ def test_solver_is_linear_algebra_only() -> None:
     assert any(name.startswith("torch") for name in used)
     assert {name for name in used if name == "torch.nn" or name.startswith("torch.nn.")} == set()
     assert {_top(name) for name in used} & (HEAVY - {"torch"}) == set()
+
+
+def test_what_a_kit_carries_needs_torch_only() -> None:
+    found = {_top(one.module) for one in IMPORTS[f"{CORE}.monitoring.kit.monitor"]}
+    assert found - set(sys.stdlib_module_names) == {"torch", "tokenizers"}  # the latter is optional
 
 
 @pytest.mark.parametrize("screen", sorted(SCREENS))

@@ -43,6 +43,9 @@ def build_parser() -> Parser:
     _add_evaluate(commands)
     _add_measure(commands)
     _add_sweep(commands)
+    _add_savings(commands)
+    _add_report(commands)
+    _add_monitor(commands)
     _add_doctor(commands)
     _add_bench(commands)
     add_checks(commands)
@@ -196,6 +199,94 @@ def _add_sweep(commands: Any) -> None:
     )
 
 
+def _add_savings(commands: Any) -> None:
+    parser = _command(commands, "savings", "Say what a faster model saves in a year.")
+    speed = parser.add_argument_group("speed (one of these)")
+    speed.add_argument("--run", metavar="DIR", help="folder of a finished run of the app")
+    speed.add_argument("--measure", metavar="FILE", help="what measure --compare --json wrote")
+    speed.add_argument("--speedup", type=_range, metavar="N", help="an assumption, not measured")
+    group = parser.add_argument_group("inputs", "a number, or LOW,TYPICAL,HIGH")
+    for name, what in (
+        ("requests-per-day", "requests"),
+        ("machines", "machines that run now"),
+        ("utilisation", "share of the time that they are busy, in (0, 1]"),
+        ("model-share", "share of the busy time that the model takes"),
+        ("busy-watts", "average power of a busy machine"),
+        ("idle-watts", "and of a waiting one"),
+        ("price-per-kwh", "of electricity that is paid beside the machines"),
+        ("price-per-machine-hour", "of a machine that runs"),
+        ("grid-kg-per-kwh", "carbon dioxide of the electricity"),
+        ("effort-days", "days of work, once"),
+        ("cost-per-day", "of such a day"),
+        ("yen-per-dollar", "rate of exchange"),
+        ("horizon-years", "how long the model is going to be used"),
+    ):
+        group.add_argument(f"--{name}", type=_range, metavar="N", help=what)
+    group.add_argument(
+        "--capacity-bound", action="store_true", help="the load decides the number of machines"
+    )
+    group.add_argument(
+        "--power-included",
+        action="store_true",
+        help="the price of a machine includes electricity (so without --price-per-kwh)",
+    )
+    group.add_argument(
+        "--measured", type=_names, metavar="LIST", help="inputs that were measured, not assumed"
+    )
+    group.add_argument("--prices-in", default="yen", help="yen (default) or dollar")
+    group.add_argument("--currency", help="of the result (default: that of the prices)")
+    parser.add_argument("--draws", type=_whole, help="random draws behind the ranges")
+    parser.add_argument("--seed", type=_whole, help="of the draws (default: 0)")
+
+
+def _add_report(commands: Any) -> None:
+    parser = _command(commands, "report", "Write two pages and an appendix as one HTML file.")
+    run = parser.add_argument_group("the run")
+    run.add_argument("--run", metavar="DIR", help="folder of a finished run of the app")
+    run.add_argument("--prune", metavar="FILE", help="instead: what prune --json wrote")
+    run.add_argument("--dense", metavar="FILE", help="evaluate --json of the dense model")
+    run.add_argument("--pruned", metavar="FILE", help="evaluate --json of the pruned model")
+    run.add_argument("--speed", metavar="FILE", help="measure --compare --json")
+    run.add_argument("--id", help="what to call the run")
+    checks = parser.add_argument_group("evidence, each what a command wrote with --json")
+    checks.add_argument("--ab", metavar="FILE", help="check ab")
+    checks.add_argument("--shift", metavar="FILE", help="check shift")
+    checks.add_argument("--stress", metavar="FILE", help="check stress")
+    checks.add_argument("--savings", metavar="FILE", help="savings")
+    checks.add_argument("--sweep", metavar="FILE", help="sweep, for the chart of other models")
+    checks.add_argument(
+        "--protected", help="kept, not-kept, not-proven or none-demanded (default: not known)"
+    )
+    parser.add_argument("--language", default="en", help="en (default) or ja")
+    parser.add_argument("--out", metavar="FILE", required=True, help="HTML file to write")
+
+
+def _add_monitor(commands: Any) -> None:
+    summary = "Watch a pruned model in use, without this program."
+    parser: Parser = commands.add_parser("monitor", help=summary, description=summary)
+    kinds = parser.add_subparsers(dest="monitor", required=True, metavar="WHAT")
+    export = _command(kinds, "export", "Write a folder that raises an alarm when data drifts.")
+    export.add_argument("model", metavar="PRUNED", help="directory written by prune")
+    export.add_argument(
+        "--reference", metavar="SPEC", help=f"data as it should be; {_DATA_HELP} {_OWN_DATA}"
+    )
+    export.add_argument("--out", metavar="DIR", required=True, help="directory to create")
+    export.add_argument(
+        "--dense", metavar="MODEL", help="the model before pruning, to compare with and go back to"
+    )
+    export.add_argument(
+        "--dense-weights", metavar="FILE", help="its weights, for networks built from code"
+    )
+    export.add_argument(
+        "--alarm-rate", type=_number, help="wanted rate of false alarms (default: 0.01)"
+    )
+    export.add_argument("--limit", type=_whole, help="reference items at most (default: 2000)")
+    export.add_argument("--seqlen", type=_whole, help="tokens a window (default: 128)")
+    export.add_argument("--language", help="of its README: en, ja or both (default)")
+    export.add_argument("--device", help="auto (default), cpu, cuda or cuda:N, for the reference")
+    export.add_argument("--seed", type=_whole, help="of items and resamples (default: 0)")
+
+
 def _add_doctor(commands: Any) -> None:
     parser = _command(commands, "doctor", "Check this installation.")
     parser.add_argument(
@@ -268,7 +359,17 @@ def _add_goal_options(parser: Parser) -> None:
         help="instead of a sparsity: speedup=2, latency=15ms, quality_loss=0.01, removed=0.5; "
         "or what is left: bytes=50MB, flops=0.5, parameters=0.6",
     )
-    group.add_argument("--data", metavar="SPEC", help=f"for quality_loss; {_DATA_HELP} {_OWN_DATA}")
+    group.add_argument(
+        "--data", metavar="SPEC", help=f"for quality_loss and --guard; {_DATA_HELP} {_OWN_DATA}"
+    )
+    group.add_argument(
+        "--guard",
+        dest="guards",
+        action="append",
+        metavar="COLUMN=VALUE:LOSS",
+        help="a group of the data that may lose only so much, such as tier=gold:0.005 for half a "
+        "point, or half a percent of perplexity; may be given again",
+    )
     group.add_argument(
         "--refine", type=_whole, metavar="N", help="rounds of exchange between units (default: 0)"
     )
@@ -312,6 +413,14 @@ def _add_batch_options(parser: Parser) -> None:
     group = parser.add_argument_group("batches")
     group.add_argument("--seqlen", type=_whole, help="tokens a window")
     group.add_argument("--batch-size", type=_whole, help="items a micro-batch")
+
+
+def _range(text: str) -> tuple[float, float, float]:
+    """Return low, typical and high, which are one if one number is given."""
+    values = tuple(_number(part) for part in text.split(","))
+    if len(values) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number nor LOW,TYPICAL,HIGH")
+    return values[0], values[len(values) // 2], values[-1]
 
 
 def _shares(text: str) -> tuple[tuple[str, float], ...]:

@@ -23,6 +23,7 @@ from osscar_core.cli.reports import (
     comparison_text,
     estimate_text,
     evaluation_text,
+    kit_text,
     measure_text,
     prune_text,
     solver_bench_text,
@@ -31,6 +32,7 @@ from osscar_core.cli.reports import (
 )
 from osscar_core.errors import SpecError
 from osscar_core.goals import TIMED, Budget, Goal
+from osscar_core.guards import Guard
 from osscar_core.progress import Progress
 from osscar_core.records import (
     Certify,
@@ -75,6 +77,10 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _measure(args, progress)
         case "sweep":
             return _sweep(args, progress)
+        case "savings" | "report":
+            return _decide(args)
+        case "monitor":
+            return _monitor_export(args, progress)
         case "doctor":
             return _doctor(args.workspace)
         case "bench" if args.bench == "solver":
@@ -257,6 +263,28 @@ def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
     return Outcome(payload, sweep_text(report))
 
 
+def _decide(args: argparse.Namespace) -> Outcome:
+    from osscar_core.cli import decide
+
+    payload, text = (decide.savings if args.command == "savings" else decide.report)(args)
+    return Outcome(payload, text)
+
+
+def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:
+    reference = args.reference or _own_data(args.model)
+    _check_data(reference)
+    from osscar_core.models import load_model
+    from osscar_core.monitoring import export_kit
+
+    names = ("alarm_rate", "limit", "seqlen", "language", "seed")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    place: dict[str, Any] = {"device": args.device or "auto", "dtype": "float32"}
+    pruned = load_model(args.model, **place)
+    dense = args.dense and load_model(args.dense, weights=args.dense_weights, **place)
+    report = export_kit(pruned, reference, Path(args.out), dense=dense, **given, progress=progress)
+    return Outcome({**to_dict(report), "bytes": report.bytes}, kit_text(report))
+
+
 def _doctor(workspace: str | None) -> Outcome:
     from osscar_core.doctor import diagnose
 
@@ -375,6 +403,8 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         given["goal"] = Goal.parse(given["goal"])
     else:
         given.pop("goal", None)
+    if "guards" in given:
+        given["guards"] = tuple(Guard.parse(text) for text in given["guards"])
     protected = tuple((name, 0.0) for name in getattr(args, "protect", None) or ())
     limits = (*(getattr(args, "cap", None) or ()), *protected)
     return {**given, "caps": limits} if limits else given

