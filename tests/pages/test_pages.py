@@ -10,7 +10,7 @@ import pytest
 from osscar_core.studio.choices import LOCAL
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["", "explain", "runs"]
+PAGES = ["", "explain", "check", "runs"]
 
 
 def words(at) -> str:
