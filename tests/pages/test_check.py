@@ -330,6 +330,23 @@ def test_runs_tells_the_verdict_and_opens_it(home: Path, open_page, lang: str) -
     assert ("大きく違います" if lang == "ja" else "differs strongly") in words(at)
 
 
+def test_a_switch_of_the_language_keeps_every_choice(home: Path, open_page) -> None:
+    info = keep_text()
+    put(home, shift_report(2.0), subject=TEXT_EXAMPLE)
+    at = open_page("check", run=TEXT_EXAMPLE)
+    at.number_input(key="check_margin").set_value(3.0).run()
+    at.multiselect[0].set_value([]).run()
+    at.segmented_control(key="g_lang").set_value("ja").run()
+    assert not at.exception
+    assert at.number_input(key="check_margin").value == 3.0
+    assert at.multiselect[0].value == []
+    at.segmented_control(key="check_tab").set_value("shift").run()
+    at.segmented_control(key="g_lang").set_value("en").run()
+    assert at.session_state["check_tab"] == "shift"
+    assert "Amber" in words(at)
+    assert at.selectbox(key="check_data").value == owndata.spec_of(info)
+
+
 def upload(at, name: str, content: bytes):
     at.file_uploader[0].upload(name, content).run()
     return at

@@ -43,7 +43,12 @@ def test_the_same_controls_stand_on_every_page(two_models: Path, open_page, page
     at = open_page(page)
     labels = [item.label for item in [*at.sidebar.selectbox, *at.sidebar.segmented_control]]
     assert labels == ["Model", "Run", "Language"]
-    assert [link.proto.label for link in at.get("page_link")] == ["Explore", "Explain", "Check", "Runs"]
+    assert [link.proto.label for link in at.get("page_link")] == [
+        "Explore",
+        "Explain",
+        "Check",
+        "Runs",
+    ]
     assert not at.exception
 
 
