@@ -26,6 +26,7 @@ from osscar_core.studio.check_words import (
     extra_rows,
     extra_verdict,
     loss,
+    other_warnings,
     quality,
     stress_verdict,
     traffic_light,
@@ -97,9 +98,9 @@ def show_shift_report(run: Run, result: CheckResult) -> None:
             hide_index=True,
             alt=say("check.attributes", count=_MOST_ATTRIBUTES),
         )
-    if report.warnings:
+    if warnings := other_warnings(report):
         st.info(
-            "\n".join(f"- {say('check.told', text=as_plain(text))}" for text in report.warnings),
+            "\n".join(f"- {say('check.told', text=as_plain(text))}" for text in warnings),
             icon=":material/info:",
         )
     reference = say(

@@ -214,6 +214,12 @@ def unseen(report: ShiftReport) -> list[str]:
     ]
 
 
+def other_warnings(report: ShiftReport) -> list[str]:
+    """Return the library's warnings but those that `unseen` tells."""
+    told = tuple(f"{each.name} unseen in the reference" for each in report.attributes)
+    return [text for text in report.warnings if not text.startswith(told)]
+
+
 def attribute_rows(report: ShiftReport, most: int) -> dict[str, list[str]]:
     """Return what differs most as a table, by column."""
     found = report.attributes[:most]

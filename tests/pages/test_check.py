@@ -252,7 +252,9 @@ def test_a_shift_is_a_light_a_word_and_its_cost(
     column = "属性" if lang == "ja" else "Attribute"
     table = next(frame.value for frame in at.dataframe if column in frame.value)
     assert len(table) == 5
+    assert "a warning of the measure" in text
     assert "attribute 0" in text
+    assert "unseen in the reference" not in text
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
