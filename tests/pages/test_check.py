@@ -470,12 +470,12 @@ def test_an_imported_run_has_no_model_to_check(home: Path, samples, open_page, l
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.INTERRUPTED])
 def test_a_check_that_failed_is_told(home: Path, open_page, state: State) -> None:
     keep_text()
-    status = Status(state, reason="the disk is full", remedy="Free some")
+    status = Status(state, reason="the columns are mixed up", remedy="Mend them")
     put(home, None, subject=TEXT_EXAMPLE, status=status)
     at = open_page("check", run=TEXT_EXAMPLE)
     assert not at.exception
     if state is State.FAILED:
-        assert "the disk is full" in words(at)
+        assert "the columns are mixed up" in words(at)
     assert at.button(key="check_run_ab")
 
 
