@@ -41,7 +41,7 @@ MAKING_SECONDS = 40.0
 
 _LOADING_SECONDS = 10.0
 # What a check itself takes on two cores and some hundred items.
-_CUSTOMARY = {CheckKind.AB: 15.0, CheckKind.SHIFT: 30.0, CheckKind.STRESS: 90.0}
+_CUSTOMARY = {CheckKind.AB: 15.0, CheckKind.SHIFT: 30.0, CheckKind.STRESS: 120.0}
 
 
 def job(

@@ -186,8 +186,12 @@ ENGLISH = {
     # Stress
     "check.stress": "What if the inputs get worse?",
     "check.stress.help": "The same items, disturbed step by step; both models see the same copies.",
-    "check.stress.body.image": "Darker, blurred, noisy, rotated and strongly compressed pictures.",
-    "check.stress.body.text": "Texts with typos, cut short, and in other casing.",
+    "check.stress.body.image": (
+        "Up to {count:picture|pictures}, darker, blurred, noisy, rotated and strongly compressed."
+    ),
+    "check.stress.body.text": (
+        "Up to {count:text|texts}, with typos, cut short, and in other casing."
+    ),
     "check.stress.none": (
         "No disturbance costs the pruned model more than the dense one beyond chance."
     ),
@@ -429,8 +433,12 @@ JAPANESE = {
     "check.model.pruned": "小型モデル",
     "check.stress": "入力が悪くなったら？",
     "check.stress.help": "同じ項目を段階的に乱します。両方のモデルが同じものを見ます。",
-    "check.stress.body.image": "暗い、ぼけた、ノイズのある、回転した、強く圧縮した画像で試します。",
-    "check.stress.body.text": "誤字のある、途中で切れた、大文字・小文字の違う文章で試します。",
+    "check.stress.body.image": (
+        "暗い、ぼけた、ノイズのある、回転した、強く圧縮した画像で試します（{count:,}枚まで）。"
+    ),
+    "check.stress.body.text": (
+        "誤字のある、途中で切れた、大文字・小文字の違う文章で試します（{count:,}件まで）。"
+    ),
     "check.stress.none": (
         "偶然を超えて小型モデルだけに余分な損失を与える乱れは、見つかりませんでした。"
     ),
