@@ -5,6 +5,14 @@ caller, who knows the reader's language.
 """
 
 from osscar_core.figures.answers import answers
+from osscar_core.figures.checks import (
+    Dot,
+    ForestRow,
+    QualityLine,
+    forest,
+    shift_timeline,
+    stress_curve,
+)
 from osscar_core.figures.layers import (
     MOST_SQUARES,
     Cell,
@@ -34,22 +42,28 @@ __all__ = [
     "MOST_SQUARES",
     "Cell",
     "CurvePoint",
+    "Dot",
+    "ForestRow",
     "Layer",
     "Limit",
     "ParallelAxis",
     "ParallelLine",
+    "QualityLine",
     "TradePoint",
     "TradeWords",
     "YourPoint",
     "answers",
     "cells",
+    "forest",
     "is_wide",
     "kept_map",
     "output_errors",
     "parallel",
     "removed_shares",
     "sensitivity",
+    "shift_timeline",
     "short_names",
+    "stress_curve",
     "tradeoff",
     "tradeoff_legend",
 ]

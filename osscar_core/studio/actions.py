@@ -89,10 +89,11 @@ def _timed(key: str, scene: Scene, request: JobRequest) -> str:
     seconds = expected_seconds(request, scene.runs)
     if seconds is None:
         return say(key)
-    return f"{say(key)} ({about(_roughly(seconds))})"
+    return f"{say(key)} ({about(roughly(seconds))})"
 
 
-def _roughly(seconds: float) -> str:
+def roughly(seconds: float) -> str:
+    """Return a duration that is only expected, in steps."""
     if seconds < _LONG:
         return duration(_STEP * max(1, round(seconds / _STEP)))
     return say("act.minutes", count=round(seconds / 60))

@@ -51,6 +51,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 PAGES = {
     "explore": ("app.py", ":material/tune:"),
     "explain": ("pages/explain.py", ":material/account_tree:"),
+    "check": ("pages/check.py", ":material/fact_check:"),
     "runs": ("pages/runs.py", ":material/history:"),
 }
 GOALS = {

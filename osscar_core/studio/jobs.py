@@ -27,7 +27,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
 from osscar_core.showcase import Showcase
 from osscar_core.storage import workspace, write_atomically
-from osscar_core.studio import bundle, legacy
+from osscar_core.studio import bundle, legacy, owndata
 from osscar_core.studio.attempt import discard
 from osscar_core.studio.database import Database, StoreError, runs, unwritable
 from osscar_core.studio.ledger import LIVE, Ledger
@@ -331,6 +331,7 @@ class RunStore:
 
         def follow() -> None:
             clear()
+            owndata.tidy(self.home)
             for run_id in gone:
                 shutil.rmtree(self.runs_folder / run_id, ignore_errors=True)
 

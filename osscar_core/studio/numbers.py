@@ -99,6 +99,11 @@ def date_time(when: float | str) -> str:
     return say("unit.date_time", date=date(when), time=f"{_local(when):%H:%M}")
 
 
+def local_iso(when: float | str) -> str:
+    """Return a moment in the reader's time zone in ISO form, for an axis; see `date`."""
+    return _local(when).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
 def _local(when: float | str) -> datetime:
     if isinstance(when, str):
         moment = datetime.fromisoformat(when)

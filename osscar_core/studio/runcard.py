@@ -17,6 +17,8 @@ from osscar_core.goals import GoalKind
 from osscar_core.records import GoalReport, to_json
 from osscar_core.studio import chosen, examples
 from osscar_core.studio.cards import card, failure
+from osscar_core.studio.check_found import result_of
+from osscar_core.studio.check_words import one_line
 from osscar_core.studio.choices import shown_name
 from osscar_core.studio.frame import go, owner, run_title, watch
 from osscar_core.studio.jobs import Run, RunStore, State
@@ -120,6 +122,9 @@ def show_run(store: RunStore, entry: Entry) -> None:
             _show_goal(run, result)
             if is_untrained(result):
                 st.warning(say("verdict.untrained"), icon=":material/science:")
+        elif (found := result_of(run)) is not None:
+            with st.container(key="verdict"):
+                st.markdown(one_line(found))
         elif run.kind is not JobKind.PRUNE and run.status.state is State.FINISHED:
             st.markdown(say(f"runs.done.{run.kind.value}", model=as_plain(_model(run))))
         else:
@@ -222,6 +227,14 @@ def _show_actions(store: RunStore, entry: Entry, result: RunResult | None) -> No
                 ):
                     chosen.choose_run(run)
                     go(page)
+        if result_of(run) is not None and st.button(
+            say("check.open"),
+            key=f"check_{run.id}",
+            icon=":material/fact_check:",
+            type="primary",
+        ):
+            chosen.choose_run(run)
+            go("check")
         if run.can_resume:
             _button(
                 "resume", "play_arrow", run, functools.partial(_resume, store, run), primary=True

@@ -12,7 +12,9 @@ import shutil
 from pathlib import Path
 
 from osscar_core.checks.ab import check_ab
-from osscar_core.checks.shift import DEFAULT_LIMIT, check_shift
+from osscar_core.checks.shift import DEFAULT_LIMIT as MOST_COMPARED
+from osscar_core.checks.shift import check_shift
+from osscar_core.checks.stress import DEFAULT_LIMIT as MOST_DISTURBED
 from osscar_core.checks.stress import check_stress
 from osscar_core.errors import DataError, SpecError
 from osscar_core.models import LoadedModel, load_model, resolve_device
@@ -99,7 +101,7 @@ def _answer(
                     located(wanted.reference, attempt.home),
                     data,
                     pruned=small,
-                    limit=limit or DEFAULT_LIMIT,
+                    limit=limit or MOST_COMPARED,
                     seed=seed,
                     progress=attempt.progress,
                 )
@@ -107,7 +109,12 @@ def _answer(
         case CheckKind.STRESS:
             return CheckResult(
                 stress=check_stress(
-                    dense, small, data, limit=limit, seed=seed, progress=attempt.progress
+                    dense,
+                    small,
+                    data,
+                    limit=limit or MOST_DISTURBED,
+                    seed=seed,
+                    progress=attempt.progress,
                 )
             )
 

@@ -15,7 +15,7 @@ expect = sync_api.expect
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "explain", "runs"]
+PAGES = ["", "explain", "check", "runs"]
 EXPLORE = "What does a smaller model cost?"
 
 

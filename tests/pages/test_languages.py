@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ["", "explain", "runs"]
-TITLES = {"": "モデルを小さく", "explain": "何が削除され", "runs": "実行履歴"}
+PAGES = ["", "explain", "check", "runs"]
+TITLES = {
+    "": "モデルを小さく",
+    "explain": "何が削除され",
+    "check": "自社のデータ",
+    "runs": "実行履歴",
+}
 # A sentence of English. Names are shorter; what the library says is announced as English.
 ENGLISH = re.compile(r"\b[A-Za-z]{2,} [a-z]{2,} [a-z]{2,}\b")
 
