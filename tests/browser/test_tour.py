@@ -91,6 +91,9 @@ def test_from_a_link_to_a_measured_point_and_back(tab: Visit, server: Server) ->
     expect(page.get_by_text(run.name).first).to_be_visible()
     page.go_back()
     expect(verdict(tab)).to_contain_text("61%")
+    tab.settle()
+    page.go_forward()
+    expect(page.get_by_role("heading", name="What was removed")).to_be_visible()
     assert tab.faults == []
 
 
