@@ -52,6 +52,8 @@ LIBRARY = {
     "solver",
     "surgery",
 }
+# What a decision is made and told with: arithmetic and words on measured records.
+DECISION = {"difference", "notation", "phrases", "report", "savings", "verdict"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "storage": set(),
@@ -139,6 +141,12 @@ ALLOWED: dict[str, set[str]] = {
     "bench": {"pruner", "models", "solver", *BASE},
     "doctor": {"catalogue", *BASE},
     "sample": {"catalogue", "showcase", *BASE},
+    "notation": set(),
+    "difference": {"records"},
+    "savings": {"records", "errors"},
+    "verdict": {"checks", "records", "savings"},
+    "phrases": {"difference", "notation", "savings", "verdict", *BASE},
+    "report": {"checks", "difference", "notation", "phrases", "savings", "verdict", *BASE},
     "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
     "demo": {
         "brief",
@@ -155,12 +163,15 @@ ALLOWED: dict[str, set[str]] = {
         *BASE,
     },
     "figures": {"checks", *BASE},
-    "studio": LIBRARY | {"checks", "figures", "sweep", "sample", "doctor", "showcase"} | BASE,
-    "cli": LIBRARY | {"checks", "sweep", "doctor", "bench"} | BASE,
+    "studio": LIBRARY | DECISION | {"checks", "figures", "sweep", "sample", "doctor"} | BASE,
+    "cli": LIBRARY | DECISION | {"checks", "sweep", "doctor", "bench"} | BASE,
     "__main__": {"cli"},
 }
 # Answers to what-if questions need numbers only; the app gives them in its own process.
-LIGHT = ("brief", "budget", "costs", "estimates", "explorer", "goals", "latencies", "widths")
+LIGHT = (
+    *("brief", "budget", "costs", "estimates", "explorer", "goals", "latencies", "widths"),
+    *sorted(DECISION),
+)
 HEAVY = {"torch", "torchvision", "transformers", "accelerate", "datasets", "gguf"}
 PAGE_PARTS = {"studio", "figures", "records", "errors"}
 

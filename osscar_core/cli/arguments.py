@@ -42,6 +42,8 @@ def build_parser() -> Parser:
     _add_evaluate(commands)
     _add_measure(commands)
     _add_sweep(commands)
+    _add_savings(commands)
+    _add_report(commands)
     _add_doctor(commands)
     _add_bench(commands)
     add_checks(commands)
@@ -195,6 +197,68 @@ def _add_sweep(commands: Any) -> None:
     )
 
 
+def _add_savings(commands: Any) -> None:
+    parser = _command(commands, "savings", "Say what a faster model saves in a year.")
+    speed = parser.add_argument_group("speed (one of these)")
+    speed.add_argument("--run", metavar="DIR", help="folder of a finished run of the app")
+    speed.add_argument("--measure", metavar="FILE", help="what measure --compare --json wrote")
+    speed.add_argument("--speedup", type=_range, metavar="N", help="an assumption, not measured")
+    group = parser.add_argument_group("inputs", "a number, or LOW,TYPICAL,HIGH")
+    for name, what in (
+        ("requests-per-day", "requests"),
+        ("machines", "machines that run now"),
+        ("utilisation", "share of the time that they are busy, in (0, 1]"),
+        ("model-share", "share of the busy time that the model takes"),
+        ("busy-watts", "average power of a busy machine"),
+        ("idle-watts", "and of a waiting one"),
+        ("price-per-kwh", "of electricity that is paid beside the machines"),
+        ("price-per-machine-hour", "of a machine that runs"),
+        ("grid-kg-per-kwh", "carbon dioxide of the electricity"),
+        ("effort-days", "days of work, once"),
+        ("cost-per-day", "of such a day"),
+        ("yen-per-dollar", "rate of exchange"),
+        ("horizon-years", "how long the model is going to be used"),
+    ):
+        group.add_argument(f"--{name}", type=_range, metavar="N", help=what)
+    group.add_argument(
+        "--capacity-bound", action="store_true", help="the load decides the number of machines"
+    )
+    group.add_argument(
+        "--power-included",
+        action="store_true",
+        help="the price of a machine includes electricity (so without --price-per-kwh)",
+    )
+    group.add_argument(
+        "--measured", type=_names, metavar="LIST", help="inputs that were measured, not assumed"
+    )
+    group.add_argument("--prices-in", default="yen", help="yen (default) or dollar")
+    group.add_argument("--currency", help="of the result (default: that of the prices)")
+    parser.add_argument("--draws", type=_whole, help="random draws behind the ranges")
+    parser.add_argument("--seed", type=_whole, help="of the draws (default: 0)")
+
+
+def _add_report(commands: Any) -> None:
+    parser = _command(commands, "report", "Write two pages and an appendix as one HTML file.")
+    run = parser.add_argument_group("the run")
+    run.add_argument("--run", metavar="DIR", help="folder of a finished run of the app")
+    run.add_argument("--prune", metavar="FILE", help="instead: what prune --json wrote")
+    run.add_argument("--dense", metavar="FILE", help="evaluate --json of the dense model")
+    run.add_argument("--pruned", metavar="FILE", help="evaluate --json of the pruned model")
+    run.add_argument("--speed", metavar="FILE", help="measure --compare --json")
+    run.add_argument("--id", help="what to call the run")
+    checks = parser.add_argument_group("evidence, each what a command wrote with --json")
+    checks.add_argument("--ab", metavar="FILE", help="check ab")
+    checks.add_argument("--shift", metavar="FILE", help="check shift")
+    checks.add_argument("--stress", metavar="FILE", help="check stress")
+    checks.add_argument("--savings", metavar="FILE", help="savings")
+    checks.add_argument("--sweep", metavar="FILE", help="sweep, for the chart of other models")
+    checks.add_argument(
+        "--protected", help="kept, not-kept, not-proven or none-demanded (default: not known)"
+    )
+    parser.add_argument("--language", default="en", help="en (default) or ja")
+    parser.add_argument("--out", metavar="FILE", required=True, help="HTML file to write")
+
+
 def _add_doctor(commands: Any) -> None:
     parser = _command(commands, "doctor", "Check this installation.")
     parser.add_argument(
@@ -311,6 +375,14 @@ def _add_batch_options(parser: Parser) -> None:
     group = parser.add_argument_group("batches")
     group.add_argument("--seqlen", type=_whole, help="tokens a window")
     group.add_argument("--batch-size", type=_whole, help="items a micro-batch")
+
+
+def _range(text: str) -> tuple[float, float, float]:
+    """Return low, typical and high, which are one if one number is given."""
+    values = tuple(_number(part) for part in text.split(","))
+    if len(values) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number nor LOW,TYPICAL,HIGH")
+    return values[0], values[len(values) // 2], values[-1]
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -75,6 +75,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _measure(args, progress)
         case "sweep":
             return _sweep(args, progress)
+        case "savings" | "report":
+            return _decide(args)
         case "doctor":
             return _doctor(args.workspace)
         case "bench" if args.bench == "solver":
@@ -255,6 +257,13 @@ def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
     report = sweep(spec, out=Path(args.out), survey=_survey_of(args), progress=progress)
     payload = {**to_dict(report), "pareto": list(pareto(report.points))}
     return Outcome(payload, sweep_text(report))
+
+
+def _decide(args: argparse.Namespace) -> Outcome:
+    from osscar_core.cli import decide
+
+    payload, text = (decide.savings if args.command == "savings" else decide.report)(args)
+    return Outcome(payload, text)
 
 
 def _doctor(workspace: str | None) -> Outcome:

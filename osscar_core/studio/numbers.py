@@ -1,7 +1,7 @@
 """How numbers, times and dates look on screen.
 
-The decision hidden here: rounding, signs, units and order, by language, and whose clock
-counts. Three significant digits unless the quantity has a customary form; a real minus sign.
+The decision hidden here: units and order, by language, and whose clock counts. What all
+languages share is in `osscar_core.notation`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 
+from osscar_core.notation import MINUS as MINUS
+from osscar_core.notation import change as change
+from osscar_core.notation import megabytes as megabytes
+from osscar_core.notation import milliseconds as milliseconds
+from osscar_core.notation import percent as percent
+from osscar_core.notation import ratio
+from osscar_core.notation import signed as signed
+from osscar_core.notation import signed_percent as signed_percent
+from osscar_core.notation import significant as significant
+from osscar_core.notation import whole as whole
 from osscar_core.studio.texts import language, say
 
-MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 ALMOST = "\N{ALMOST EQUAL TO}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -35,37 +44,6 @@ def tell_time(source: Callable[[], tzinfo | None]) -> None:
     _zone = source
 
 
-def significant(value: float, digits: int = 3) -> str:
-    """Return a number with that many significant digits and no exponent."""
-    if value == 0:
-        return "0"
-    text = f"{value:#.{digits}g}"
-    if "e" in text:
-        text = f"{float(text):,.0f}" if abs(value) >= 1 else f"{float(text):.{digits + 5}f}"
-    return text.rstrip(".").replace("-", MINUS)
-
-
-def whole(count: int) -> str:
-    """Return an exact count with separators between the thousands."""
-    return f"{count:,}".replace("-", MINUS)
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """Return a share in [0, 1] as per cent."""
-    return f"{100 * share:.{digits}f}%".replace("-", MINUS)
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """Return a number with its sign, a zero without."""
-    text = f"{value:+.{digits}f}"
-    return (text[1:] if float(text) == 0 else text).replace("-", MINUS)
-
-
-def signed_percent(share: float, digits: int = 0) -> str:
-    """Return a relative change as per cent with its sign."""
-    return f"{signed(100 * share, digits)}%"
-
-
 def points(value: float, digits: int = 1) -> str:
     """Return a difference of percentages, in points, with its sign."""
     return say("unit.points", value=signed(value, digits))
@@ -73,7 +51,7 @@ def points(value: float, digits: int = 1) -> str:
 
 def factor(value: float) -> str:
     """Return a ratio such as ``1.62`` and a multiplication sign."""
-    return say("unit.factor", value=f"{value:.2f}" if value < 10 else f"{value:.1f}")
+    return say("unit.factor", value=ratio(value))
 
 
 def between(low: str, high: str) -> str:
@@ -84,26 +62,6 @@ def between(low: str, high: str) -> str:
 def about(text: str) -> str:
     """Return a number that was estimated, never measured, with the mark of all estimates."""
     return f"{ALMOST}{_NO_BREAK}{text}"
-
-
-def milliseconds(value: float) -> str:
-    """Return a time given in milliseconds."""
-    return f"{significant(value / 1000)} s" if value >= 1000 else f"{significant(value)} ms"
-
-
-def change(before: str, after: str) -> str:
-    """Return two quantities with an arrow between, their unit once if they share it."""
-    number, _, unit = before.partition(" ")
-    shared = unit and unit == after.partition(" ")[2]
-    return f"{number if shared else before} → {after}"
-
-
-def megabytes(count: float) -> str:
-    """Return a number of bytes in a readable unit."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{significant(count / size)} {unit}"
-    return f"{count:.0f} B"
 
 
 def counted(count: float) -> str:
