@@ -148,6 +148,7 @@ ALLOWED: dict[str, set[str]] = {
     "phrases": {"difference", "notation", "savings", "verdict", *BASE},
     "report": {"checks", "difference", "notation", "phrases", "savings", "verdict", *BASE},
     "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
+    "monitoring": {"datasets", "evaluation", "models", *BASE},
     "demo": {
         "brief",
         "catalogue",
@@ -163,8 +164,11 @@ ALLOWED: dict[str, set[str]] = {
         *BASE,
     },
     "figures": {"checks", *BASE},
-    "studio": LIBRARY | DECISION | {"checks", "figures", "sweep", "sample", "doctor"} | BASE,
-    "cli": LIBRARY | DECISION | {"checks", "sweep", "doctor", "bench"} | BASE,
+    "studio": LIBRARY
+    | DECISION
+    | {"checks", "figures", "sweep", "sample", "doctor", "monitoring"}
+    | BASE,
+    "cli": LIBRARY | DECISION | {"checks", "sweep", "doctor", "bench", "monitoring"} | BASE,
     "__main__": {"cli"},
 }
 # Answers to what-if questions need numbers only; the app gives them in its own process.
@@ -352,6 +356,11 @@ def test_solver_is_linear_algebra_only() -> None:
     assert any(name.startswith("torch") for name in used)
     assert {name for name in used if name == "torch.nn" or name.startswith("torch.nn.")} == set()
     assert {_top(name) for name in used} & (HEAVY - {"torch"}) == set()
+
+
+def test_what_a_kit_carries_needs_torch_only() -> None:
+    found = {_top(one.module) for one in IMPORTS[f"{CORE}.monitoring.kit.monitor"]}
+    assert found - set(sys.stdlib_module_names) == {"torch", "tokenizers"}  # the latter is optional
 
 
 @pytest.mark.parametrize("screen", sorted(SCREENS))

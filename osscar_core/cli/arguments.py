@@ -44,6 +44,7 @@ def build_parser() -> Parser:
     _add_sweep(commands)
     _add_savings(commands)
     _add_report(commands)
+    _add_monitor(commands)
     _add_doctor(commands)
     _add_bench(commands)
     add_checks(commands)
@@ -257,6 +258,32 @@ def _add_report(commands: Any) -> None:
     )
     parser.add_argument("--language", default="en", help="en (default) or ja")
     parser.add_argument("--out", metavar="FILE", required=True, help="HTML file to write")
+
+
+def _add_monitor(commands: Any) -> None:
+    summary = "Watch a pruned model in use, without this program."
+    parser: Parser = commands.add_parser("monitor", help=summary, description=summary)
+    kinds = parser.add_subparsers(dest="monitor", required=True, metavar="WHAT")
+    export = _command(kinds, "export", "Write a folder that raises an alarm when data drifts.")
+    export.add_argument("model", metavar="PRUNED", help="directory written by prune")
+    export.add_argument(
+        "--reference", metavar="SPEC", help=f"data as it should be; {_DATA_HELP} {_OWN_DATA}"
+    )
+    export.add_argument("--out", metavar="DIR", required=True, help="directory to create")
+    export.add_argument(
+        "--dense", metavar="MODEL", help="the model before pruning, to compare with and go back to"
+    )
+    export.add_argument(
+        "--dense-weights", metavar="FILE", help="its weights, for networks built from code"
+    )
+    export.add_argument(
+        "--alarm-rate", type=_number, help="wanted rate of false alarms (default: 0.01)"
+    )
+    export.add_argument("--limit", type=_whole, help="reference items at most (default: 2000)")
+    export.add_argument("--seqlen", type=_whole, help="tokens a window (default: 128)")
+    export.add_argument("--language", help="of its README: en, ja or both (default)")
+    export.add_argument("--device", help="auto (default), cpu, cuda or cuda:N, for the reference")
+    export.add_argument("--seed", type=_whole, help="of items and resamples (default: 0)")
 
 
 def _add_doctor(commands: Any) -> None:

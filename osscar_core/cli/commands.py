@@ -23,6 +23,7 @@ from osscar_core.cli.reports import (
     comparison_text,
     estimate_text,
     evaluation_text,
+    kit_text,
     measure_text,
     prune_text,
     solver_bench_text,
@@ -77,6 +78,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _sweep(args, progress)
         case "savings" | "report":
             return _decide(args)
+        case "monitor":
+            return _monitor_export(args, progress)
         case "doctor":
             return _doctor(args.workspace)
         case "bench" if args.bench == "solver":
@@ -264,6 +267,21 @@ def _decide(args: argparse.Namespace) -> Outcome:
 
     payload, text = (decide.savings if args.command == "savings" else decide.report)(args)
     return Outcome(payload, text)
+
+
+def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:
+    reference = args.reference or _own_data(args.model)
+    _check_data(reference)
+    from osscar_core.models import load_model
+    from osscar_core.monitoring import export_kit
+
+    names = ("alarm_rate", "limit", "seqlen", "language", "seed")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    place: dict[str, Any] = {"device": args.device or "auto", "dtype": "float32"}
+    pruned = load_model(args.model, **place)
+    dense = args.dense and load_model(args.dense, weights=args.dense_weights, **place)
+    report = export_kit(pruned, reference, Path(args.out), dense=dense, **given, progress=progress)
+    return Outcome({**to_dict(report), "bytes": report.bytes}, kit_text(report))
 
 
 def _doctor(workspace: str | None) -> Outcome:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from osscar_core.bench import SolverBench
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
+    from osscar_core.monitoring import KitReport
 
 
 def prune_text(report: PruneReport) -> str:
@@ -334,3 +335,38 @@ def solver_bench_text(result: SolverBench) -> str:
     if result.bound is not None and result.bound_seconds is not None:
         lines.append(f"no support is below {result.bound:.10g} ({result.bound_seconds:.3f} s)")
     return "\n".join(lines)
+
+
+def kit_text(report: KitReport) -> str:
+    """Return the files of a monitoring kit and how often it raises a false alarm."""
+    files = table(
+        ("file", "bytes"), [(file.name, scaled(file.bytes, "B")) for file in report.files]
+    )
+    rates = table(
+        ("items a batch", "false alarms", "95% interval", "wanted"),
+        [
+            (
+                str(one.size),
+                f"{one.rate:.1%} of {one.resamples}",
+                f"{one.low:.1%} to {one.high:.1%}",
+                f"{report.alarm_rate:.1%}",
+            )
+            for one in report.false_alarms
+        ],
+    )
+    items = (
+        f"{report.baseline_items} baseline items of {report.threshold_items} that set thresholds; "
+        f"{report.held_out_items} held out"
+    )
+    lines = [
+        files,
+        "",
+        items,
+        rates,
+        "",
+        f"exported program: differs by {report.max_difference:.1e} of its largest output",
+    ]
+    if report.agreement is not None:
+        lines.append(f"pruned and dense model agree on {report.agreement:.2%} of the predictions")
+    lines += [f"manifest.json SHA-256 {report.manifest_sha256}", *report.notes]
+    return "\n".join([*lines, f"{report.out}: README.md says how to use it"])

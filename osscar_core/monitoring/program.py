@@ -1,0 +1,116 @@
+"""A model as a program that torch runs alone.
+
+The decision hidden here: what the features of a model are, and how near the exported
+program has to be to the model it came from.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from osscar_core.errors import OutputError
+from osscar_core.evaluation.accuracy import class_logits
+from osscar_core.models import LoadedModel
+
+TOLERANCE = 1e-4
+_CHECKED_SIZES = (1, 2, 5)
+# What tracing raises on what it cannot follow; torch has no common class for it.
+_TRACE_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, KeyError, AssertionError)
+
+
+class Classifier(nn.Module):
+    """A classifier that returns logits (B, C) and what enters its last linear layer (B, d)."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and features of normalised pixels (B, 3, S, S)."""
+        kept: list[Tensor] = []
+        last = [part for part in self.module.modules() if isinstance(part, nn.Linear)][-1]
+        hook = last.register_forward_pre_hook(lambda _module, inputs: kept.append(inputs[0]))
+        try:
+            logits = class_logits(self.module(pixels))
+        finally:
+            hook.remove()
+        return logits, kept[0].flatten(1).float()
+
+
+class LanguageModel(nn.Module):
+    """A language model that returns logits (B, T, V) and its mean last hidden state (B, d)."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and features of token ids (B, T)."""
+        out = self.module(input_ids=ids, use_cache=False, output_hidden_states=True)
+        return out.logits.float(), out.hidden_states[-1].float().mean(1)
+
+
+def write_program(loaded: LoadedModel, items: Tensor, file: Path) -> tuple[nn.Module, float]:
+    """Write a model as a `torch.export` program for batches of any size.
+
+    Args:
+        loaded: The model; it stays as it is.
+        items: Prepared items to trace and check with, at least five.
+        file: Where to write.
+
+    Returns:
+        What was exported, as a module on the CPU, and the largest difference of its outputs
+        from those of the file, read back, relative to the largest output.
+
+    Raises:
+        OutputError: The model cannot be exported, or the program differs from it.
+    """
+    name = loaded.source.model
+    module = copy.deepcopy(loaded.module).cpu().float().eval()
+    wrapped: nn.Module = (Classifier if loaded.task == "image" else LanguageModel)(module)
+    sample = items[:3]
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(
+                wrapped,
+                (sample,),
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+                strict=False,
+            )
+            torch.export.save(program, file)
+            exported = torch.export.load(file).module()
+    except _TRACE_ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise OutputError(
+            f"torch.export cannot follow {name} ({type(error).__name__}: {reason})",
+            "Keep the model's own directory, and watch it with 'evaluate' instead",
+        ) from error
+    difference = max_difference(wrapped, exported, items)
+    if not difference <= TOLERANCE:
+        raise OutputError(
+            f"the exported {name} differs from the model by {difference:.1e} of its largest output",
+            f"At most {TOLERANCE:.0e} is allowed; try another version of torch",
+        )
+    return wrapped, difference
+
+
+def max_difference(module: Any, other: Any, items: Tensor) -> float:
+    """Return how far two programs' outputs are apart, relative to the largest output.
+
+    Several batch sizes are tried; a difference that is not a number counts as infinite.
+    """
+    worst = 0.0
+    with torch.inference_mode():
+        for size in _CHECKED_SIZES:
+            batch = items[:size]
+            for one, two in zip(module(batch), other(batch), strict=True):
+                apart = float((one - two).abs().max() / one.abs().max().clamp_min(1e-12))
+                worst = max(worst, apart if apart == apart else float("inf"))
+    return worst
