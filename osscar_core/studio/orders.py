@@ -25,6 +25,7 @@ _CUSTOMARY = {
 }
 # The same for checks on some hundred items.
 _CUSTOMARY_CHECKS = {CheckKind.AB: 25.0, CheckKind.SHIFT: 40.0, CheckKind.STRESS: 90.0}
+_CUSTOMARY_KIT = 40.0
 
 
 def point_request(
@@ -67,10 +68,12 @@ def expected_seconds(request: JobRequest, runs: Sequence[Run]) -> float | None:
         and run.status.seconds > 0
         and (run.request.spec.model, run.request.spec.samples) == (spec.model, spec.samples)
         and run.request.spec.device == spec.device
-        and (check is None or _question(run) is check.kind)
+        and (check is None or request.kind is JobKind.KIT or _question(run) is check.kind)
     ]
     if before:
         return median(before)
+    if request.kind is JobKind.KIT and (spec.model, JobKind.PRUNE) in _CUSTOMARY:
+        return _CUSTOMARY_KIT
     if check is not None and (spec.model, JobKind.PRUNE) in _CUSTOMARY:
         return _CUSTOMARY_CHECKS[check.kind]
     return _CUSTOMARY.get((spec.model, request.kind))
