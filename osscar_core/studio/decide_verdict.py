@@ -6,6 +6,7 @@ evidence is told beside the finding.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import streamlit as st
@@ -98,7 +99,8 @@ def _show_missing(case: Case, words: Words) -> None:
     if not missing:
         st.markdown(f":material/done_all: {say('decide.complete', count=count)}")
         return
-    named = say("decide.and").join(words.say(f"criterion.{each}") for each in missing)
+    names = (words.say(f"criterion.{each}") for each in missing)
+    named = functools.reduce(lambda one, two: say("decide.and", first=one, second=two), names)
     told = say("decide.missing", missing=len(missing), count=count)
     st.markdown(
         f":material/hourglass_empty: **{told}** "
