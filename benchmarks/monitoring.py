@@ -41,12 +41,14 @@ def main(argv: list[str] | None = None) -> int:
     for name, lines in (("A and B", ("A", "B")), ("C", ("C",))):
         images = pictures(lines, args.pictures)
         seen = kit.observe("model.pt2", monitor.prepare_images(images, kit.record["input"]))
+        inside, across = monitor.kernels(baseline, seen)
         generator = torch.Generator().manual_seed(SEED)
         for size in (one for one in SIZES if one <= int(baseline["sizes"][-1])):
             alarms = 0
             for _ in range(BATCHES):
                 chosen = torch.randperm(len(images), generator=generator)[:size]
-                values = monitor.statistics(baseline, select(seen, chosen))
+                known = inside[chosen][:, chosen], across[chosen]
+                values = monitor.statistics(baseline, select(seen, chosen), known)
                 alarms += monitor.judge(baseline, values, size).is_alarm
             low, high = wilson_interval(alarms, BATCHES)
             spread = f"{low:.1%} to {high:.1%}"

@@ -103,6 +103,7 @@ def calibration_inputs(
             seed=spec.seed,
             split="calibration",
             exactly=exactly,
+            repeats=True,
         )
         size = spec.batch_size or max(1, _TOKENS_PER_BATCH // seqlen)
         return [
@@ -124,6 +125,7 @@ def calibration_inputs(
         class_names=model.source.class_names,
         split="calibration",
         exactly=exactly,
+        repeats=True,
     )
     size = spec.batch_size or min(
         _IMAGES_PER_BATCH, max(1, _PIXELS_PER_BATCH // preprocess.size**2)

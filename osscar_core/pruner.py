@@ -13,15 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from osscar_core.checkpoint import check_checkpoint, discard
+from osscar_core.checks.ab import check_ab
+from osscar_core.checks.records import ABReport
 from osscar_core.errors import SpecError, unknown_name
 from osscar_core.evaluation.memory import PeakMemory
+from osscar_core.guarded import Judge, prune_guarded
 from osscar_core.models import LoadedModel, check_output, load_model, resolve_device, save_pruned
 from osscar_core.preparation import calibration_inputs, chosen_units, resolve
+from osscar_core.probe import placed
 from osscar_core.progress import Progress, report
 from osscar_core.pursuit import Pursuit
 from osscar_core.records import BeforeAfter, Plan, PruneReport, PruneSpec
 from osscar_core.sequential import Observer, prune_to_widths_
-from osscar_core.survey import Survey
+from osscar_core.survey import Survey, make_survey
 from osscar_core.units import Unit
 from osscar_core.widths import caps, least_kept, uniform_widths
 
@@ -71,6 +75,8 @@ def prune(
     started = time.perf_counter()
     if out is not None:
         check_output(out)
+    if spec.guards:
+        return _prune_guarded(spec, _guarded_out(out, repeat, widths, survey), progress)
     _check_choice(spec, repeat, widths, checkpoint)
     if checkpoint is not None:
         check_checkpoint(checkpoint)
@@ -106,6 +112,64 @@ def prune(
         seconds=time.perf_counter() - started,
         peak_memory_bytes=memory.peak_bytes,
     )
+
+
+def _guarded_out(
+    out: Path | None,
+    repeat: Plan | None,
+    widths: Mapping[str, int] | None,
+    survey: Survey | None,
+) -> Path:
+    """Return where to write; refuse what leaves no room for protected groups."""
+    if out is None:
+        raise SpecError(
+            "groups are protected, and the model is not to be written", "Name where to write it"
+        )
+    for name, value in {"a plan": repeat, "widths": widths, "a survey": survey}.items():
+        if value is not None:
+            raise SpecError(
+                f"groups are protected beside {name}",
+                "Protection weighs the calibration and finds the widths itself: leave it out",
+            )
+    return out
+
+
+def _prune_guarded(spec: PruneSpec, out: Path, progress: Progress | None) -> PruneReport:
+    """Prune so that protected groups keep; see `osscar_core.guarded`."""
+    started = time.perf_counter()
+    surveys: list[Survey] = []
+
+    def make(wanted: PruneSpec, _share: float, folder: Path) -> PruneReport:
+        if wanted.needs_survey and not surveys:
+            surveys.append(make_survey(dense_model(wanted), wanted, progress=progress))
+        return prune(wanted, out=folder, survey=surveys[0] if surveys else None, progress=progress)
+
+    report, _ = prune_guarded(spec, out, make, judge_with(spec, progress=progress))
+    return dataclasses.replace(report, seconds=time.perf_counter() - started)
+
+
+def judge_with(
+    spec: PruneSpec, *, limit: int | None = None, progress: Progress | None = None
+) -> Judge:
+    """Return what compares a stored model with the dense one of a request.
+
+    Args:
+        spec: The request; its guards set the margin.
+        limit: Items at most; ``None`` for all.
+        progress: Callback; raising from it stops.
+    """
+    device = resolve_device(spec.device)
+    margin = max(guard.allowed for guard in spec.guards)
+
+    def judge(folder: Path, data: str, columns: Sequence[str]) -> ABReport:
+        small = load_model(str(folder), device=spec.device, dtype=spec.dtype)
+        dense = dense_model(spec)
+        with placed(dense.module, device):
+            return check_ab(
+                dense, small, data, margin=margin, columns=columns, limit=limit, progress=progress
+            )
+
+    return judge
 
 
 def dense_model(spec: PruneSpec) -> LoadedModel:

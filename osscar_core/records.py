@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from osscar_core.errors import SpecError, unknown_name
 from osscar_core.goals import Budget, Goal, GoalKind
+from osscar_core.guards import Guard, GuardReport
 
 PLAN_VERSION = 1
 
@@ -143,8 +144,9 @@ class PruneSpec:
             a structure's name, as a share in [0, 1]; 0 protects them.
         refine: Rounds in which groups are exchanged between units and the whole run is
             repeated; an exchange is kept only if the divergence from the dense model falls.
-        data: Data to measure quality on, for the goal ``quality_loss``; ``None`` for the
-            model's own.
+        data: Data to measure quality on, for the goal ``quality_loss`` and for guards;
+            ``None`` for the model's own.
+        guards: Groups of that data that may lose only so much; see `osscar_core.guarded`.
         weights: File with the weights, for families built from code.
         structures: What may be removed; ``None`` for all the family has.
         method: Selection method.
@@ -196,6 +198,7 @@ class PruneSpec:
     caps: tuple[tuple[str, float], ...] = ()
     refine: int = 0
     data: str | None = None
+    guards: tuple[Guard, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every setting that can be checked without the model or the data."""
@@ -523,6 +526,7 @@ class PruneReport:
         head: Path of the classifier that was re-fitted at the end, if one was.
         goal: What was asked and achieved, for a run with a goal.
         budget: How the widths were chosen, unless all units lost the same share.
+        guards: What became of protected groups, for a run that has some.
     """
 
     out: str | None
@@ -538,6 +542,7 @@ class PruneReport:
     head: str | None = None
     goal: GoalReport | None = None
     budget: BudgetReport | None = None
+    guards: GuardReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

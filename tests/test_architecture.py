@@ -21,7 +21,7 @@ CORE = "osscar_core"
 
 # What each part of the package may import of the others. A part is a module or a
 # subpackage directly below the root; all may import the parts in BASE.
-BASE = {"errors", "goals", "records", "progress", "storage"}
+BASE = {"errors", "goals", "guards", "records", "progress", "storage"}
 LIBRARY = {
     "brief",
     "latencies",
@@ -34,6 +34,8 @@ LIBRARY = {
     "budget",
     "calibration",
     "catalogue",
+    "checks",
+    "guarded",
     "checkpoint",
     "costs",
     "datasets",
@@ -58,8 +60,10 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "storage": set(),
     "progress": {"errors"},
-    "records": {"errors", "goals"},
+    "records": {"errors", "goals", "guards"},
     "goals": {"errors"},
+    "guards": {"errors"},
+    "guarded": {"catalogue", "checks", "datasets", *BASE},
     "units": {"records"},
     "methods": {"records"},
     "widths": {"errors", "records", "units"},
@@ -166,7 +170,7 @@ ALLOWED: dict[str, set[str]] = {
     "figures": {"checks", *BASE},
     "studio": LIBRARY
     | DECISION
-    | {"checks", "figures", "sweep", "sample", "doctor", "monitoring"}
+    | {"checks", "figures", "monitoring", "sweep", "sample", "doctor"}
     | BASE,
     "cli": LIBRARY | DECISION | {"checks", "sweep", "doctor", "bench", "monitoring"} | BASE,
     "__main__": {"cli"},

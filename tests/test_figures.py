@@ -216,6 +216,21 @@ def test_the_axes_follow_our_models_and_say_how_many_marks_lie_outside() -> None
     assert drawn(points[:2]).layout.annotations == ()
 
 
+def test_labels_of_neighbours_stand_apart_and_one_beyond_the_axes_is_not_written() -> None:
+    near = [
+        point("osscar", 70, 60, label="50%"),
+        point("osscar", 70, 60.1, label="1.5x", interval=(69, 71)),
+        point("dense", 80, 100, label="dense"),
+        point("random", 5, 60, label="far"),
+    ]
+    figure = drawn(near)
+    ours = named(figure, "osscar")
+    assert list(ours.text) == ["50%", "1.5x"]
+    assert len(set(ours.textposition)) == 2
+    assert list(named(figure, "random").text) == [""]
+    assert named(figure, "dense").textposition == ("bottom left",)
+
+
 def test_your_point_is_always_inside() -> None:
     yours = YourPoint(20.0, 40.0, 10.0, "hover", False)
     layout = drawn([point("osscar", 70, 60)], yours=yours).layout

@@ -338,8 +338,8 @@ def _protocol(metric: Metric, info: DataInfo, reading: str, request: _Request) -
             "predicted once, weighted by tokens"
         )
         method = (
-            f"test and interval by the studentised paired bootstrap over documents "
-            f"({RESAMPLES} resamples, seed {request.seed})"
+            f"test by flipping signs; interval by the studentised paired bootstrap over "
+            f"documents ({RESAMPLES} resamples each, seed {request.seed})"
         )
     parts = (
         f"{measure}, both models on the same in the same order",

@@ -7,9 +7,9 @@ The decision hidden here: which test and which interval belong to which outcome.
   resamples the flips that were seen: without any it gives [0, 0] and would confirm every
   margin, and with few that all go one way it covers the truth in 87 of 100 cases instead
   of 95. The score interval keeps its level there (``benchmarks/checks.py``).
-- Text: the bootstrap over documents of the ratio of sums, studentised, which keeps its
-  level with 30 documents where plain percentiles fall short. The test inverts the same
-  distribution, so that it and the interval agree.
+- Text: the permutation test that flips the signs of the documents' differences, exact if
+  the two models are exchangeable. The interval is the studentised bootstrap's over
+  documents, of the ratio of sums.
 
 A loss is found only where interval and test both say so. Libraries of statistics are
 imported when needed. No torch.
@@ -18,7 +18,7 @@ imported when needed. No torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, Self
@@ -42,6 +42,8 @@ ROUNDING = 1e-6
 _MOST_NEEDED = 10**9
 _CELLS_AT_ONCE = 2**21
 _EDGE = 1e-12
+_NO_SPREAD = 1e-6  # of the standard error; what rounding leaves of a spread that is none
+_MOST_NATS = 100.0  # two or three documents can make the end of an interval anything
 
 
 class Outcomes(Protocol):
@@ -213,7 +215,7 @@ class PairedText:
     @property
     def loss(self) -> float:
         """Relative rise of the perplexity."""
-        return _exponential(self._mean) - 1
+        return math.expm1(min(_MOST_NATS, self._mean))
 
     def select(self, mask: Bools) -> PairedText:
         """Return the outcomes of some of the documents."""
@@ -232,16 +234,22 @@ class PairedText:
         tail = (1 - level) / 2
         left, right = np.quantile(self._studentised, [tail, 1 - tail])
         low, high = self._mean - right * self._error, self._mean - left * self._error
-        return _exponential(low) - 1, _exponential(high) - 1
+        low, high = (max(-_MOST_NATS, min(_MOST_NATS, end)) for end in (low, high))
+        return math.expm1(low), math.expm1(high)
 
     def p_value(self) -> float:
-        """Return the equal-tailed p-value from the bootstrap; at least 2 / (resamples + 1)."""
-        if self._error == 0:
-            return 1.0 if self._mean == 0 else 2 / (self.resamples + 1)
-        seen = self._mean / self._error
-        above = int((self._studentised >= seen).sum())
-        below = int((self._studentised <= seen).sum())
-        return min(1.0, 2 * (min(above, below) + 1) / (self.resamples + 1))
+        """Return that of the test by flipping signs: exact if the models are exchangeable."""
+        if not self.differences.any():
+            return 1.0
+        rng = np.random.default_rng(self.seed)
+        d, seen = self.differences, float(self.differences.sum())
+        rounding = _EDGE * float(np.abs(d).sum())
+        above = below = 1  # the signs as seen
+        for rows in _chunks(self.resamples, self.count):
+            sums = (2.0 * rng.integers(0, 2, (rows, self.count)) - 1) @ d  # (rows,)
+            above += int((sums >= seen - rounding).sum())
+            below += int((sums <= seen + rounding).sum())
+        return min(1.0, 2 * min(above, below) / (self.resamples + 1))
 
     def needed(self, margin: float, level: float) -> int | None:
         """Return how many more documents would decide, if what was seen goes on.
@@ -277,16 +285,14 @@ class PairedText:
         rng = np.random.default_rng(self.seed)
         d, t, n = self.differences, self.tokens, self.count
         products = np.stack([d, t, d * d, d * t, t * t], axis=1)  # (n, 5)
-        step = max(1, _CELLS_AT_ONCE // n)
         parts = []
-        for start in range(0, self.resamples, step):
-            rows = min(step, self.resamples - start)
+        for rows in _chunks(self.resamples, n):
             sums = _resample(rng, rows, n) @ products  # (rows, 5)
             means = sums[:, 0] / sums[:, 1]
             squares = sums[:, 2] - 2 * means * sums[:, 3] + means**2 * sums[:, 4]
             errors = np.sqrt(np.maximum(squares, 0) * n / max(1, n - 1)) / sums[:, 1]
             # A resample of one document over and over has no spread: it says nothing.
-            floor = self._error * _EDGE
+            floor = self._error * _NO_SPREAD
             parts.append(np.where(errors > floor, (means - self._mean) / errors.clip(floor), 0.0))
         return np.concatenate(parts)
 
@@ -436,6 +442,13 @@ def _resample(rng: np.random.Generator, rows: int, n: int) -> Floats:
     """Return how often each of ``n`` items is drawn, in ``rows`` resamples, (rows, n)."""
     cells = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
     return np.bincount(cells.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
+def _chunks(rows: int, width: int) -> Iterator[int]:
+    """Yield counts that add up to ``rows``, each small enough for memory."""
+    step = max(1, _CELLS_AT_ONCE // width)
+    for start in range(0, rows, step):
+        yield min(step, rows - start)
 
 
 def _more(count: int, decides: Callable[[int], bool]) -> int | None:

@@ -19,6 +19,7 @@ from osscar_core.cli.grammar import Parser
 from osscar_core.cli.grammar import names as _names
 from osscar_core.cli.grammar import new_command as _command
 from osscar_core.cli.grammar import number as _number
+from osscar_core.cli.grammar import numbers as _numbers
 from osscar_core.cli.grammar import whole as _whole
 
 PROGRAM = "python -m osscar_core"
@@ -358,7 +359,17 @@ def _add_goal_options(parser: Parser) -> None:
         help="instead of a sparsity: speedup=2, latency=15ms, quality_loss=0.01, removed=0.5; "
         "or what is left: bytes=50MB, flops=0.5, parameters=0.6",
     )
-    group.add_argument("--data", metavar="SPEC", help=f"for quality_loss; {_DATA_HELP} {_OWN_DATA}")
+    group.add_argument(
+        "--data", metavar="SPEC", help=f"for quality_loss and --guard; {_DATA_HELP} {_OWN_DATA}"
+    )
+    group.add_argument(
+        "--guard",
+        dest="guards",
+        action="append",
+        metavar="COLUMN=VALUE:LOSS",
+        help="a group of the data that may lose only so much, such as tier=gold:0.005 for half a "
+        "point, or half a percent of perplexity; may be given again",
+    )
     group.add_argument(
         "--refine", type=_whole, metavar="N", help="rounds of exchange between units (default: 0)"
     )
@@ -410,10 +421,6 @@ def _range(text: str) -> tuple[float, float, float]:
     if len(values) not in (1, 3):
         raise argparse.ArgumentTypeError(f"'{text}' is neither a number nor LOW,TYPICAL,HIGH")
     return values[0], values[len(values) // 2], values[-1]
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(_number(part) for part in _names(text))
 
 
 def _shares(text: str) -> tuple[tuple[str, float], ...]:

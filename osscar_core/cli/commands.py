@@ -32,6 +32,7 @@ from osscar_core.cli.reports import (
 )
 from osscar_core.errors import SpecError
 from osscar_core.goals import TIMED, Budget, Goal
+from osscar_core.guards import Guard
 from osscar_core.progress import Progress
 from osscar_core.records import (
     Certify,
@@ -402,6 +403,8 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         given["goal"] = Goal.parse(given["goal"])
     else:
         given.pop("goal", None)
+    if "guards" in given:
+        given["guards"] = tuple(Guard.parse(text) for text in given["guards"])
     protected = tuple((name, 0.0) for name in getattr(args, "protect", None) or ())
     limits = (*(getattr(args, "cap", None) or ()), *protected)
     return {**given, "caps": limits} if limits else given

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from osscar_core.errors import SpecError
 
-DATA_HELP = "text:PATH, images:PATH, own:PATH, hf:NAME or demo:NAME"
+DATA_HELP = "text:PATH, images:PATH, own:PATH, hf:NAME, demo:NAME or mix:3*DATA+1*DATA"
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,3 +60,8 @@ def whole(text: str) -> int:
 def names(text: str) -> tuple[str, ...]:
     """Return the parts of a list with commas, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Return the numbers in a list with commas."""
+    return tuple(number(part) for part in names(text))

@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 def check_data(text: str) -> None:
     """Refuse data that cannot be there, before a model is loaded for seconds or minutes."""
-    from osscar_core.datasets.spec import existing_path, parse_data_spec
+    from osscar_core.datasets.spec import check_place, parse_data_spec
 
-    spec = parse_data_spec(text)
-    if spec.kind in {"text", "images", "own"}:
-        existing_path(spec)
+    check_place(parse_data_spec(text))
 
 
 def load(args: argparse.Namespace, name: str) -> LoadedModel:

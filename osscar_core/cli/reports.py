@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from osscar_core.cli.console import change, scaled, table
 from osscar_core.goals import Budget, GoalKind
+from osscar_core.guards import GuardReport
 from osscar_core.records import (
     BeforeAfter,
     EvaluationReport,
@@ -60,11 +61,33 @@ def prune_text(report: PruneReport) -> str:
         ],
     )
     lines = [units, "", sizes, "", f"FLOPs of {report.flops_input}."]
-    lines += [*_budget_lines(report), *_goal_lines(report)]
+    lines += [*_budget_lines(report), *_goal_lines(report), *_guard_lines(report.guards)]
     lines += [f"warning: {warning}" for warning in report.warnings]
     memory = scaled(report.peak_memory_bytes, "B")
     lines.append(f"{report.out}: {report.seconds:.1f} s, peak memory {memory}")
     return "\n".join(lines)
+
+
+def _guard_lines(report: GuardReport | None) -> list[str]:
+    """Return what protected groups lost, and what their protection cost."""
+    if report is None:
+        return []
+    word = "kept" if report.is_kept else "NOT kept"
+    lines = [f"protected groups {word}, measured on {report.data}:"]
+    for result in report.final.results:
+        beyond = "" if result.is_proven else ", beyond chance not proven"
+        lines.append(
+            f"  {result.guard.name}: lost {result.loss:.4f} ({result.low:.4f} to "
+            f"{result.high:.4f}), allowed {result.guard.allowed:g}{beyond}; {result.count} items"
+        )
+    first, final = report.tries[0], report.final
+    if final.share < 1:
+        lines.append(
+            f"  the price: {final.share:.0%} of the removal asked for, file "
+            f"{scaled(final.bytes, 'B')} instead of {scaled(first.bytes, 'B')} "
+            f"({len(report.tries)} models measured)"
+        )
+    return lines
 
 
 def _budget_lines(report: PruneReport) -> list[str]:

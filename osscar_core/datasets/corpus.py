@@ -160,14 +160,17 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     row = 0
     try:
         with parquet.ParquetFile(path) as file:
-            types = pyarrow.types
             columns = file.schema_arrow.names
             if TEXT_COLUMN not in columns:
                 raise DataError(
                     f"'{path}' has no column '{TEXT_COLUMN}', only {', '.join(columns)}",
                     f"Rename the column that holds the text to '{TEXT_COLUMN}'",
                 )
-            plain = [field.name for field in file.schema_arrow if _is_plain(field.type, types)]
+            plain = [
+                field.name
+                for field in file.schema_arrow
+                if field.name == TEXT_COLUMN or _is_plain(field.type, pyarrow.types)
+            ]
             for batch in file.iter_batches(batch_size=256, columns=plain):
                 for values in batch.to_pylist():
                     if not isinstance(values.get(TEXT_COLUMN), str):
@@ -188,6 +191,7 @@ def _is_plain(kind: Any, types: Any) -> bool:
         types.is_integer,
         types.is_floating,
         types.is_boolean,
+        types.is_dictionary,
     )
     return any(test(kind) for test in tests)
 

@@ -13,6 +13,7 @@ Documents without a letter are left out, and counted. No torch.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -24,14 +25,26 @@ from typing import Any
 
 from osscar_core.datasets.corpus import TEXT_COLUMN, document_rows, read_text, text_files
 from osscar_core.datasets.demo import demo_corpus
+from osscar_core.datasets.disturb import disturb_text
 from osscar_core.datasets.hub import hub_corpus
+from osscar_core.datasets.mix import (
+    PART,
+    MixPart,
+    check_columns,
+    interleaved,
+    most_without_repeats,
+    part_note,
+    shares,
+)
 from osscar_core.datasets.own import own_documents
 from osscar_core.datasets.spec import (
     DataSpec,
     Split,
     check_split,
     demo_part,
+    mix_parts,
     parse_data_spec,
+    shown_part,
     shown_spec,
 )
 from osscar_core.errors import DataError, SpecError
@@ -94,8 +107,10 @@ def load_documents(
     """
     if limit is not None:
         check_range("limit", limit, 1)
+    parsed = parse_data_spec(spec)
     shown = shown_spec(spec)
-    source = _open(parse_data_spec(spec), check_split(split))
+    source = _mixed(parsed, check_split(split), limit) if parsed.kind == "mix" else None
+    source = source or _open(parsed, check_split(split))
     wanted = limit if limit is not None or source.has_end else MOST_OF_A_STREAM
     kept: list[_Document] = []
     empty = 0
@@ -138,6 +153,45 @@ def _open(spec: DataSpec, split: Split) -> _Source:
         f"'{spec}' is images, and the model reads text",
         "Use text:PATH, own:PATH, hf:NAME, demo:plant-log or demo:python-docs",
     )
+
+
+def _mixed(spec: DataSpec, split: Split, limit: int | None) -> _Source:
+    """Return the documents of a mix in the proportion of the weights, none of them twice."""
+    parts = mix_parts(spec)
+    opened = [_part(part, split) for part in parts]
+    weights, available = [part.weight for part in parts], [len(one) for one in opened]
+    unrepeated = most_without_repeats(weights, available)
+    counts = shares(weights, min(unrepeated, limit or unrepeated))
+    total = sum(weights)
+    notes = tuple(
+        part_note(shown_part(part), n, have, total, "documents")
+        for part, n, have in zip(parts, counts, available, strict=True)
+    )
+    return _Source((opened[part][k] for part, k in interleaved(counts)), notes)
+
+
+def _part(part: MixPart, split: Split) -> list[_Document]:
+    documents = load_documents(part.data, split=split)
+    known = dict.fromkeys(name for one in documents.attributes for name in one)
+    check_columns(shown_part(part), known)
+    kept = [
+        _Document(text, name, {**attributes, PART: str(shown_part(part))})
+        for text, name, attributes in zip(
+            documents.texts, documents.names, documents.attributes, strict=True
+        )
+        if part.keeps(attributes)
+    ]
+    if not kept:
+        raise DataError(
+            f"no text meets the conditions of '{shown_part(part)}'", "Change or drop one of them"
+        )
+    change = part.change
+    if change is None:
+        return kept
+    return [
+        dataclasses.replace(one, text=disturb_text(one.text, change, key))
+        for key, one in enumerate(kept)
+    ]
 
 
 def _files(spec: DataSpec) -> _Source:

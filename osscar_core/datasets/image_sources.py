@@ -57,6 +57,10 @@ class ImageSource:
         attributes: Returns what else is known of an image, by name, where anything is.
         open: Turns stored bytes into an image.
         notes: What a reader of a result should know.
+        open_at: Instead of `open`, where it depends on the index.
+        retouch: Changes an image once it has the network's size, before it is normalised;
+            ``None`` to leave all as they are.
+        recipe: What `retouch` does, in words; part of the digest.
     """
 
     labels: list[int | None]
@@ -67,6 +71,13 @@ class ImageSource:
     attributes: Callable[[int], dict[str, str | float]] | None = None
     open: Callable[[bytes], Image.Image] = open_encoded
     notes: tuple[str, ...] = ()
+    open_at: Callable[[int, bytes], Image.Image] | None = None
+    retouch: Callable[[int, Image.Image], Image.Image] | None = None
+    recipe: str = ""
+
+    def opened(self, index: int, raw: bytes) -> Image.Image:
+        """Return the image whose stored bytes were read."""
+        return self.open(raw) if self.open_at is None else self.open_at(index, raw)
 
 
 def open_images(

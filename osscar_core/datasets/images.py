@@ -11,6 +11,7 @@ fair sample of all classes.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import struct
@@ -23,7 +24,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from osscar_core.datasets.choosing import choose
+from osscar_core.datasets.disturb import disturb_image
 from osscar_core.datasets.image_sources import ImageSource, open_images
+from osscar_core.datasets.mix import Change
+from osscar_core.datasets.mixed_images import open_mix
 from osscar_core.datasets.spec import (
     Split,
     check_split,
@@ -31,7 +36,6 @@ from osscar_core.datasets.spec import (
     parse_data_spec,
     shown_spec,
 )
-from osscar_core.datasets.text import choose
 from osscar_core.errors import DataError
 from osscar_core.records import DataInfo, ImagePreprocess, check_range
 
@@ -81,6 +85,23 @@ class ImageSet:
         """
         known = self._source.attributes
         return tuple({} if known is None else known(index) for index in self._indices)
+
+    def disturbed(self, change: Change, seed: int = 0) -> ImageSet:
+        """Return the same images, each disturbed before it is normalised.
+
+        Args:
+            change: What is done to them, and how strongly.
+            seed: Another seed disturbs all of them otherwise.
+        """
+        before = self._source.retouch
+        recipe = f"{self._source.recipe} disturbed: {change}, seed {seed}".strip()
+
+        def retouch(index: int, image: Image.Image) -> Image.Image:
+            given = image if before is None else before(index, image)
+            return disturb_image(given, change, index, seed)
+
+        source = dataclasses.replace(self._source, retouch=retouch, recipe=recipe)
+        return dataclasses.replace(self, _source=source)
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the images in order, the last batch with what remains.
@@ -133,11 +154,13 @@ class ImageSet:
         index = self._indices[position]
         raw = self._source.read(index)
         try:
-            image = self._source.open(raw)
+            image = self._source.opened(index, raw)
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            return _to_input(image.convert("RGB"), self._preprocess)
+            fitted = _fitted(image.convert("RGB"), self._preprocess)
+            retouch = self._source.retouch
+            return _as_tensor(fitted if retouch is None else retouch(index, fitted))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise DataError(
                 f"{self._source.name(index)} is too large to be decoded safely ({error})",
@@ -160,6 +183,7 @@ def load_images(
     class_names: tuple[str, ...] | None = None,
     split: Split = "evaluation",
     exactly: bool = False,
+    repeats: bool = False,
 ) -> ImageSet:
     """Find labelled images and choose which to use.
 
@@ -174,6 +198,8 @@ def load_images(
         split: Which part of the data, where it has parts: ``calibration`` (training
             images) or ``evaluation`` (test images).
         exactly: Whether fewer images than ``limit`` are an error.
+        repeats: Whether a mix may use images again to give ``limit`` of them in its
+            proportion: for calibration, where that is a larger weight.
 
     Returns:
         The images. Encoded files are read once here for ``info.digest`` (over bytes and
@@ -188,7 +214,13 @@ def load_images(
     if limit is not None:
         check_range("limit", limit, 1)
     shown = shown_spec(spec)
-    source = open_images(parse_data_spec(spec), check_split(split), class_names)
+    parsed = parse_data_spec(spec)
+    if parsed.kind == "mix":
+        source = open_mix(
+            parsed, check_split(split), limit, seed, repeats=repeats, class_names=class_names
+        )
+    else:
+        source = open_images(parsed, check_split(split), class_names)
     available = len(source.labels)
     if not available:
         raise DataError(f"'{shown}' holds no images", "Name a file or folder that has some")
@@ -240,7 +272,7 @@ def _checked_label(source: ImageSource, index: int, classes: int | None) -> int:
 
 
 def _digest(source: ImageSource, indices: tuple[int, ...], labels: list[int]) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(source.recipe.encode())
     for index, label in zip(indices, labels, strict=True):
         raw = source.read(index)
         digest.update(struct.pack("<qq", len(raw), label))
@@ -255,14 +287,21 @@ def _coverage(labels: list[int], classes: int | None) -> tuple[str, ...]:
     return (f"the images cover {present} of {classes} classes",)
 
 
-def _to_input(image: Image.Image, preprocess: ImagePreprocess) -> Tensor:
-    """Return the pixels as the network's input before scaling, uint8, (3, S, S)."""
+def _fitted(image: Image.Image, preprocess: ImagePreprocess) -> Image.Image:
+    """Return the image at the size at which the network reads it, S x S."""
     transforms = import_optional("torchvision.transforms.v2.functional", "preparing images")
     size = [preprocess.size, preprocess.size]
     if preprocess.resize is not None:
         image = transforms.resize(image, [preprocess.resize], antialias=True)
-        image = transforms.center_crop(image, size)
-    elif image.size != (preprocess.size, preprocess.size):
+        fitted: Image.Image = transforms.center_crop(image, size)
+        return fitted
+    if image.size != (preprocess.size, preprocess.size):
         image = transforms.resize(image, size, antialias=True)
+    return image
+
+
+def _as_tensor(image: Image.Image) -> Tensor:
+    """Return the pixels before scaling, uint8, (3, S, S)."""
+    transforms = import_optional("torchvision.transforms.v2.functional", "preparing images")
     pixels: Tensor = transforms.pil_to_tensor(image)
     return pixels

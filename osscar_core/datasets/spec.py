@@ -6,6 +6,7 @@ what a part (``split``) of a data set is called. No torch.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import types
 from collections.abc import Iterable
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from osscar_core.datasets.mix import MixPart, parse_mix
 from osscar_core.errors import DataError, MissingDependencyError, SpecError, unknown_name
 from osscar_core.records import Task
 
-Kind = Literal["text", "images", "own", "hf", "demo"]
+Kind = Literal["text", "images", "own", "hf", "demo", "mix"]
 Split = Literal["calibration", "evaluation"]
 
 PREFIXES: dict[Kind, str] = {
@@ -25,6 +27,7 @@ PREFIXES: dict[Kind, str] = {
     "own": "own:PATH",
     "hf": "hf:NAME",
     "demo": "demo:NAME",
+    "mix": "mix:3*DATA+1*DATA",
 }
 SPLITS: tuple[Split, ...] = ("calibration", "evaluation")
 _PART_NAMES: dict[Split, tuple[str, ...]] = {
@@ -85,19 +88,28 @@ def parse_data_spec(text: str) -> DataSpec:
                         or local data set directory, optionally with ``/train`` and so on
     ``demo:NAME``       ``factory`` (images), ``plant-log`` or ``python-docs`` (text): made on
                         the spot; ``factory/line-a`` and so on for one part
+    ``mix:PART+PART``   a weighted mix of the others, such as
+                        ``mix:3*demo:factory+1*demo:factory/line-c[tier=gold]~blur=0.5``:
+                        ``[COLUMN=VALUE,...]`` keeps some items of a part, and
+                        ``~DISTURBANCE=STRENGTH`` disturbs them; see
+                        `osscar_core.datasets.mix`
     ==================  ====================================================================
 
     Args:
         text: The specification as a person wrote it.
 
     Raises:
-        SpecError: There is no known prefix, nothing behind it, or no such demo data.
+        SpecError: There is no known prefix, nothing behind it, no such demo data, or a mix
+            that cannot be read or is of several kinds of data.
     """
     prefix, colon, location = text.partition(":")
     if prefix in PREFIXES and colon and location:
         if prefix == "demo":
             demo_part(location)
-        return DataSpec(prefix, location)
+        spec = DataSpec(prefix, location)
+        if prefix == "mix":
+            _check_mix(spec)
+        return spec
     forms = ", ".join(PREFIXES.values())
     if prefix in PREFIXES:
         raise SpecError(f"the data '{text}' lacks a place", f"Write it as {PREFIXES[prefix]}")
@@ -144,17 +156,61 @@ def data_task(spec: DataSpec) -> Task | None:
         from osscar_core.datasets.own import own_task
 
         return own_task(spec.location)
+    if spec.kind == "mix":
+        return next(iter(_mix_tasks(spec)), None)
     return _TASKS.get(spec.kind)
+
+
+def mix_parts(spec: DataSpec) -> tuple[MixPart, ...]:
+    """Return the parts of a mix; of any other data, none."""
+    return parse_mix(spec.location, PREFIXES) if spec.kind == "mix" else ()
+
+
+def check_place(spec: DataSpec) -> None:
+    """Refuse data whose files are not there, before anything expensive begins.
+
+    Raises:
+        DataError: A path does not exist.
+    """
+    for part in mix_parts(spec):
+        check_place(parse_data_spec(part.data))
+    if spec.kind in {"text", "images", "own"}:
+        existing_path(spec)
 
 
 def shown_spec(text: str) -> str:
     """Return how reports call the data that ``text`` names: own data without its path."""
     prefix, _, location = text.partition(":")
+    if prefix == "mix":
+        parts = (shown_part(part) for part in parse_mix(location, PREFIXES))
+        return f"mix:{'+'.join(f'{part.weight:g}*{part}' for part in parts)}"
     if prefix != "own":
         return text
     from osscar_core.datasets.own import own_name
 
     return f"own:{own_name(location)}"
+
+
+def shown_part(part: MixPart) -> MixPart:
+    """Return how reports call a part of a mix: own data without its path."""
+    return dataclasses.replace(part, data=shown_spec(part.data))
+
+
+def _check_mix(spec: DataSpec) -> None:
+    if any(part.data.startswith("mix:") for part in mix_parts(spec)):
+        raise SpecError(f"'{shown_spec(str(spec))}' holds a mix in a mix", "Write all side by side")
+    if len(_mix_tasks(spec)) > 1:
+        raise SpecError(
+            f"'{shown_spec(str(spec))}' mixes images and text", "A mix is one kind of data"
+        )
+
+
+def _mix_tasks(spec: DataSpec) -> set[Task]:
+    """Return what the parts of a mix, and what is done to them, are known to be."""
+    parts = mix_parts(spec)
+    changed: set[Task] = {part.change.task for part in parts if part.change is not None}
+    named = (data_task(parse_data_spec(part.data)) for part in parts)
+    return changed | {task for task in named if task is not None}
 
 
 def check_split(split: Split) -> Split:

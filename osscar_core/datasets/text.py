@@ -12,6 +12,7 @@ The decision hidden here: how text becomes tokens and tokens become windows.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 from array import array
@@ -22,11 +23,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from osscar_core.datasets.choosing import choose
 from osscar_core.datasets.corpus import BLANK_LINE, Corpus, read_corpus
 from osscar_core.datasets.demo import demo_corpus
+from osscar_core.datasets.disturb import disturb_text
+from osscar_core.datasets.documents import load_documents
 from osscar_core.datasets.hub import hub_corpus
+from osscar_core.datasets.mix import (
+    MixPart,
+    interleaved,
+    most_without_repeats,
+    part_note,
+    shares,
+)
 from osscar_core.datasets.own import own_documents
-from osscar_core.datasets.spec import DataSpec, Split, check_split, parse_data_spec, shown_spec
+from osscar_core.datasets.spec import (
+    DataSpec,
+    Split,
+    check_split,
+    mix_parts,
+    parse_data_spec,
+    shown_part,
+    shown_spec,
+)
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import DataInfo, check_range
 
@@ -56,6 +75,7 @@ def load_windows(
     split: Split = "evaluation",
     stride: int | None = None,
     exactly: bool = True,
+    repeats: bool = False,
 ) -> TextWindows:
     """Read text and cut it into windows of tokens.
 
@@ -72,6 +92,8 @@ def load_windows(
         stride: Tokens from one window's start to the next; ``None`` for ``seqlen``:
             windows that do not overlap.
         exactly: Whether fewer windows than ``samples`` are an error.
+        repeats: Whether a mix may use windows again to give ``samples`` of them in its
+            proportion: for calibration, where that is a larger weight.
 
     Returns:
         The windows. ``info.available`` is ``None`` if reading stopped early because the
@@ -92,8 +114,27 @@ def load_windows(
             "the model comes without a tokenizer",
             "Put the tokenizer's files beside its weights, or choose a model that has one",
         )
-    shown = shown_spec(spec)
-    corpus = _open_corpus(parse_data_spec(spec), check_split(split), seed)
+    parsed = parse_data_spec(spec)
+    cut = _Cut(tokenizer, seqlen, step, seed, exactly)
+    if parsed.kind == "mix":
+        return _mixed_windows(parsed, check_split(split), cut, samples, repeats=repeats)
+    corpus = _open_corpus(parsed, check_split(split), seed)
+    return _windows(corpus, shown_spec(spec), cut, samples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How text becomes windows: the settings of `load_windows`."""
+
+    tokenizer: Any
+    seqlen: int
+    stride: int
+    seed: int
+    exactly: bool
+
+
+def _windows(corpus: Corpus, shown: str, cut: _Cut, samples: int | None) -> TextWindows:
+    tokenizer, seqlen, step, seed = cut.tokenizer, cut.seqlen, cut.stride, cut.seed
     wanted = corpus.window_cap if samples is None else samples
     # A stream is shuffled at its source: it has no end to draw a sample from.
     window_seed = seed if corpus.window_cap is None else 0
@@ -108,41 +149,83 @@ def load_windows(
         )
     windows = ids.unfold(0, seqlen, step)
     available = len(windows)
-    if exactly and samples is not None and available < samples:
+    if cut.exactly and samples is not None and available < samples:
         raise DataError(
             f"'{shown}' has {available} windows of {seqlen} tokens, {samples} were asked for",
             f"Use more text, a smaller --seqlen, or --samples {available}",
         )
     chosen = windows[choose(available, wanted, window_seed)].contiguous()
+    notes = (*_joining(corpus, tokenizer), *corpus.notes)
+    return _described(chosen, shown, cut, available if is_complete else None, notes)
+
+
+def _described(
+    ids: Tensor, shown: str, cut: _Cut, available: int | None, notes: tuple[str, ...]
+) -> TextWindows:
     info = DataInfo(
         spec=shown,
         kind="text",
-        count=len(chosen),
-        digest=hashlib.sha256(chosen.numpy().astype("<i8").tobytes()).hexdigest(),
-        available=available if is_complete else None,
-        seqlen=seqlen,
-        tokenizer=tokenizer_name(tokenizer),
-        notes=(*_joining(corpus, tokenizer), *corpus.notes),
+        count=len(ids),
+        digest=hashlib.sha256(ids.numpy().astype("<i8").tobytes()).hexdigest(),
+        available=available,
+        seqlen=cut.seqlen,
+        tokenizer=tokenizer_name(cut.tokenizer),
+        notes=notes,
     )
-    return TextWindows(chosen, info)
+    return TextWindows(ids, info)
 
 
-def choose(available: int, wanted: int | None, seed: int) -> Tensor:
-    """Return which items to use: the first ones, or a random sample in ascending order.
+def _mixed_windows(
+    spec: DataSpec, split: Split, cut: _Cut, samples: int | None, *, repeats: bool
+) -> TextWindows:
+    """Return windows of every part of a mix in the proportion of the weights.
 
-    Args:
-        available: Number of items there are.
-        wanted: Number of items to use at most; ``None`` for all.
-        seed: 0 for the first, otherwise the seed of a sample without replacement.
-
-    Returns:
-        Ascending indices, int64, (min(wanted, available),).
+    For calibration, a part with fewer windows than its share repeats them, which is a
+    larger weight of these windows in the Hessian. For evaluation nothing is repeated.
     """
-    count = available if wanted is None else min(wanted, available)
-    if seed == 0 or count == available:
-        return torch.arange(count)
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randperm(available, generator=generator)[:count].sort().values
+    parts = mix_parts(spec)
+    weights = [part.weight for part in parts]
+    wanted = shares(weights, samples) if repeats and samples is not None else None
+    loose = dataclasses.replace(cut, exactly=False)
+    found = []
+    for position, part in enumerate(parts):
+        most = None if wanted is None else max(1, wanted[position])
+        corpus = _open_part(part, split, cut.seed)
+        found.append(_windows(corpus, shown_spec(part.data), loose, most))
+    available = [len(one.ids) for one in found]
+    if wanted is None:
+        unrepeated = most_without_repeats(weights, available)
+        wanted = shares(weights, min(unrepeated, samples or unrepeated))
+    if not sum(wanted):
+        raise DataError(
+            f"'{shown_spec(str(spec))}' gives no window without repeating some",
+            "Use more text, or other weights",
+        )
+    places = [choose(have, n, cut.seed).tolist() for have, n in zip(available, wanted, strict=True)]
+    rows = [found[part].ids[places[part][k % len(places[part])]] for part, k in interleaved(wanted)]
+    total = sum(weights)
+    notes = tuple(
+        note
+        for part, one, n in zip(parts, found, wanted, strict=True)
+        for note in (
+            part_note(shown_part(part), n, len(one.ids), total, "windows"),
+            *one.info.notes,
+        )
+    )
+    return _described(torch.stack(rows), shown_spec(str(spec)), cut, None, notes)
+
+
+def _open_part(part: MixPart, split: Split, seed: int) -> Corpus:
+    if part.conditions:
+        # Only documents have attributes; a disturbance is made where they are read.
+        chosen = load_documents(f"mix:{part}", split=split)
+        return Corpus(chosen.texts, is_whole=False, notes=chosen.info.notes)
+    corpus = _open_corpus(parse_data_spec(part.data), split, seed)
+    change = part.change
+    if change is None:
+        return corpus
+    texts = (disturb_text(text, change, key, seed) for key, text in enumerate(corpus.texts))
+    return dataclasses.replace(corpus, texts=texts)
 
 
 def tokenizer_name(tokenizer: Any) -> str:

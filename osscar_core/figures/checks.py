@@ -30,7 +30,7 @@ _ACTIONS: dict[Action, tuple[str, str]] = {
     "watch": ("#E69F00", "diamond"),
     "recheck": (YOURS, "square"),
 }
-_ROW, _AROUND = 30, 128
+_ROW, _AROUND = 38, 128
 _LONGEST = 26
 
 
@@ -246,7 +246,13 @@ def shift_timeline(
         showlegend=True,
         hovermode="closest",
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        xaxis={"title": words["when"], "fixedrange": True, "type": "date"},
+        xaxis={
+            "title": words["when"],
+            "fixedrange": True,
+            "type": "date",
+            "tickformat": "%Y-%m-%d",
+            "nticks": 5,
+        },
         yaxis={"title": words["axis"], "fixedrange": True, "range": [0, 1.15 * top]},
     )
     if len(dots) == 1:

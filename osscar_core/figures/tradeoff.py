@@ -7,10 +7,11 @@ estimates are a dashed line, a band and a hollow mark.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from osscar_core.figures.labels import Mark, places
 from osscar_core.figures.legend import Entry, legend
 from osscar_core.figures.style import BEST, LINE, MARKS, YOURS, apply, ink
 
@@ -21,12 +22,18 @@ Axis = Literal["latency", "size"]
 Metric = Literal["top1", "perplexity", "lost"]
 
 _HEIGHT = 300
+# Room above the axes for the words about what lies outside of them.
+_NOTE = 24
+# What the axis below takes of the height.
+_BELOW = 60
 # The figure is about these series: its axes reach as far as they do.
 _FOCUS = ("dense", "osscar")
 _AIR = 0.09
 # Room for the labels beside the best models.
 _AIR_ABOVE = 0.16
 _EXAMPLE_OPACITY = 0.65
+_YOURS = 17
+_PLACE = "top right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +173,22 @@ def tradeoff(
     drawn = [point for point in points if _across(point, by) is not None]
     line = [point for point in curve if _across(point, by) is not None]
     _add_curve(figure, line, by, words)
+    mark = yours if yours is not None and _across(yours, by) is not None else None
+    x_range, y_range = _ranges(drawn, line, mark, limit, by, metric != "top1")
+    outside = _outside(drawn, by, x_range, y_range)
+    above = _NOTE if outside else 8
+    placed = _placed(drawn, mark, by, x_range, y_range, _HEIGHT - _BELOW - above)
     for series in MARKS:
         for is_own in (False, True):
             mine = [p for p in drawn if p.series == series and p.is_own is is_own]
             if mine:
-                _add_series(figure, mine, by, names(series), tone)
+                _add_series(figure, mine, by, names(series), tone, placed)
     _add_best(figure, [point for point in drawn if best and point.run_id == best], by, words)
-    mark = yours if yours is not None and _across(yours, by) is not None else None
     _add_yours(figure, mark, by, words, tone)
-    is_flipped = metric != "top1"
-    x_range, y_range = _ranges(drawn, line, mark, limit, by, is_flipped)
     apply(figure, dark=dark)
     figure.update_layout(
         height=_HEIGHT,
-        margin={"l": 8, "r": 12, "t": 8, "b": 8},
+        margin={"l": 8, "r": 12, "t": above, "b": 8},
         uirevision=f"{by}-{metric}",
         xaxis={"title": words.across, "range": x_range},
         yaxis={"title": words.upward, "range": y_range},
@@ -188,7 +197,8 @@ def tradeoff(
     )
     if limit is not None and limit.axis in ("quality", by) and x_range and y_range:
         _shade(figure, limit, x_range, y_range, dark)
-    _count_outside(figure, drawn, by, x_range, y_range, words, tone)
+    if outside:
+        _tell_outside(figure, words.outside(outside), tone)
     return figure
 
 
@@ -243,7 +253,14 @@ def _add_curve(figure: Any, line: Sequence[CurvePoint], by: Axis, words: TradeWo
     )
 
 
-def _add_series(figure: Any, mine: Sequence[TradePoint], by: Axis, name: str, tone: str) -> None:
+def _add_series(
+    figure: Any,
+    mine: Sequence[TradePoint],
+    by: Axis,
+    name: str,
+    tone: str,
+    placed: Mapping[TradePoint, str],
+) -> None:
     series, is_own = mine[0].series, mine[0].is_own
     colour, symbol = MARKS[series]
     is_dense = series == "dense"
@@ -255,13 +272,13 @@ def _add_series(figure: Any, mine: Sequence[TradePoint], by: Axis, name: str, to
         error_y=_whiskers(mine, _quality_ends, colour),
         mode="markers+text",
         name=name,
-        text=[point.label for point in mine],
-        textposition="bottom left" if is_dense else "top right",
+        text=[point.label if placed[point] else "" for point in mine],
+        textposition=[placed[point] or _PLACE for point in mine],
         textfont={"color": tone, "size": 12},
         cliponaxis=True,
         marker={
             "symbol": symbol,
-            "size": 13 if is_own else 11,
+            "size": _size(mine[0]),
             "color": colour,
             "line": {"color": tone, "width": 1.8 if is_own else 1.0},
             "opacity": 1.0 if is_own else _EXAMPLE_OPACITY,
@@ -297,7 +314,7 @@ def _add_yours(figure: Any, mark: YourPoint | None, by: Axis, words: TradeWords,
         name=words.yours,
         marker={
             "symbol": "diamond" if is_measured else "diamond-open",
-            "size": 17,
+            "size": _YOURS,
             "color": YOURS,
             "line": {"color": tone if is_measured else YOURS, "width": 1.2 if is_measured else 3},
         },
@@ -335,34 +352,76 @@ def _shade(
         )
 
 
-def _count_outside(
-    figure: Any,
+def _outside(
     points: Sequence[TradePoint],
     by: Axis,
     x_range: Sequence[float] | None,
     y_range: Sequence[float] | None,
-    words: TradeWords,
-    tone: str,
-) -> None:
-    """Say how many marks the axes leave out, so that nothing is hidden silently."""
+) -> int:
+    """Return how many marks the axes leave out."""
     if x_range is None or y_range is None:
-        return
-    count = sum(
+        return 0
+    return sum(
         not (_is_between(point.quality, y_range) and _is_between(_across(point, by), x_range))
         for point in points
     )
-    if count:
-        figure.add_annotation(
-            text=words.outside(count),
-            xref="paper",
-            yref="paper",
-            x=0.99,
-            y=0.01,
-            xanchor="right",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 12, "color": tone},
+
+
+def _tell_outside(figure: Any, text: str, tone: str) -> None:
+    """Say above the axes how many marks they leave out, so that nothing is hidden silently."""
+    figure.add_annotation(
+        text=text,
+        xref="paper",
+        yref="paper",
+        x=1.0,
+        y=1.0,
+        xanchor="right",
+        yanchor="bottom",
+        showarrow=False,
+        font={"size": 12, "color": tone},
+    )
+
+
+def _placed(
+    points: Sequence[TradePoint],
+    yours: YourPoint | None,
+    by: Axis,
+    x_range: Sequence[float] | None,
+    y_range: Sequence[float] | None,
+    height: float,
+) -> dict[TradePoint, str]:
+    """Return where each point's label stands; empty where it is left out."""
+    found = dict.fromkeys(points, "")
+    if x_range is None or y_range is None:
+        return found
+    shown = [
+        point
+        for point in sorted(points, key=lambda point: (point.series != "dense", not point.is_own))
+        if _is_between(point.quality, y_range) and _is_between(_across(point, by), x_range)
+    ]
+    marks = [
+        Mark(
+            _share(_across(point, by), x_range),
+            _share(point.quality, y_range),
+            _size(point),
+            point.label,
+            "bottom left" if point.series == "dense" else _PLACE,
         )
+        for point in shown
+    ]
+    if yours is not None:
+        # Where it was measured, it stands on a mark whose label goes past its corners.
+        x, y = _share(_across(yours, by), x_range), _share(yours.quality, y_range)
+        marks.append(Mark(x, y, _YOURS / 1.6))
+    return found | dict(zip(shown, places(marks, height), strict=False))
+
+
+def _share(value: float | None, ends: Sequence[float]) -> float:
+    return 0.0 if value is None else (value - ends[0]) / (ends[1] - ends[0])
+
+
+def _size(point: TradePoint) -> int:
+    return 13 if point.is_own else 11
 
 
 def _ranges(

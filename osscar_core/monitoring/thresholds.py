@@ -141,6 +141,7 @@ def measure_false_alarms(
     """
     held_out = select(seen, division.held_out)
     count = len(division.held_out)
+    inside, across = monitor.kernels(baseline, held_out)
     generator = torch.Generator().manual_seed(seed + 1)
     found = []
     for size in division.sizes:
@@ -149,7 +150,8 @@ def measure_false_alarms(
         alarms = 0
         for _ in range(_MEASURED):
             rows = torch.randperm(count, generator=generator)[:size]
-            values = monitor.statistics(baseline, select(held_out, rows))
+            known = inside[rows][:, rows], across[rows]
+            values = monitor.statistics(baseline, select(held_out, rows), known)
             alarms += monitor.judge(baseline, values, size).is_alarm
         low, high = wilson_interval(alarms, _MEASURED)
         found.append(FalseAlarms(size, _MEASURED, alarms, low, high))

@@ -7,18 +7,16 @@ a mark to report) and what of an error may be shown: no traceback, no folder, no
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 from typing import Literal
 
 import streamlit as st
 
 from osscar_core.errors import OsscarError
-from osscar_core.studio.texts import as_plain, say
+from osscar_core.studio.texts import say
+from osscar_core.studio.told import told
 
 logger = logging.getLogger(__name__)
-
-_FOLDERS = re.compile(r"(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s'\"]+[/\\])+")
 
 
 def card(
@@ -52,16 +50,7 @@ def failure(error: Exception) -> None:
     mark = secrets.token_hex(4)
     logger.error("page failed, mark %s", mark, exc_info=error)
     if isinstance(error, OsscarError):
-        card(
-            say("error.told"),
-            safe=say("error.told.problem", problem=_shown(error.problem)),
-            todo=say("error.told.remedy", remedy=_shown(error.remedy)),
-            mark=mark,
-        )
+        problem, remedy = told(error.problem, error.remedy)
+        card(say("error.told"), safe=problem, todo=remedy, mark=mark)
     else:
         card(say("error.title"), safe=say("error.safe"), todo=say("error.todo"), mark=mark)
-
-
-def _shown(text: str) -> str:
-    """Return a message of the library without the folders of this machine."""
-    return as_plain(_FOLDERS.sub("…/", text))

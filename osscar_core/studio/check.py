@@ -14,6 +14,7 @@ import streamlit as st
 from osscar_core.studio import chosen, examples
 from osscar_core.studio.cards import card
 from osscar_core.studio.check_ab import show_ab, show_report
+from osscar_core.studio.check_bench import MAKING_SECONDS
 from osscar_core.studio.check_data import choose_data
 from osscar_core.studio.check_found import Subject, checks_of, question, result_of
 from osscar_core.studio.check_monthly import show_monthly
@@ -34,7 +35,6 @@ _TABS = {
     "monthly": (":material/calendar_month:", show_monthly),
 }
 _TAB_OF = {CheckKind.AB: "ab", CheckKind.SHIFT: "shift", CheckKind.STRESS: "shift"}
-_MAKING_SECONDS = 40.0
 
 
 def show() -> None:
@@ -47,6 +47,8 @@ def show() -> None:
     _show_lead(subject)
     data = choose_data(subject)
     tab = _choose_question(subject)
+    if data is None:
+        st.markdown(f":material/arrow_upward: {say('check.data.needed')}")
     with st.container(key=f"check_{tab}"):
         _TABS[tab][1](subject, data)
 
@@ -87,7 +89,7 @@ def _show_lead(subject: Subject) -> None:
         if subject.is_made_first:
             st.markdown(
                 ":material/inventory_2: "
-                + say("check.lead.example", time=about(duration(_MAKING_SECONDS)))
+                + say("check.lead.example", time=about(duration(MAKING_SECONDS)))
             )
     elif not subject.has_model:
         card(

@@ -43,7 +43,7 @@ from osscar_core.studio.texts import as_plain, say
 
 _MOST_GROUPS = 24
 _FLIPS_SHOWN = 8
-_THUMB, _CARD = 128, 168
+_THUMB, _CARD = 128, 136
 _THUMBS, _MOST = "_check_thumbs", "_check_flips"
 _QUIET = {"displayModeBar": False}
 
@@ -116,7 +116,7 @@ def show_report(run: Run, result: CheckResult, others: Sequence[ABReport] = ()) 
 def _show_groups(report: ABReport) -> None:
     st.markdown(f"### {say('check.groups')}", help=say("check.groups.help"))
     judged = [found for found in report.slices if not found.is_small]
-    if judged:
+    if judged and judged[0].loss > 0:
         worst = judged[0]
         st.markdown(
             say(
@@ -165,6 +165,7 @@ def _show_changes(run: Run, report: ABReport) -> None:
             key=f"check_way_{run.id}",
             default="lost" if any(item.is_lost for item in items) else "gained",
             required=True,
+            wrap=True,
             format_func=lambda way: say(f"check.{kind}.{way}", count=_count(report, way)),
         )
         st.download_button(

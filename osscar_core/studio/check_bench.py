@@ -7,6 +7,8 @@ the chosen one.
 
 from __future__ import annotations
 
+from statistics import median
+
 import streamlit as st
 
 from osscar_core.errors import OsscarError
@@ -21,7 +23,6 @@ from osscar_core.studio.frame import watch
 from osscar_core.studio.identity import owner
 from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import about, date_time, duration, whole
-from osscar_core.studio.orders import expected_seconds
 from osscar_core.studio.requests import (
     CheckKind,
     CheckRequest,
@@ -34,7 +35,12 @@ from osscar_core.studio.texts import as_plain, say
 
 _SHOWN = "_check_shown"
 _PROBLEM = "_check_not_started"
-_MAKING_SECONDS = 40.0
+MAKING_SECONDS = 40.0
+"""What it takes to make the model of an example again, on two cores."""
+
+_LOADING_SECONDS = 10.0
+# What a check itself takes on two cores and some hundred items.
+_CUSTOMARY = {CheckKind.AB: 15.0, CheckKind.SHIFT: 30.0, CheckKind.STRESS: 90.0}
 
 
 def job(
@@ -65,12 +71,8 @@ def offer(subject: Subject, request: JobRequest, label: str, *, key: str, primar
         return
     if not subject.has_model:
         return
-    seconds = expected_seconds(request, list(subject.checks)) or 0.0
-    if subject.is_made_first:
-        seconds += _MAKING_SECONDS
-    timed = f"{label} ({about(roughly(seconds))})" if seconds else label
     st.button(
-        timed,
+        f"{label} ({about(roughly(expected_seconds(subject, kind)))})",
         key=key,
         type="primary" if primary else "secondary",
         icon=":material/play_arrow:",
@@ -81,6 +83,14 @@ def offer(subject: Subject, request: JobRequest, label: str, *, key: str, primar
     ended = next(iter(subject.of_kind(kind)), None)
     if ended is not None and ended.status.state is not State.FINISHED:
         show_outcome(ended)
+
+
+def expected_seconds(subject: Subject, kind: CheckKind) -> float:
+    """Return how long a check will take: as before, or by habit; the making comes on top."""
+    reports = (report_of(result) for _, result in subject.finished(kind))
+    before = [report.seconds for report in reports if report is not None]
+    making = MAKING_SECONDS if subject.is_made_first else 0.0
+    return _LOADING_SECONDS + (median(before) if before else _CUSTOMARY[kind]) + making
 
 
 def _start(subject: Subject, request: JobRequest, kind: CheckKind) -> None:
@@ -119,20 +129,20 @@ def pick(subject: Subject, kind: CheckKind) -> tuple[Run, CheckResult] | None:
     linked = opened.id if opened is not None and question(opened) is kind else ""
     wanted = state.get(_SHOWN, {}).get((subject.run.id, kind), linked)
     shown = wanted if wanted in found else next(iter(found))
-    if len(found) > 1:
-        key = f"check_pick_{kind.value}"
-        state[key] = shown
+    # Even one of them: it says which data the answer below is about.
+    key = f"check_pick_{kind.value}"
+    state[key] = shown
 
-        def changed() -> None:
-            state[_SHOWN] = {**state.get(_SHOWN, {}), (subject.run.id, kind): state[key]}
+    def changed() -> None:
+        state[_SHOWN] = {**state.get(_SHOWN, {}), (subject.run.id, kind): state[key]}
 
-        st.selectbox(
-            say("check.earlier", count=len(found)),
-            list(found),
-            key=key,
-            format_func=lambda run_id: _label(*found[run_id]) if run_id in found else "",
-            on_change=changed,
-        )
+    st.selectbox(
+        say("check.earlier", count=len(found)),
+        list(found),
+        key=key,
+        format_func=lambda run_id: _label(*found[run_id]) if run_id in found else "",
+        on_change=changed,
+    )
     return found[shown]
 
 

@@ -43,7 +43,7 @@ CHOSEN = "_check_data"
 CLASS = "class"
 """The column that pictures have besides their own."""
 
-DEMO_ITEMS = 300
+DEMO_ITEMS = 500
 """So many items of demo data are looked at."""
 
 _PENDING, _PROBLEM, _UPLOADS = "_check_pending", "_check_problem", "_check_uploads"

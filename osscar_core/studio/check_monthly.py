@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from osscar_core.checks.distance import RED
 from osscar_core.checks.records import ShiftReport
 from osscar_core.figures import Dot, shift_timeline
 from osscar_core.studio.check_bench import job, offer
@@ -15,7 +16,6 @@ from osscar_core.studio.check_data import Data
 from osscar_core.studio.check_found import Subject
 from osscar_core.studio.check_words import (
     ACTION_ICONS,
-    RED_TIMES,
     action_of,
     data_name,
     extra_verdict,
@@ -33,7 +33,7 @@ _QUIET = {"displayModeBar": False}
 def show_monthly(subject: Subject, data: Data | None) -> None:
     """Show all checks against the same baseline over time, and take in another one."""
     st.markdown(say("check.monthly.body"))
-    st.markdown(say("check.monthly.rule", times=significant(RED_TIMES, 1)))
+    st.markdown(say("check.monthly.rule", times=significant(RED, 1)))
     if data is not None:
         request = job(subject, data, CheckKind.SHIFT, reference=subject.spec.calibration)
         offer(subject, request, say("check.run.monthly"), key="check_run_monthly", primary=True)
@@ -95,9 +95,7 @@ def _show_timeline(months: list[tuple[Run, ShiftReport]]) -> None:
         **{action: say(f"check.action.{action}") for action in ("none", "watch", "recheck")},
     }
     st.plotly_chart(
-        shift_timeline(
-            dots, limits={"watch": 1.0, "recheck": RED_TIMES}, words=words, dark=is_dark()
-        ),
+        shift_timeline(dots, limits={"watch": 1.0, "recheck": RED}, words=words, dark=is_dark()),
         key="timeline",
         config=_QUIET,
         alt=say("check.monthly.alt", count=len(dots), last=dots[-1].told),

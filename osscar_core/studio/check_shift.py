@@ -21,6 +21,7 @@ from osscar_core.studio.check_words import (
     data_name,
     distance_text,
     disturbance,
+    extra_icon,
     extra_numbers,
     extra_rows,
     extra_verdict,
@@ -84,8 +85,7 @@ def show_shift_report(run: Run, result: CheckResult) -> None:
     if report is None:
         return
     with st.container(key="verdict"):
-        light = say(f"check.light.{report.light.value}")
-        st.markdown(f"{ICONS[report.light]} **{light}.** {traffic_light(report)}")
+        st.markdown(f"{ICONS[report.light]} {traffic_light(report)}")
     st.markdown(distance_text(report))
     for words in unseen(report):
         st.warning(words, icon=":material/new_releases:")
@@ -113,10 +113,7 @@ def show_shift_report(run: Run, result: CheckResult) -> None:
 def _show_extra(report: ShiftReport) -> None:
     extra = report.extra
     st.markdown(f"### {say('check.extra')}", help=say("check.extra.help"))
-    icon = ":gray[:material/help:]"
-    if extra is not None:
-        icon = ":red[:material/cancel:]" if extra.is_found else ":green[:material/check_circle:]"
-    st.markdown(f"{icon} **{extra_verdict(extra)}**")
+    st.markdown(f"{extra_icon(extra)} **{extra_verdict(extra)}**")
     if extra is not None:
         st.markdown(extra_numbers(extra))
         st.dataframe(extra_rows(extra), hide_index=True, alt=say("check.extra"), width="content")

@@ -26,9 +26,6 @@ from osscar_core.studio.numbers import percent, significant, whole
 from osscar_core.studio.requests import CheckResult
 from osscar_core.studio.texts import as_plain, say
 
-RED_TIMES = 3.0
-"""So many times the threshold is red, as the measure of shift has it."""
-
 ICONS = {
     Light.GREEN: ":green[:material/check_circle:]",
     Light.AMBER: ":orange[:material/warning:]",
@@ -183,7 +180,8 @@ def slice_rows(report: ABReport) -> dict[str, list[str | int]]:
 
 def traffic_light(report: ShiftReport) -> str:
     """Return how far new data lies from the reference, in one sentence."""
-    return say(f"check.shift.{report.light.value}")
+    light = say(f"check.light.{report.light.value}")
+    return say("check.shift.light", light=light, text=say(f"check.shift.{report.light.value}"))
 
 
 def distance_text(report: ShiftReport) -> str:
@@ -206,7 +204,11 @@ def ratio(report: ShiftReport) -> float:
 def unseen(report: ShiftReport) -> list[str]:
     """Return in words which values the reference does not have, by attribute."""
     return [
-        say("check.shift.unseen", name=as_plain(each.name), values=as_plain(", ".join(each.unseen)))
+        say(
+            "check.shift.unseen",
+            name=as_plain(attribute(each.name)),
+            values=as_plain(", ".join(each.unseen)),
+        )
         for each in report.attributes
         if each.unseen
     ]
@@ -216,13 +218,28 @@ def attribute_rows(report: ShiftReport, most: int) -> dict[str, list[str]]:
     """Return what differs most as a table, by column."""
     found = report.attributes[:most]
     return {
-        say("check.column.attribute"): [each.name for each in found],
+        say("check.column.attribute"): [attribute(each.name) for each in found],
         say("check.column.light"): [say(f"check.light.{each.light.value}") for each in found],
         say("check.column.distance"): [significant(each.distance, 2) for each in found],
         say("check.column.threshold"): [significant(each.threshold, 2) for each in found],
         say("check.column.reference"): [each.reference for each in found],
         say("check.column.new"): [each.new for each in found],
     }
+
+
+# As the measure of shift calls what it looks at besides the columns of the data.
+_ATTRIBUTES = {
+    **{name: name for name in ("brightness", "contrast", "sharpness", "noise")},
+    **{name: name for name in ("length", "digits", "capitals", "unreadable")},
+    "beyond ASCII": "foreign",
+    "class": "true",
+    "predicted class": "predicted",
+}
+
+
+def attribute(name: str) -> str:
+    """Return what a property of the items is called, as plain text; a column as it is."""
+    return say(f"check.attribute.{_ATTRIBUTES[name]}") if name in _ATTRIBUTES else name
 
 
 def extra_verdict(extra: ExtraLoss | None) -> str:
@@ -232,6 +249,15 @@ def extra_verdict(extra: ExtraLoss | None) -> str:
     if extra.is_found:
         return say("check.extra.found", extra=loss(extra.extra, extra.metric))
     return say("check.extra.not_found" if extra.high > 0 else "check.extra.less")
+
+
+def extra_icon(extra: ExtraLoss | None) -> str:
+    """Return the mark of that answer; what is not shown is neither good nor bad."""
+    if extra is not None and extra.is_found:
+        return ":red[:material/cancel:]"
+    if extra is not None and extra.high <= 0:
+        return ":green[:material/check_circle:]"
+    return ":gray[:material/help:]"
 
 
 def extra_numbers(extra: ExtraLoss) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osscar_core.catalogue import ASSETS_VARIABLE, DEMO_MODELS, State, catalogue
-from osscar_core.datasets.spec import data_task, existing_path, parse_data_spec
+from osscar_core.datasets.spec import check_place, data_task, parse_data_spec
 from osscar_core.errors import OsscarError
 from osscar_core.records import Structure, Task
 from osscar_core.studio.texts import say
@@ -178,8 +178,7 @@ def check_data(text: str, task: Task) -> str:
         return say("form.data.missing", example=example)
     try:
         spec = parse_data_spec(text.strip())
-        if spec.kind in {"text", "images", "own"}:
-            existing_path(spec)
+        check_place(spec)
     except OsscarError as error:
         return say("form.data.unusable", problem=as_sentence(str(error)))
     if data_task(spec) not in (task, None):

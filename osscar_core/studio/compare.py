@@ -247,6 +247,8 @@ def written(name: str, value: object) -> str:
         return ", ".join(say(f"structure.{part}") for part in value)
     if name == "caps" and isinstance(value, tuple):
         return ", ".join(f"{pattern} {percent(share)}" for pattern, share in value)
+    if name == "guards" and isinstance(value, tuple):
+        return ", ".join(f"{guard.name} {percent(guard.allowed, 1)}" for guard in value)
     if isinstance(value, int) and name != "seed":
         return whole(value)
     return str(value)

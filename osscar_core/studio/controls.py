@@ -18,6 +18,7 @@ from osscar_core.studio.choices import (
 )
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import date_time
+from osscar_core.studio.requests import JobKind
 from osscar_core.studio.summary import asked, method_name
 from osscar_core.studio.texts import LANGUAGES, as_plain, language, say
 
@@ -99,6 +100,8 @@ def _run_label(run: Run | None, *, has_any: bool) -> str:
         return say("control.run.newest" if has_any else "control.run.none")
     spec, state = run.request.spec, run.status.state
     name = run.name or f"{asked(spec)} · {method_name(spec.method)}"
+    if run.kind is not JobKind.PRUNE:
+        name = run.name or say(f"runs.kind.{run.kind.value}")
     if examples.is_example(run):
         end = say("control.run.example")
     elif state is State.FINISHED:

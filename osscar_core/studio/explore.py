@@ -11,7 +11,7 @@ from typing import Literal
 
 import streamlit as st
 
-from osscar_core.studio import actions, form, outlook, protect, results, summary
+from osscar_core.studio import actions, form, guarding, outlook, protect, results, summary
 from osscar_core.studio.cards import failure
 from osscar_core.studio.choices import as_sentence
 from osscar_core.studio.evidence import Finished, compared
@@ -173,6 +173,8 @@ def _evidence(scene: Scene, view: View) -> None:
         lines.append(outlook.achieved_words(view.achieved, scene.choice.task))
     if shown.spec.caps:
         lines.append(protect.proof(dict(shown.spec.caps), shown.result.prune.units))
+    if shown.result.prune.guards is not None:
+        lines.append(guarding.proof(shown.result.prune.guards))
     if shown.spec.goal is None and scene.answers is not None:
         lines.append(say("verdict.equal_shares"))
     if summary.is_untrained(shown.result):

@@ -94,6 +94,7 @@ _POLL = 0.7
 _SILENCE = 30.0
 _STRIP_LENGTH = 3
 _PAGE = "_page"
+_UNTOLD = "_refused"
 
 
 def frame(page: str) -> None:
@@ -129,9 +130,12 @@ def frame(page: str) -> None:
         if barred is not None:
             failure(barred)
         st.stop()
-    for key, value in (refused or {}).items():
+    # A run of the script that is cut short before it has told leaves that to the next one.
+    untold = st.session_state[_UNTOLD] = st.session_state.get(_UNTOLD, {}) | (refused or {})
+    for key, value in untold.items():
         words = say(_refusal(key, value), key=key)
         st.toast(words, icon=":material/link_off:", duration="long")
+    st.session_state[_UNTOLD] = {}
     with st.sidebar:
         fault = _sidebar(page, fault)
     if fault is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from osscar_core.explorer import WhatIf
-from osscar_core.studio.requests import CheckKind, JobKind, JobRequest, PointEstimate
+from osscar_core.studio.requests import JobKind, JobRequest, PointEstimate
 from osscar_core.studio.runs import Run, State
 from osscar_core.studio.wishes import Wish
 
@@ -22,10 +22,9 @@ _CUSTOMARY = {
     ("demo/resnet50", JobKind.SURVEY): 150.0,
     ("demo/opt", JobKind.TIMING): 20.0,
     ("demo/resnet50", JobKind.TIMING): 40.0,
+    ("demo/opt", JobKind.KIT): 40.0,
+    ("demo/resnet50", JobKind.KIT): 60.0,
 }
-# The same for checks on some hundred items.
-_CUSTOMARY_CHECKS = {CheckKind.AB: 25.0, CheckKind.SHIFT: 40.0, CheckKind.STRESS: 90.0}
-_CUSTOMARY_KIT = 40.0
 
 
 def point_request(
@@ -59,7 +58,7 @@ def prediction(answer: WhatIf) -> PointEstimate:
 
 def expected_seconds(request: JobRequest, runs: Sequence[Run]) -> float | None:
     """Return how long a run will take: as the same kind of run took before, or by habit."""
-    spec, check = request.spec, request.check
+    spec = request.spec
     before = [
         run.status.seconds
         for run in runs
@@ -68,16 +67,5 @@ def expected_seconds(request: JobRequest, runs: Sequence[Run]) -> float | None:
         and run.status.seconds > 0
         and (run.request.spec.model, run.request.spec.samples) == (spec.model, spec.samples)
         and run.request.spec.device == spec.device
-        and (check is None or request.kind is JobKind.KIT or _question(run) is check.kind)
     ]
-    if before:
-        return median(before)
-    if request.kind is JobKind.KIT and (spec.model, JobKind.PRUNE) in _CUSTOMARY:
-        return _CUSTOMARY_KIT
-    if check is not None and (spec.model, JobKind.PRUNE) in _CUSTOMARY:
-        return _CUSTOMARY_CHECKS[check.kind]
-    return _CUSTOMARY.get((spec.model, request.kind))
-
-
-def _question(run: Run) -> CheckKind | None:
-    return None if run.request.check is None else run.request.check.kind
+    return median(before) if before else _CUSTOMARY.get((spec.model, request.kind))

@@ -15,6 +15,8 @@ import streamlit as st
 from osscar_core.explorer import UnreachableGoal
 from osscar_core.figures import short_names
 from osscar_core.records import UnitReport
+from osscar_core.studio import guarding
+from osscar_core.studio.guarding import GUARDS
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.outlook import cost_words, unreachable
 from osscar_core.studio.scene import PROTECT, Layer, Scene, gather
@@ -26,7 +28,7 @@ _COLUMNS = ("layer", "structure", "now", "never", "most")
 
 def show_button(scene: Scene) -> None:
     """Offer the dialog, with the number of limits there are."""
-    count = len(scene.caps)
+    count = len(scene.caps) + len(scene.guards)
     label = say("protect.count", count=count) if count else say("protect")
     if st.button(label, icon=":material/shield:", help=say("protect.help"), key="protect_open"):
         st.dialog(say("protect.title"), width="large")(_dialog)()
@@ -141,16 +143,23 @@ def _dialog() -> None:
     )
     caps = from_rows(edited.to_dict("records"), scene.caps)
     st.markdown(f":material/balance: {cost(scene, caps)}")
+    request = scene.settings.request
+    task = scene.choice.task
+    guards = {} if request is None else guarding.edit(request.data, task, scene.guards)
     with st.container(horizontal=True, gap="small"):
         if st.button(say("protect.apply"), type="primary", key="protect_apply"):
-            _keep(scene, caps)
-        if st.button(say("protect.clear"), key="protect_clear", disabled=not scene.caps):
-            _keep(scene, {})
+            _keep(scene, caps, guards)
+        is_bare = not scene.caps and not scene.guards
+        if st.button(say("protect.clear"), key="protect_clear", disabled=is_bare):
+            _keep(scene, {}, {})
 
 
-def _keep(scene: Scene, caps: Mapping[str, float]) -> None:
+def _keep(scene: Scene, caps: Mapping[str, float], guards: Mapping[str, float]) -> None:
     """Make these the limits of this model; those of others stay."""
     state = st.session_state
+    held = {guard.name for guard in scene.guards}
+    unheld = {name: most for name, most in state.get(GUARDS, {}).items() if name not in held}
+    state[GUARDS] = {**unheld, **guards}
     others = {
         pattern: share
         for pattern, share in state.get(PROTECT, {}).items()

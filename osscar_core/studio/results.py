@@ -13,7 +13,8 @@ import streamlit as st
 from osscar_core.studio.evidence import Finished, Rival
 from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.summary import Metric, rival_rows, rows, winner
-from osscar_core.studio.texts import as_plain, say
+from osscar_core.studio.texts import say
+from osscar_core.studio.told import told
 
 _GOOD = {True: "green", False: "red", None: "gray"}
 
@@ -60,16 +61,16 @@ def show_table(finished: Sequence[Finished]) -> None:
 
 
 def outcome(run: Run) -> str:
-    """Return what became of a run that is over and has no result."""
+    """Return in Markdown what became of a run that is over and has no result."""
     status = run.status
     if status.state is State.FINISHED:
         return say("outcome.damaged")
     if status.state is not State.FAILED:
         return say(f"outcome.{status.state.value}")
-    text = f"{say('outcome.failed', reason=status.reason)}. {status.remedy}."
+    parts = [say("outcome.failed"), *told(status.reason, status.remedy)]
     if status.error_id:
-        text += f" {say('outcome.id', error_id=status.error_id)}"
-    return as_plain(text)
+        parts.append(say("outcome.id", error_id=status.error_id))
+    return " ".join(parts)
 
 
 def show_outcome(run: Run) -> None:

@@ -37,6 +37,7 @@ from osscar_core.studio.results import outcome
 from osscar_core.studio.runtable import STAR, Entry, Standing
 from osscar_core.studio.summary import asked, is_untrained, method_name, verdict
 from osscar_core.studio.texts import as_plain, say
+from osscar_core.studio.told import told
 
 SELECTED = "_runs_selected"
 """Where the session keeps the ids of the runs that are selected in the list."""
@@ -76,11 +77,8 @@ def show_problem() -> None:
     """Tell once what went wrong with what a button asked for."""
     error = st.session_state.pop(_PROBLEM, None)
     if isinstance(error, OsscarError):
-        card(
-            say("runs.problem"),
-            safe=say("error.told.problem", problem=as_plain(error.problem)),
-            todo=say("error.told.remedy", remedy=as_plain(error.remedy)),
-        )
+        problem, remedy = told(error.problem, error.remedy)
+        card(say("runs.problem"), safe=problem, todo=remedy)
     elif error is not None:
         failure(error)
 

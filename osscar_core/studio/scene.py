@@ -15,12 +15,14 @@ from functools import cached_property
 import streamlit as st
 
 from osscar_core.brief import Brief
+from osscar_core.guards import Guard
 from osscar_core.records import Method, PruneSpec, Structure, to_json
 from osscar_core.studio import chosen, examples, form
 from osscar_core.studio.briefs import find_brief, is_timed_here
 from osscar_core.studio.choices import ModelChoice
 from osscar_core.studio.evidence import Finished, group_of
 from osscar_core.studio.form import Settings
+from osscar_core.studio.guarding import GUARDS, chosen_guards
 from osscar_core.studio.identity import owner
 from osscar_core.studio.jobs import Run, RunStore
 from osscar_core.studio.orders import plain_request, point_request, prediction
@@ -106,6 +108,12 @@ class Scene:
         }
 
     @cached_property
+    def guards(self) -> tuple[Guard, ...]:
+        """The groups of the test data that may lose only so much."""
+        request = self.settings.request
+        return () if request is None else chosen_guards(request.data)
+
+    @cached_property
     def request(self) -> JobRequest | None:
         """What would be measured, but for the goal; ``None`` while a field is empty."""
         return self.with_caps(self.caps)
@@ -115,7 +123,13 @@ class Scene:
         request = self.settings.request
         if request is None:
             return None
-        spec = dataclasses.replace(request.spec, caps=tuple(caps.items()))
+        guards = self.guards
+        spec = dataclasses.replace(
+            request.spec,
+            caps=tuple(caps.items()),
+            guards=guards,
+            data=request.data if guards else None,
+        )
         return dataclasses.replace(request, spec=spec)
 
     @cached_property
@@ -245,6 +259,8 @@ def follow(store: RunStore) -> None:
         form.fill(run.request, choice)
     if is_first and state["run"] and run.request.spec.caps:
         state.setdefault(PROTECT, dict(run.request.spec.caps))
+    if is_first and state["run"] and run.request.spec.guards:
+        state.setdefault(GUARDS, {guard.name: guard.allowed for guard in run.request.spec.guards})
 
 
 def move(wish: Wish) -> None:

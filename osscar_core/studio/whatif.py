@@ -415,7 +415,7 @@ def _asks(item: Finished, wish: Wish) -> bool:
 
 def _is_alike(spec: PruneSpec, other: PruneSpec) -> bool:
     """Return whether two requests differ in nothing that a person would see in the result."""
-    names = ("calibration", "method", "structures", "target", "intercept")
+    names = ("calibration", "method", "structures", "target", "intercept", "guards")
     same = all(getattr(spec, name) == getattr(other, name) for name in names)
     return same and dict(spec.caps) == dict(other.caps)
 

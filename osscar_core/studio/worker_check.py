@@ -11,8 +11,14 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+from osscar_core.checks.ab import check_ab
+from osscar_core.checks.shift import DEFAULT_LIMIT as MOST_COMPARED
+from osscar_core.checks.shift import check_shift
+from osscar_core.checks.stress import DEFAULT_LIMIT as MOST_DISTURBED
+from osscar_core.checks.stress import check_stress
 from osscar_core.errors import DataError, SpecError
 from osscar_core.models import LoadedModel, load_model, resolve_device
+from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
 from osscar_core.pruner import dense_model, prune
 from osscar_core.records import to_json
@@ -47,8 +53,6 @@ def make_kit(attempt: Attempt) -> None:
         Cancelled: The run is to end.
         OsscarError: With the reason in words.
     """
-    from osscar_core.monitoring import export_kit
-
     wanted, spec = _wanted(attempt), attempt.request.spec
     small = _pruned_model(attempt, wanted.run)
     dense = dense_model(spec)
@@ -78,8 +82,6 @@ def _answer(
     seed, limit = request.spec.seed, request.limit
     match wanted.kind:
         case CheckKind.AB:
-            from osscar_core.checks.ab import check_ab
-
             return CheckResult(
                 ab=check_ab(
                     dense,
@@ -93,25 +95,26 @@ def _answer(
                 )
             )
         case CheckKind.SHIFT:
-            from osscar_core.checks.shift import check_shift
-
             return CheckResult(
                 shift=check_shift(
                     dense,
                     located(wanted.reference, attempt.home),
                     data,
                     pruned=small,
-                    limit=limit,
+                    limit=limit or MOST_COMPARED,
                     seed=seed,
                     progress=attempt.progress,
                 )
             )
         case CheckKind.STRESS:
-            from osscar_core.checks.stress import check_stress
-
             return CheckResult(
                 stress=check_stress(
-                    dense, small, data, limit=limit, seed=seed, progress=attempt.progress
+                    dense,
+                    small,
+                    data,
+                    limit=limit or MOST_DISTURBED,
+                    seed=seed,
+                    progress=attempt.progress,
                 )
             )
 

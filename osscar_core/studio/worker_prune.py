@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from osscar_core import __version__
@@ -19,15 +20,17 @@ from osscar_core.errors import Cancelled, OsscarError, UnknownModelError
 from osscar_core.evaluation import compare, evaluate
 from osscar_core.evaluation.showcase import make_showcase
 from osscar_core.goals import TIMED, GoalKind
+from osscar_core.guarded import prune_guarded
 from osscar_core.models import LoadedModel, load_model, resolve_device
 from osscar_core.pricing import cost_model
 from osscar_core.probe import placed
-from osscar_core.pruner import dense_model, prune
+from osscar_core.pruner import dense_model, judge_with, prune
 from osscar_core.pursuit import goal_report
 from osscar_core.records import (
     EvaluationReport,
     GoalReport,
     PruneReport,
+    PruneSpec,
     SpeedComparison,
     from_json,
     to_json,
@@ -35,6 +38,8 @@ from osscar_core.records import (
 from osscar_core.sample import sample_runs
 from osscar_core.storage import write_atomically
 from osscar_core.studio.attempt import CHECKPOINT, MODEL, PRUNED, Attempt
+from osscar_core.studio.briefs import explorer_for, find_brief
+from osscar_core.studio.owndata import located
 from osscar_core.studio.requests import JobRequest, PointEstimate, RunResult
 from osscar_core.studio.takehome import RECORD, digests, model_record
 
@@ -94,6 +99,10 @@ def _pruned(attempt: Attempt) -> PruneReport:
             return report
     shutil.rmtree(folder / MODEL, ignore_errors=True)
     spec = request.spec
+    if spec.guards:
+        report = _guarded(attempt)
+        write_atomically(done, to_json(report))
+        return report
     # Where widths are searched for, a run has several passes, and none is gone on from.
     is_searched = request.widths is None and (spec.goal is not None or spec.is_weighted)
     report = prune(
@@ -105,6 +114,31 @@ def _pruned(attempt: Attempt) -> PruneReport:
     )
     write_atomically(done, to_json(report))
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return report
+
+
+def _guarded(attempt: Attempt) -> PruneReport:
+    """Prune so that protected groups keep what they may lose.
+
+    Where the widths were chosen beforehand, those of lesser goals are chosen as they were.
+    """
+    request, home = attempt.request, attempt.home
+    spec = dataclasses.replace(request.spec, data=located(request.spec.data or request.data, home))
+    explorer = None
+    if request.widths is not None and spec.goal is not None:
+        brief = find_brief(spec, home)
+        explorer = None if brief is None else explorer_for(brief, request.spec, ())
+
+    def make(wanted: PruneSpec, share: float, folder: Path) -> PruneReport:
+        widths: Mapping[str, int] | None = request.widths
+        if share < 1:
+            widths = None
+            if explorer is not None and wanted.goal is not None:
+                widths = explorer.what_if(wanted.goal).widths
+        return prune(wanted, out=folder, widths=widths, progress=attempt.progress)
+
+    judge = judge_with(spec, limit=request.limit, progress=attempt.progress)
+    report, _ = prune_guarded(spec, attempt.folder / MODEL, make, judge)
     return report
 
 

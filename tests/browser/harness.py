@@ -90,7 +90,7 @@ class Visit:
         self.page = page
         self.address = address
         self.faults: list[str] = []
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("console", self._console)
         page.on("request", self._request)
         page.on("pageerror", lambda error: self.faults.append(str(error)))

@@ -152,3 +152,30 @@ def test_nothing_is_cut_on_any_screen(visit: Visit, width: int, lang: str) -> No
         }).map(e => e.textContent)"""
     )
     assert cut == []
+
+
+@pytest.mark.parametrize("width", [390, 1000])
+def test_labels_and_numbers_do_not_run_into_each_other(visit: Visit, width: int) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": width, "height": 1200})
+    for model in ("demo/opt", "demo/resnet50"):
+        visit.open(f"?m={model}&goal=removed&val=50&lang=ja")
+        drawn(visit)
+        boxes = [box.bounding_box() for box in page.locator(".textpoint text").all()]
+        assert len(boxes) >= 5
+        for index, one in enumerate(boxes):
+            for other in boxes[:index]:
+                is_apart = (
+                    one["x"] + one["width"] <= other["x"] + 1
+                    or other["x"] + other["width"] <= one["x"] + 1
+                    or one["y"] + one["height"] <= other["y"] + 4
+                    or other["y"] + other["height"] <= one["y"] + 4
+                )
+                assert is_apart, (one, other)
+        cut = page.locator(".st-key-numbers [data-testid=stMetricLabel] p").evaluate_all(
+            "all => all.filter(e => e.scrollWidth > e.clientWidth + 2).map(e => e.innerText)"
+        )
+        assert cut == []
+        for metric in page.get_by_test_id("stMetric").all():
+            assert metric.bounding_box()["height"] < 160
+    assert visit.faults == []

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from osscar_core.datasets import load_windows
-from osscar_core.datasets.text import choose, tokenizer_name
+from osscar_core.datasets.choosing import choose
+from osscar_core.datasets.text import tokenizer_name
 from osscar_core.errors import DataError, SpecError
 
 SENTENCES = [f"Valve {n} holds. " for n in range(40)]

@@ -228,9 +228,14 @@ def test_a_text_model_is_told_in_per_cent_and_documents(home: Path, open_page, l
 @pytest.mark.parametrize(
     ("times", "extra", "light", "verdict"),
     [
-        (0.5, 0.0, {"en": "Green", "ja": "青"}, {"en": "Not shown", "ja": "示されていません"}),
-        (2.0, 0.1, {"en": "Amber", "ja": "黄"}, {"en": "Yes: the shift", "ja": "はい。"}),
-        (5.0, None, {"en": "Red", "ja": "赤"}, {"en": "Not measured", "ja": "測定していません"}),
+        (0.5, 0.0, {"en": "Green", "ja": "青"}, {"en": "No extra loss", "ja": "示されていません"}),
+        (2.0, 0.1, {"en": "Amber", "ja": "黄"}, {"en": "The shift costs", "ja": "ずれにより、"}),
+        (
+            5.0,
+            None,
+            {"en": "Red", "ja": "赤"},
+            {"en": "was not measured", "ja": "測定していません"},
+        ),
     ],
 )
 def test_a_shift_is_a_light_a_word_and_its_cost(
@@ -323,6 +328,23 @@ def test_runs_tells_the_verdict_and_opens_it(home: Path, open_page, lang: str) -
     at.switch_page("pages/check.py").run()
     assert at.session_state["check_tab"] == "shift"
     assert ("大きく違います" if lang == "ja" else "differs strongly") in words(at)
+
+
+def test_a_switch_of_the_language_keeps_every_choice(home: Path, open_page) -> None:
+    info = keep_text()
+    put(home, shift_report(2.0), subject=TEXT_EXAMPLE)
+    at = open_page("check", run=TEXT_EXAMPLE)
+    at.number_input(key="check_margin").set_value(3.0).run()
+    at.multiselect[0].set_value([]).run()
+    at.segmented_control(key="g_lang").set_value("ja").run()
+    assert not at.exception
+    assert at.number_input(key="check_margin").value == 3.0
+    assert at.multiselect[0].value == []
+    at.segmented_control(key="check_tab").set_value("shift").run()
+    at.segmented_control(key="g_lang").set_value("en").run()
+    assert at.session_state["check_tab"] == "shift"
+    assert "Amber" in words(at)
+    assert at.selectbox(key="check_data").value == owndata.spec_of(info)
 
 
 def upload(at, name: str, content: bytes):

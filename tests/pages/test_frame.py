@@ -13,7 +13,7 @@ from osscar_core.studio import chosen, frame, identity
 from osscar_core.studio.choices import LOCAL
 from osscar_core.studio.jobs import RunStore, State, Status
 
-PAGES = ["", "explain", "runs"]
+PAGES = ["", "explain", "check", "runs"]
 FIRST, SECOND, THIRD = (f"20260101-00000{index}-000000" for index in range(3))
 
 
@@ -255,7 +255,7 @@ def test_a_corrupt_workspace_gives_a_card_beside_the_menu(
     assert re.search("`[0-9a-f]{8}`", card.value)
     assert str(home) not in card.value
     assert "Traceback" not in card.value
-    assert ("安全" in card.value or "理由" in card.value) == (lang == "ja")
+    assert ("破損" in card.value) == (lang == "ja")
     assert len(at.get("page_link")) == len(frame.PAGES)
     at.segmented_control(key="g_lang").set_value("ja" if lang == "en" else "en").run()
     assert len(at.error) == 1

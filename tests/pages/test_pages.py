@@ -10,7 +10,7 @@ import pytest
 from osscar_core.studio.choices import LOCAL
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["", "explain", "runs"]
+PAGES = ["", "explain", "check", "runs"]
 
 
 def words(at) -> str:
@@ -43,6 +43,7 @@ def test_an_empty_workspace_is_met_with_help(
     expected = {
         "": "Nothing of this model was measured",
         "explain": "No finished run yet",
+        "check": "No pruned model yet",
         "runs": "No runs yet",
     }
     assert expected[page] in words(at)
@@ -54,7 +55,12 @@ def test_a_finished_run_is_shown(finished_run: str, open_page, page: str) -> Non
     at = open_page(page, run=finished_run)
     assert not at.exception
     assert not at.error
-    expected = {"": "37% smaller", "explain": "72 of 144", "runs": "37% smaller"}
+    expected = {
+        "": "37% smaller",
+        "explain": "72 of 144",
+        "check": "the pruned model of **cifar/resnet20",
+        "runs": "37% smaller",
+    }
     assert expected[page] in words(at)
 
 

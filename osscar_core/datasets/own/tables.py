@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from osscar_core.datasets.own.problems import (
 
 _DELIMITERS = (",", ";", "\t")
 _SAMPLED = 50  # rows looked at to find the delimiter
+_BLANK_ROWS = 10  # times as many rows may be blank, before a file counts as too long
 _FIRST_ROW = "The first row must name the columns"
 
 
@@ -135,6 +137,7 @@ def _records(text: str, delimiter: str, limits: Limits) -> Iterator[tuple[int, t
     number = 0
     try:
         for number, cells in enumerate(reader, start=1):
+            _check_rows(number // _BLANK_ROWS, limits)
             if len(cells) > 2 * limits.columns:
                 refuse(
                     f"{len(cells)} columns, more than {limits.columns}",
@@ -160,7 +163,7 @@ def _delimiter(text: str) -> str:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         counts: list[int] = []
         try:
-            for cells in reader:
+            for cells in itertools.islice(reader, _SAMPLED * _BLANK_ROWS):
                 if any(cell.strip() for cell in cells):
                     counts.append(len(cells))
                 if len(counts) > _SAMPLED:
@@ -175,6 +178,7 @@ def _delimiter(text: str) -> str:
 
 
 def _read_lines(text: str, encoding: Encoding, limits: Limits) -> Table:
+    _check_rows(text.count("\n") // _BLANK_ROWS, limits)
     problems = Problems()
     objects: list[tuple[int, dict[str, str]]] = []
     columns: dict[str, None] = {}

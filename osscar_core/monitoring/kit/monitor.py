@@ -33,8 +33,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+with warnings.catch_warnings():  # torch mentions on every start that numpy is not there
+    warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+    import torch
+    from torch import Tensor
 
 OK, USER_ERROR, ALARM, DAMAGED = 0, 2, 3, 4
 HISTORY = "history.csv"
@@ -88,14 +90,27 @@ def pairs_mean(k: Tensor) -> float:
     return float((k.sum() - k.diagonal().sum()) / (n * (n - 1)))
 
 
-def statistics(baseline: dict[str, Tensor], seen: Observed) -> list[float]:
-    """Return the scaled statistics of a batch: distance, confidence, and class mix if any."""
+def kernels(baseline: dict[str, Tensor], seen: Observed) -> tuple[Tensor, Tensor]:
+    """Return `kernel` of the batch with itself, and with the baseline."""
+    unit = float(baseline["unit"])
+    inside = kernel(seen.features, seen.features, unit)
+    return inside, kernel(seen.features, baseline["features"], unit)
+
+
+def statistics(
+    baseline: dict[str, Tensor], seen: Observed, known: tuple[Tensor, Tensor] | None = None
+) -> list[float]:
+    """Return the scaled statistics of a batch: distance, confidence, and class mix if any.
+
+    Args:
+        baseline: What the kit keeps.
+        seen: The batch.
+        known: Its `kernels`, where they are at hand.
+    """
     n, m = len(seen.features), len(baseline["features"])
     scale = n * m / (n + m)
-    unit = float(baseline["unit"])
-    inside = pairs_mean(kernel(seen.features, seen.features, unit))
-    across = float(kernel(seen.features, baseline["features"], unit).mean())
-    distance = inside - 2 * across + float(baseline["kernel_mean"])
+    inside, across = kernels(baseline, seen) if known is None else known
+    distance = pairs_mean(inside) - 2 * float(across.mean()) + float(baseline["kernel_mean"])
     gap = float(seen.confidence.double().mean() - baseline["confidence_mean"])
     found = [scale * distance, math.sqrt(scale) * abs(gap) / float(baseline["confidence_sd"])]
     if "class_shares" in baseline:

@@ -24,6 +24,7 @@ ENGLISH = {
     # Data
     "check.data": "Your data",
     "check.data.none": "No data yet. Try it with sample data, or bring a file of your own.",
+    "check.data.needed": "Choose or bring data above; then the question can be asked.",
     "check.data.choose": "Data for all three questions",
     "check.data.label.demo": "{name} · demo data",
     "check.data.label.text": "{name} · {count:document|documents} · {date}",
@@ -214,6 +215,7 @@ ENGLISH = {
     "check.light.green": "Green",
     "check.light.amber": "Amber",
     "check.light.red": "Red",
+    "check.shift.light": "**{light}.** {text}",
     "check.shift.green": "This data is like the reference.",
     "check.shift.amber": "This data differs from the reference.",
     "check.shift.red": "This data differs strongly from the reference.",
@@ -227,10 +229,10 @@ ENGLISH = {
         "Loss of the pruned model against the dense one, here and on the reference. The "
         "difference is what the shift costs it beyond what the dense model loses as well."
     ),
-    "check.extra.none": "Not measured: that needs a label for every item, on both sides.",
-    "check.extra.found": "Yes: the shift costs the pruned model {extra} beyond the dense one.",
-    "check.extra.not_found": "Not shown: no extra loss of the pruned model beyond chance.",
-    "check.extra.less": "No: the pruned model loses less here than on the reference.",
+    "check.extra.none": "The extra loss was not measured: that needs labels on both sides.",
+    "check.extra.found": "The shift costs the pruned model {extra} beyond the dense one.",
+    "check.extra.not_found": "No extra loss of the pruned model is shown beyond chance.",
+    "check.extra.less": "The pruned model loses less here than on the reference.",
     "check.extra.numbers": (
         "Loss on the reference {reference}, on this data {new}: {extra} more "
         "(95% interval {low} to {high})."
@@ -241,6 +243,17 @@ ENGLISH = {
     "check.extra.on.new": "on this data",
     "check.attributes": "What differs most, up to {count}",
     "check.column.attribute": "Attribute",
+    "check.attribute.brightness": "brightness",
+    "check.attribute.contrast": "contrast",
+    "check.attribute.sharpness": "sharpness",
+    "check.attribute.noise": "noise",
+    "check.attribute.length": "length",
+    "check.attribute.digits": "digits",
+    "check.attribute.capitals": "capitals",
+    "check.attribute.foreign": "beyond ASCII",
+    "check.attribute.unreadable": "unreadable characters",
+    "check.attribute.true": "class",
+    "check.attribute.predicted": "predicted class",
     "check.column.light": "Light",
     "check.column.distance": "Distance",
     "check.column.threshold": "Threshold",
@@ -337,6 +350,7 @@ JAPANESE = {
     "check.data.none": (
         "データはまだありません。サンプルで試すか、ファイルをアップロードしてください。"
     ),
+    "check.data.needed": "上でデータを選ぶか取り込むと、質問を実行できます。",
     "check.data.choose": "3つの質問に共通のデータ",
     "check.data.label.demo": "{name} · デモデータ",
     "check.data.label.text": "{name} · 文書{count:,}件 · {date}",
@@ -530,6 +544,7 @@ JAPANESE = {
     "check.light.green": "青（正常）",
     "check.light.amber": "黄（注意）",
     "check.light.red": "赤（警告）",
+    "check.shift.light": "**{light}**：{text}",
     "check.shift.green": "このデータは基準と同じ傾向です。",
     "check.shift.amber": "このデータは基準と違いがあります。",
     "check.shift.red": "このデータは基準と大きく違います。",
@@ -543,10 +558,10 @@ JAPANESE = {
         "元のモデルに対する小型モデルの損失を、このデータと基準とで比べます。その差が、元のモデルも"
         "失う分を超えて、ずれが小型モデルに与える損失です。"
     ),
-    "check.extra.none": "測定していません。両方のデータの全項目にラベルが必要です。",
-    "check.extra.found": "はい。ずれにより、小型モデルは元のモデルより{extra}多く失います。",
-    "check.extra.not_found": "示されていません。偶然を超える追加の損失はありません。",
-    "check.extra.less": "いいえ。小型モデルの損失は、基準よりもこのデータのほうが小さいです。",
+    "check.extra.none": "追加の損失は測定していません。両方のデータにラベルが必要です。",
+    "check.extra.found": "ずれにより、小型モデルは元のモデルより{extra}多く失います。",
+    "check.extra.not_found": "偶然を超える小型モデルだけの追加の損失は、示されていません。",
+    "check.extra.less": "小型モデルの損失は、基準よりもこのデータのほうが小さいです。",
     "check.extra.numbers": (
         "損失は、基準で{reference}、このデータで{new}。差は{extra}です（95%区間 {low}～{high}）。"
     ),
@@ -556,6 +571,17 @@ JAPANESE = {
     "check.extra.on.new": "このデータ",
     "check.attributes": "違いの大きい属性（{count}件まで）",
     "check.column.attribute": "属性",
+    "check.attribute.brightness": "明るさ",
+    "check.attribute.contrast": "コントラスト",
+    "check.attribute.sharpness": "鮮明さ",
+    "check.attribute.noise": "ノイズ",
+    "check.attribute.length": "長さ",
+    "check.attribute.digits": "数字の割合",
+    "check.attribute.capitals": "大文字の割合",
+    "check.attribute.foreign": "ASCII以外の割合",
+    "check.attribute.unreadable": "読めない文字の割合",
+    "check.attribute.true": "クラス",
+    "check.attribute.predicted": "予測したクラス",
     "check.column.light": "判定",
     "check.column.distance": "距離",
     "check.column.threshold": "しきい値",

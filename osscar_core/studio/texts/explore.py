@@ -227,6 +227,36 @@ ENGLISH = {
         ":material/shield: Limits kept in {count:layer|layers}; {whole} kept all groups."
     ),
     "protect.broken": ":material/warning: More was removed than allowed from {names}.",
+    "guard.title": "Groups of the test data",
+    "guard.body.image": (
+        "A group may lose this many points of accuracy at most. It weighs more in the "
+        "calibration, less is removed if need be, and the loss is measured afterwards."
+    ),
+    "guard.body.text": (
+        "The perplexity of a group may rise by this many per cent at most. It weighs more in the "
+        "calibration, less is removed if need be, and the rise is measured afterwards."
+    ),
+    "guard.none": "Nothing is known of the items of {data} by which they could be grouped.",
+    "guard.group": "Group",
+    "guard.items": "Items",
+    "guard.allowed.image": "May lose, points",
+    "guard.allowed.text": "May rise, %",
+    "guard.small": (
+        "{count:group|groups} of fewer than {least} items cannot be judged and are not listed."
+    ),
+    "guard.coarse": (
+        "{group} has {count} items, so that one of them is {one}: with this limit none may get "
+        "worse on balance."
+    ),
+    "guard.nothing": "{group} may not lose anything: even a tiny rise breaks this limit.",
+    "guard.kept": ":material/shield: Protected groups kept: {groups}.",
+    "guard.broken": ":material/warning: **Protected groups could not be kept:** {groups}.",
+    "guard.and": "{before}; {after}",
+    "guard.result": "{group} {loss} (95% CI {interval}, allowed {allowed}, {count} items)",
+    "guard.unproven": (
+        "{group} {loss} as measured (95% CI {interval} is not proof of {allowed}, {count} items)"
+    ),
+    "guard.price": ("The price: {share} of the removal asked for, {now} instead of {instead}."),
     "rivals.title": "Methods at the same widths",
     "rivals.started": "{count:run|runs} are queued; the table fills as they finish.",
     "rivals.progress": "Comparing: {done} of {count} measured",
@@ -503,6 +533,33 @@ JAPANESE = {
         ":material/shield: {count}層で上限を守りました。うち{whole}層はすべて残しました。"
     ),
     "protect.broken": ":material/warning: {names}から、上限を超えて取り除かれました。",
+    "guard.title": "テストデータのグループ",
+    "guard.body.image": (
+        "グループごとに、失ってよい正解率（ポイント）の上限を決めます。そのグループは校正で重く扱われ、"
+        "必要なら削減を抑え、最後に損失を実測します。"
+    ),
+    "guard.body.text": (
+        "グループごとに、パープレキシティの上昇（%）の上限を決めます。そのグループは校正で重く扱われ、"
+        "必要なら削減を抑え、最後に上昇を実測します。"
+    ),
+    "guard.none": "{data}には、グループ分けに使える情報がありません。",
+    "guard.group": "グループ",
+    "guard.items": "件数",
+    "guard.allowed.image": "許容損失（ポイント）",
+    "guard.allowed.text": "許容上昇（%）",
+    "guard.small": "{least}件未満の{count:,}グループは判定できないため、一覧にありません。",
+    "guard.coarse": (
+        "{group}は{count}件のため、1件が{one}に相当します。この上限では、差し引きで1件も悪化できません。"
+    ),
+    "guard.nothing": "{group}は少しの上昇も許されません。わずかな上昇でも上限を超えます。",
+    "guard.kept": ":material/shield: 保護したグループは上限内です：{groups}。",
+    "guard.broken": ":material/warning: **保護したグループの上限を守れませんでした。** {groups}。",
+    "guard.and": "{before}、{after}",
+    "guard.result": "{group} {loss}（95%信頼区間 {interval}、上限 {allowed}、{count}件）",
+    "guard.unproven": (
+        "{group} 実測{loss}（95%信頼区間 {interval}は上限{allowed}の証明にはなりません、{count}件）"
+    ),
+    "guard.price": "その代わり、削減は目標の{share}となり、{instead}ではなく{now}です。",
     "rivals.title": "同じ幅での方法の比較",
     "rivals.started": "{count:,}件の実行を待ち行列に入れました。完了したものから表に加わります。",
     "rivals.progress": "比較中：{count}件のうち{done}件を測定",

@@ -133,6 +133,12 @@ def test_sixty_megabytes_are_refused_by_size_alone(tmp_path: Path) -> None:
         preview(file, "big.csv")
 
 
+@pytest.mark.parametrize("data", [b"text,x\n" + b",\n" * 300, b'{"text": "a"}' + b"\n" * 300])
+def test_endless_blank_rows_are_not_read_to_the_end(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(OwnDataError, match="more than 20 rows"):
+        import_own(data, "a", task="text", into=tmp_path, limits=SMALL)
+
+
 def test_a_field_beyond_what_the_csv_module_reads() -> None:
     data = _csv("x" * 140_000 + ",north\n")
     with pytest.raises(OwnDataError, match="row 2: a field is longer than 100,000 characters"):
