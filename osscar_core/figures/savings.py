@@ -65,7 +65,12 @@ def swings(
             name=words[name],
             marker={
                 "color": colour,
-                "pattern": {"shape": pattern, "fgcolor": ink(dark), "size": 6},
+                "pattern": {
+                    "shape": pattern,
+                    "fgcolor": ink(dark),
+                    "fillmode": "overlay",
+                    "size": 6,
+                },
                 "line": {"color": ink(dark), "width": 1},
             },
             customdata=[[told] for _, told in ends],

@@ -121,9 +121,9 @@ def protection(result: RunResult) -> Protection | None:
 
     ``None`` if some were demanded and not measured.
     """
-    if not getattr(result.prune.plan.spec, "guards", ()):
+    if not result.prune.plan.spec.guards:
         return Protection.NONE_DEMANDED
-    report = getattr(result.prune, "guards", None)
+    report = result.prune.guards
     if report is None:
         return None
     results = report.final.results

@@ -41,6 +41,7 @@ from osscar_core.studio.decide_evidence import Case, speed_of
 from osscar_core.studio.decide_verdict import table
 from osscar_core.studio.frame import is_dark
 from osscar_core.studio.texts import as_plain, language, say
+from osscar_core.studio.told import told
 
 MAIN = (
     *("requests_per_day", "machines", "utilisation", "busy_watts"),
@@ -258,11 +259,8 @@ def _show_refusal() -> None:
     """Say which value cannot be computed with."""
     refused = st.session_state.get(_REFUSED)
     if isinstance(refused, OsscarError):
-        card(
-            say("runs.problem"),
-            safe=say("error.told.problem", problem=as_plain(refused.problem)),
-            todo=say("error.told.remedy", remedy=as_plain(refused.remedy)),
-        )
+        problem, remedy = told(refused.problem, refused.remedy)
+        card(say("runs.problem"), safe=problem, todo=remedy)
     elif refused is not None:
         kind, name, currency = refused
         money = Words(language()).say(f"savings.currency.{currency}")

@@ -42,6 +42,7 @@ from osscar_core.studio.takehome import (
     read_record,
 )
 from osscar_core.studio.texts import LANGUAGES, as_plain, say
+from osscar_core.studio.told import told
 
 _SHORT = 12
 _LOADING = """from osscar_core import load_model
@@ -189,10 +190,8 @@ def _show_report(case: Case) -> Sequence[Sum]:
             content = content_of(case)
             pages = {code: _html(content, code) for code in LANGUAGES}
         except OsscarError as error:
-            st.markdown(
-                ":material/info: "
-                + say("decide.report.none", reason=as_plain(f"{error.problem}. {error.remedy}."))
-            )
+            problem, remedy = told(error.problem, error.remedy)
+            st.markdown(f":material/info: {say('decide.report.none')} {problem} {remedy}")
             return ()
         sums = []
         for code, name in LANGUAGES.items():

@@ -14,7 +14,7 @@ import streamlit as st
 from osscar_core.phrases import Words
 from osscar_core.phrases.sentences import finding_text, rule_header, rule_rows
 from osscar_core.savings import Currency
-from osscar_core.studio import urlstate
+from osscar_core.studio import guarding, urlstate
 from osscar_core.studio.check_bench import data_info
 from osscar_core.studio.check_found import result_of
 from osscar_core.studio.check_words import data_name, listed_margins, margin_text
@@ -135,6 +135,8 @@ def _basis(case: Case, criterion: Criterion) -> str:
             return say(key, device=device, id=case.subject.run.id)
         case Criterion.QUALITY | Criterion.SHIFT:
             return _check_basis(case, criterion)
+        case Criterion.PROTECTED if case.subject.result.prune.guards is not None:
+            return guarding.proof(case.subject.result.prune.guards)
         case _:
             return ""
 

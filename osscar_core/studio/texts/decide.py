@@ -59,7 +59,7 @@ ENGLISH = {
         "Net gain in {chance} of the cases."
     ),
     "decide.result.yearly.none": (
-        "Saved a year: {money} ({low} to {high}), so the effort is not paid back: {month}. "
+        "Saved a year: {money} ({low} to {high}), which pays back no effort. "
         "Net gain in {chance} of the cases."
     ),
     "decide.swing.told": "{name} = {value}: net {net}",
@@ -107,7 +107,7 @@ ENGLISH = {
     ),
     "decide.report.get": "Report, {language}",
     "decide.report.checked": "Made from the same records as this page; no external request.",
-    "decide.report.none": "No report can be made: {reason}",
+    "decide.report.none": "No report can be made.",
     "decide.kit": "Monitoring kit",
     "decide.kit.what": (
         "A folder that needs torch only: it raises an alarm when data drifts, compares with the "
@@ -191,7 +191,7 @@ JAPANESE = {
         "正味でプラスになる場合の割合：{chance}。"
     ),
     "decide.result.yearly.none": (
-        "年間の節約額：{money}（{low}～{high}）のため、導入費用は{month}。"
+        "年間の節約額：{money}（{low}～{high}）のため、導入費用の回収にはなりません。"
         "正味でプラスになる場合の割合：{chance}。"
     ),
     "decide.swing.told": "{name}が{value}の場合：正味{net}",
@@ -235,7 +235,7 @@ JAPANESE = {
     "decide.report.what": "印刷用の2ページと付録です。サーバーに接続しない1つのHTMLファイルです。",
     "decide.report.get": "レポート（{language}）",
     "decide.report.checked": "この画面と同じ記録から作成しています。外部への通信はありません。",
-    "decide.report.none": "レポートを作成できません：{reason}",
+    "decide.report.none": "レポートを作成できません。",
     "decide.kit": "監視キット",
     "decide.kit.what": (
         "torchだけで動くフォルダーです。データが変化すると警報を出し、元のモデルと比べ、"
