@@ -87,8 +87,9 @@ def _show_findings(case: Case, findings: Sequence[Finding], words: Words, place:
             name = words.say(f"criterion.{finding.criterion}")
             grade = words.say(f"grade.{finding.grade}")
             text = finding_text(finding, case.verdict, currency_of(case), words)
-            told = f"{GRADES[finding.grade]} **{as_plain(name)}: {as_plain(grade)}.** "
-            told += as_plain(text)
+            told = f"{GRADES[finding.grade]} " + say(
+                "decide.finding", name=as_plain(name), grade=as_plain(grade), text=as_plain(text)
+            )
             basis = _basis(case, finding.criterion)
             st.markdown(f"{told}  \n{basis}" if basis else told, width="stretch")
             _link(case, finding)
