@@ -8,6 +8,7 @@ the latest. Prices are asked for in the currency that results are shown in.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import streamlit as st
 
@@ -109,7 +110,7 @@ def _currency_changed(subject: Subject) -> None:
 
 def _show_form(case: Case, currency: Currency, words: Words) -> None:
     run_id, inputs = case.subject.run.id, _latest(case)
-    first = _starting_values(inputs, currency)
+    first: dict[str, Any] = dict(_starting_values(inputs, currency))
     named = dataclasses.replace(inputs, **first, prices_in=currency, currency=currency)
     with st.form("savings_form", enter_to_submit=False), st.container(key="savings_inputs"):
         _show_speed(case, named, words)

@@ -244,7 +244,11 @@ def _show_kit(case: Case) -> Sequence[Sum]:
         if not subject.has_model:
             st.markdown(f":material/info: {say('decide.kit.none')}")
             return ()
-        if kits and kits[0].status.state is not State.FINISHED:
+        if kits and kits[0].status.state is State.FINISHED:
+            # Asking again gives the run that there is.
+            st.warning(say("decide.kit.damaged"), icon=":material/broken_image:")
+            return ()
+        if kits:
             show_outcome(kits[0])
         request = _kit_request(subject)
         seconds = expected_seconds(request, kits) or 0.0

@@ -92,6 +92,9 @@ def test_nothing_is_cut_off(visit, run, width: int) -> None:
     visit.settle()
     assert overflow(page) <= 0
     assert visit.faults == []
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    assert [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")] == []
 
 
 def test_a_reason_leads_to_its_evidence(visit, run) -> None:

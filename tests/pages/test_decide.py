@@ -363,6 +363,19 @@ def test_a_made_kit_tells_its_false_alarms(
         assert len(archive.namelist()) == 2
 
 
+def test_a_damaged_kit_is_told_and_leaves_no_dead_button(
+    with_model, home: Path, samples, open_page
+) -> None:
+    spec = RunStore().get(RUN).request.spec
+    request = JobRequest(
+        spec, data=spec.calibration, kind=JobKind.KIT, check=CheckRequest(CheckKind.AB, RUN)
+    )
+    samples.write_run(home, KIT, request, None, Status(State.FINISHED, fraction=1.0, overall=1.0))
+    at = open_page("decide", run=RUN)
+    assert "cannot be read" in at.warning[0].value
+    assert "take_make_kit" not in [button.key for button in at.button]
+
+
 def test_the_bundle_is_the_same_file_every_time(finished_run) -> None:
     store = RunStore()
     run = store.get(finished_run)

@@ -13,7 +13,7 @@ from osscar_core.studio import chosen, frame, identity
 from osscar_core.studio.choices import LOCAL
 from osscar_core.studio.jobs import RunStore, State, Status
 
-PAGES = ["", "explain", "check", "runs"]
+PAGES = ["", "explain", "check", "decide", "runs"]
 FIRST, SECOND, THIRD = (f"20260101-00000{index}-000000" for index in range(3))
 
 
@@ -43,7 +43,7 @@ def test_the_same_controls_stand_on_every_page(two_models: Path, open_page, page
     at = open_page(page)
     labels = [item.label for item in [*at.sidebar.selectbox, *at.sidebar.segmented_control]]
     assert labels == ["Model", "Run", "Language"]
-    assert [link.proto.label for link in at.get("page_link")] == [
+    assert [link.proto.label for link in at.sidebar.get("page_link")] == [
         "Explore",
         "Explain",
         "Check",

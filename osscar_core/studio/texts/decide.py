@@ -117,6 +117,9 @@ ENGLISH = {
     "decide.kit.make": "Make the kit",
     "decide.kit.get": "Download the kit",
     "decide.kit.none": "A kit holds the model, and the model is not here: get that first.",
+    "decide.kit.damaged": (
+        "The kit that was made cannot be read. Delete its run under Runs and make it again."
+    ),
     "decide.kit.same": (
         "The exported model answers like the loaded one: largest difference {difference}, "
         "relative to the largest output."
@@ -247,6 +250,9 @@ JAPANESE = {
     "decide.kit.get": "キットをダウンロード",
     "decide.kit.none": (
         "キットにはモデルが必要ですが、ここにはありません。先にモデルを入手してください。"
+    ),
+    "decide.kit.damaged": (
+        "作成したキットを読み込めません。「実行履歴」で削除し、もう一度作成してください。"
     ),
     "decide.kit.same": (
         "書き出したモデルの出力は元と一致します：最大の差は{difference}です（最大出力に対する比）。"
