@@ -63,8 +63,17 @@ _AXIS = (1.0, "~s")
 
 
 def confirmed(subject: Subject) -> SavingsReport | None:
-    """Return the savings of a run whose assumptions somebody has confirmed."""
-    found: SavingsReport | None = st.session_state.get(_KEPT, {}).get(subject.run.id)
+    """Return the savings of a run whose assumptions somebody has confirmed.
+
+    They are told in the currency that is chosen now, at the rate that was given.
+    """
+    state = st.session_state
+    found: SavingsReport | None = state.get(_KEPT, {}).get(subject.run.id)
+    wanted: str | None = state.get(_CURRENCY)
+    if found is None or wanted is None or found.currency.value == wanted:
+        return found
+    found = compute_savings(dataclasses.replace(found.inputs, currency=Currency(wanted)))
+    state[_KEPT] = {**state[_KEPT], subject.run.id: found}
     return found
 
 
@@ -80,8 +89,6 @@ def show_savings(case: Case) -> None:
         key=_CURRENCY,
         required=True,
         format_func=lambda value: f"{_SIGNS[Currency(value)]} {say(f'decide.currency.{value}')}",
-        on_change=_currency_changed,
-        args=(case.subject,),
         persist_state="session",
     )
     _show_form(case, Currency(st.session_state[_CURRENCY]), words)
@@ -96,16 +103,6 @@ def _latest(case: Case) -> SavingsInputs:
     found: SavingsInputs | None = st.session_state.get(_LATEST)
     speedup = measured_speedup(case.speed)
     return SavingsInputs(speedup) if found is None else dataclasses.replace(found, speedup=speedup)
-
-
-def _currency_changed(subject: Subject) -> None:
-    """Tell what was computed in the other currency, at the rate that was given."""
-    state, report = st.session_state, confirmed(subject)
-    if report is None:
-        return
-    currency = Currency(state[_CURRENCY])
-    inputs = dataclasses.replace(report.inputs, currency=currency)
-    state[_KEPT] = {**state[_KEPT], subject.run.id: compute_savings(inputs)}
 
 
 def _show_form(case: Case, currency: Currency, words: Words) -> None:

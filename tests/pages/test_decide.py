@@ -239,6 +239,23 @@ def test_money_is_told_in_the_other_currency(finished_run, open_page) -> None:
     assert "¥" not in table
 
 
+def test_one_currency_counts_for_all_runs(finished_run, home: Path, samples, open_page) -> None:
+    other = "20260101-000005-000000"
+    asked = samples.image_request(0.3)
+    samples.write_run(home, other, asked, samples.result(asked))
+    at = compute(open_page("decide", run=finished_run))
+    at.selectbox(key="g_run").set_value(other).run()
+    at.segmented_control(key="decide_currency").set_value("dollar").run()
+    at = compute(at)
+    at.switch_page("pages/runs.py").run()
+    at.switch_page("pages/decide.py").run()
+    at.selectbox(key="g_run").set_value(finished_run).run()
+    assert at.segmented_control(key="decide_currency").value == "dollar"
+    table = next(item.value for item in at.markdown if "Saved per year" in item.value)
+    assert r"\$" in table
+    assert "¥" not in table
+
+
 def test_tags_are_assumptions_until_said_otherwise(finished_run, open_page) -> None:
     at = open_page("decide", run=finished_run)
     tags = [box for box in at.selectbox if (box.key or "").startswith("sv_")]
