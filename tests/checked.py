@@ -146,7 +146,7 @@ def shift_report(
         light=light,
         attributes=attributes,
         extra=found,
-        warnings=("a warning of the measure",),
+        warnings=("attribute 0 unseen in the reference: C", "a warning of the measure"),
         protocol="energy distance in the model's features",
         seconds=8.0,
     )

@@ -61,6 +61,7 @@ class TestDemands:
     def test_the_demo_data_knows_its_groups(self) -> None:
         known = groups("demo:factory")
         assert set(known["tier"]) == {"gold", "silver", "standard"}
+        assert known["class"]["crack"] == 250
         assert sum(known["line"].values()) == 2000
 
     def test_what_the_data_has_is_accepted(self) -> None:

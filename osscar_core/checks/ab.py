@@ -19,6 +19,7 @@ from osscar_core.checks.records import ABReport, Drift, Flip, Metric, check_marg
 from osscar_core.checks.slices import judge_slices, make_slices
 from osscar_core.datasets.documents import Documents, load_documents
 from osscar_core.datasets.images import ImageSet, load_images
+from osscar_core.datasets.mix import CLASS
 from osscar_core.errors import DataError, SpecError
 from osscar_core.evaluation.perplexity import DEFAULT_SEQLEN
 from osscar_core.evaluation.size import prompt_length
@@ -34,7 +35,6 @@ FLIPS_KEPT = 1_000
 DRIFTS_KEPT = 20
 """Documents kept that got worst, and as many that got best."""
 
-CLASS_COLUMN = "class"
 _BEGINNING = 160
 
 
@@ -69,7 +69,7 @@ def check_ab(
         dense: The reference.
         pruned: The model compared with it, of the same task.
         data: Data specification; of data with parts, the test part is used. Pictures can
-            be sliced by their class too, under the name `CLASS_COLUMN`.
+            be sliced by their class too, under the name `CLASS`.
         margin: The acceptable loss: 0.01 is one point of top-1 accuracy, or one percent of
             perplexity.
         columns: Attributes to slice by; ``None`` for all that can be.
@@ -233,7 +233,7 @@ def _images(loaded: LoadedModel, data: str, limit: int | None) -> ImageSet:
 
 def _with_class(images: ImageSet, names: Sequence[str] | None) -> list[dict[str, str | float]]:
     return [
-        {CLASS_COLUMN: _class_name(names, label), **known}
+        {CLASS: _class_name(names, label), **known}
         for label, known in zip(images.labels.tolist(), images.attributes(), strict=True)
     ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from osscar_core.datasets.image_sources import open_images
+from osscar_core.datasets.image_sources import described, open_images
 from osscar_core.datasets.mix import spelled
 from osscar_core.datasets.spec import Split, data_task, parse_data_spec
 
@@ -42,9 +42,7 @@ def _attributes(data: str, split: Split) -> list[dict[str, str | float]]:
     spec = parse_data_spec(data)
     if data_task(spec) == "image":
         source = open_images(spec, split)
-        if source.attributes is None:
-            return []
-        return [source.attributes(i) for i in range(min(LOOKED_AT, len(source.labels)))]
+        return [described(source, i) for i in range(min(LOOKED_AT, len(source.labels)))]
     from osscar_core.datasets.documents import load_documents
 
     return list(load_documents(data, limit=LOOKED_AT, split=split).attributes)

@@ -22,6 +22,7 @@ from PIL import Image
 
 from osscar_core.datasets.demo import demo_pictures
 from osscar_core.datasets.hub import hub_images
+from osscar_core.datasets.mix import CLASS
 from osscar_core.datasets.own import own_pictures
 from osscar_core.datasets.spec import (
     PART_NAMES,
@@ -78,6 +79,15 @@ class ImageSource:
     def opened(self, index: int, raw: bytes) -> Image.Image:
         """Return the image whose stored bytes were read."""
         return self.open(raw) if self.open_at is None else self.open_at(index, raw)
+
+
+def described(source: ImageSource, index: int) -> dict[str, str | float]:
+    """Return what is known of an image, with its class by name, or by id where it has none."""
+    known = {} if source.attributes is None else source.attributes(index)
+    label, names = source.labels[index], source.class_names
+    if label is None:
+        return known
+    return {CLASS: names[label] if names and 0 <= label < len(names) else str(label), **known}
 
 
 def open_images(

@@ -24,6 +24,9 @@ from osscar_core.errors import SpecError, unknown_name
 from osscar_core.records import Task, check_range
 
 DEFAULT_STRENGTH = 0.5
+CLASS = "class"
+"""Column of an image's class, by its name."""
+
 PART = "part"
 """The attribute that says which part of a mix an item comes from."""
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from osscar_core.datasets.choosing import choose
 from osscar_core.datasets.disturb import disturb_image
-from osscar_core.datasets.image_sources import ImageSource, open_images
+from osscar_core.datasets.image_sources import ImageSource, described, open_images
 from osscar_core.datasets.mix import (
     PART,
     MixPart,
@@ -37,7 +37,6 @@ from osscar_core.datasets.spec import (
 )
 from osscar_core.errors import DataError
 
-CLASS = "class"
 _Shared = TypeVar("_Shared")
 
 
@@ -115,25 +114,15 @@ def _open_part(part: MixPart, split: Split, class_names: tuple[str, ...] | None)
             f"'{shown_spec(part.data)}' holds no images", "Name a file or folder that has some"
         )
     shown = shown_part(part)
-    check_columns(shown, {*_described(source, 0)} if part.conditions else ())
+    check_columns(shown, {*described(source, 0)} if part.conditions else ())
     candidates = tuple(
         index
         for index in range(count)
-        if not part.conditions or part.keeps(_described(source, index))
+        if not part.conditions or part.keeps(described(source, index))
     )
     if not candidates:
         raise DataError(f"no image meets the conditions of '{shown}'", "Change or drop one of them")
     return _Part(shown, source, candidates)
-
-
-def _described(source: ImageSource, index: int) -> dict[str, str | float]:
-    """Return the attributes of an image, with its class by name where it has one."""
-    known = {} if source.attributes is None else source.attributes(index)
-    label = source.labels[index]
-    if label is None:
-        return known
-    names = source.class_names
-    return {CLASS: names[label] if names and 0 <= label < len(names) else str(label), **known}
 
 
 def _chosen(one: _Part, count: int, seed: int) -> list[int]:

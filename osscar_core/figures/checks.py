@@ -32,6 +32,8 @@ _ACTIONS: dict[Action, tuple[str, str]] = {
 }
 _ROW, _AROUND = 38, 128
 _LONGEST = 26
+_DAYS, _HOURS = "%Y-%m-%d", "%Y-%m-%d\n%H:%M"
+_FEW_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +239,11 @@ def shift_timeline(
         figure.add_hline(
             y=height,
             line={"color": _ACTIONS[name][0], "width": 2, "dash": "dash"},  # type: ignore[index]
-            annotation={"text": words[f"limit.{name}"], "xanchor": "right", "yanchor": "bottom"},
-            annotation_position="top right",
+            annotation={"text": words[f"limit.{name}"], "xanchor": "left", "yanchor": "bottom"},
+            annotation_position="top left",
         )
+    days = {dot.when[:10] for dot in dots}
+    is_long = len(days) > _FEW_DAYS
     top = max([*limits.values(), *(dot.ratio for dot in dots)])
     figure.update_layout(
         height=340,
@@ -250,7 +254,7 @@ def shift_timeline(
             "title": words["when"],
             "fixedrange": True,
             "type": "date",
-            "tickformat": "%Y-%m-%d",
+            "tickformat": _DAYS if is_long else _HOURS,
             "nticks": 5,
         },
         yaxis={"title": words["axis"], "fixedrange": True, "range": [0, 1.15 * top]},

@@ -32,6 +32,7 @@ from osscar_core.studio.requests import (
 )
 from osscar_core.studio.results import show_outcome
 from osscar_core.studio.texts import as_plain, say
+from osscar_core.studio.told import told
 
 _SHOWN = "_check_shown"
 _PROBLEM = "_check_not_started"
@@ -40,7 +41,7 @@ MAKING_SECONDS = 40.0
 
 _LOADING_SECONDS = 10.0
 # What a check itself takes on two cores and some hundred items.
-_CUSTOMARY = {CheckKind.AB: 15.0, CheckKind.SHIFT: 30.0, CheckKind.STRESS: 90.0}
+_CUSTOMARY = {CheckKind.AB: 15.0, CheckKind.SHIFT: 30.0, CheckKind.STRESS: 120.0}
 
 
 def job(
@@ -109,10 +110,11 @@ def _show_problem(kind: CheckKind) -> None:
     error = st.session_state.get(_PROBLEM, {}).get(kind)
     if error is not None:
         del st.session_state[_PROBLEM]
+        problem, remedy = told(error.problem, error.remedy)
         card(
             say("runs.problem"),
-            safe=say("error.told.problem", problem=as_plain(error.problem)),
-            todo=say("error.told.remedy", remedy=as_plain(error.remedy)),
+            safe=problem,
+            todo=remedy,
         )
 
 

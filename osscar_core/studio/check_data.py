@@ -36,6 +36,7 @@ from osscar_core.studio.check_found import Subject
 from osscar_core.studio.identity import owner
 from osscar_core.studio.numbers import date, date_time, megabytes, whole
 from osscar_core.studio.texts import as_plain, language, say
+from osscar_core.studio.told import told
 
 CHOSEN = "_check_data"
 """Where the session keeps which data is chosen, by the kind of model."""
@@ -401,10 +402,11 @@ def _show_problem() -> None:
             lines.append(say("check.problem.more", count=error.total - len(lines)))
         st.error("\n".join(lines), title=say("check.problem"), icon=":material/error:")
     elif isinstance(error, OsscarError):
+        problem, remedy = told(error.problem, error.remedy)
         card(
             say("check.problem"),
-            safe=say("error.told.problem", problem=as_plain(error.problem)),
-            todo=say("error.told.remedy", remedy=as_plain(error.remedy)),
+            safe=problem,
+            todo=remedy,
         )
     else:
         st.session_state.pop(_PROBLEM)

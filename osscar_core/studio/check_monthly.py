@@ -18,6 +18,7 @@ from osscar_core.studio.check_words import (
     ACTION_ICONS,
     action_of,
     data_name,
+    extra_amount,
     extra_verdict,
     ratio,
 )
@@ -111,6 +112,6 @@ def _rows(months: list[tuple[Run, ShiftReport]]) -> dict[str, list[str]]:
             say(f"check.action.{action_of(report)}") for _, report in newest
         ],
         say("check.axis.ratio"): [significant(ratio(report), 2) for _, report in newest],
-        say("check.column.extra"): [extra_verdict(report.extra) for _, report in newest],
+        say("check.column.extra"): [extra_amount(report.extra) for _, report in newest],
         say("check.column.run"): [run.id for run, _ in newest],
     }

@@ -7,6 +7,8 @@ model beyond the dense one.
 
 from __future__ import annotations
 
+import dataclasses
+
 import streamlit as st
 
 from osscar_core.checks.records import ShiftReport, StressReport, StressRow
@@ -26,6 +28,7 @@ from osscar_core.studio.check_words import (
     extra_rows,
     extra_verdict,
     loss,
+    other_warnings,
     quality,
     stress_verdict,
     traffic_light,
@@ -39,6 +42,8 @@ from osscar_core.studio.requests import CheckKind, CheckResult
 from osscar_core.studio.texts import as_plain, say
 
 _MOST_ATTRIBUTES = 5
+# Every item is looked at some twenty times by both models.
+_DISTURBED = 150
 _CURVE = 400
 _QUIET = {"displayModeBar": False}
 
@@ -53,9 +58,10 @@ def show_shift(subject: Subject, data: Data | None) -> None:
     if found is not None:
         show_shift_report(*found)
     st.markdown(f"## {say('check.stress')}", help=say("check.stress.help"))
-    st.markdown(say(f"check.stress.body.{subject.task}"))
+    st.markdown(say(f"check.stress.body.{subject.task}", count=_DISTURBED))
     if data is not None:
-        request = job(subject, data, CheckKind.STRESS)
+        fewer = dataclasses.replace(data, limit=_DISTURBED)
+        request = job(subject, fewer, CheckKind.STRESS)
         offer(subject, request, say("check.run.stress"), key="check_run_stress", primary=False)
     stressed = pick(subject, CheckKind.STRESS)
     if stressed is not None:
@@ -97,9 +103,9 @@ def show_shift_report(run: Run, result: CheckResult) -> None:
             hide_index=True,
             alt=say("check.attributes", count=_MOST_ATTRIBUTES),
         )
-    if report.warnings:
+    if warnings := other_warnings(report):
         st.info(
-            "\n".join(f"- {say('check.told', text=as_plain(text))}" for text in report.warnings),
+            "\n".join(f"- {say('check.told', text=as_plain(text))}" for text in warnings),
             icon=":material/info:",
         )
     reference = say(

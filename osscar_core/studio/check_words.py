@@ -22,7 +22,7 @@ from osscar_core.checks.records import (
 )
 from osscar_core.figures import ForestRow
 from osscar_core.figures.checks import Action, Verdict
-from osscar_core.studio.numbers import percent, significant, whole
+from osscar_core.studio.numbers import between, percent, significant, whole
 from osscar_core.studio.requests import CheckResult
 from osscar_core.studio.texts import as_plain, say
 
@@ -214,6 +214,12 @@ def unseen(report: ShiftReport) -> list[str]:
     ]
 
 
+def other_warnings(report: ShiftReport) -> list[str]:
+    """Return the library's warnings but those that `unseen` tells."""
+    told = tuple(f"{each.name} unseen in the reference" for each in report.attributes)
+    return [text for text in report.warnings if not text.startswith(told)]
+
+
 def attribute_rows(report: ShiftReport, most: int) -> dict[str, list[str]]:
     """Return what differs most as a table, by column."""
     found = report.attributes[:most]
@@ -271,6 +277,14 @@ def extra_numbers(extra: ExtraLoss) -> str:
         low=loss(extra.low, metric),
         high=loss(extra.high, metric),
     )
+
+
+def extra_amount(extra: ExtraLoss | None) -> str:
+    """Return the extra loss with its interval, for a table."""
+    if extra is None:
+        return ""
+    low, high = (loss(bound, extra.metric) for bound in (extra.low, extra.high))
+    return f"{loss(extra.extra, extra.metric)} ({between(low, high)})"
 
 
 def extra_rows(extra: ExtraLoss) -> dict[str, list[str]]:

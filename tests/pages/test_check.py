@@ -252,7 +252,9 @@ def test_a_shift_is_a_light_a_word_and_its_cost(
     column = "属性" if lang == "ja" else "Attribute"
     table = next(frame.value for frame in at.dataframe if column in frame.value)
     assert len(table) == 5
+    assert "a warning of the measure" in text
     assert "attribute 0" in text
+    assert "unseen in the reference" not in text
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -468,12 +470,12 @@ def test_an_imported_run_has_no_model_to_check(home: Path, samples, open_page, l
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.INTERRUPTED])
 def test_a_check_that_failed_is_told(home: Path, open_page, state: State) -> None:
     keep_text()
-    status = Status(state, reason="the disk is full", remedy="Free some")
+    status = Status(state, reason="the columns are mixed up", remedy="Mend them")
     put(home, None, subject=TEXT_EXAMPLE, status=status)
     at = open_page("check", run=TEXT_EXAMPLE)
     assert not at.exception
     if state is State.FAILED:
-        assert "the disk is full" in words(at)
+        assert "the columns are mixed up" in words(at)
     assert at.button(key="check_run_ab")
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from osscar_core.catalogue import own_data
 from osscar_core.goals import Goal, GoalKind
+from osscar_core.guards import Guard, GuardReport, GuardResult, GuardTry
 from osscar_core.records import Method, PruneSpec, Structure
-from osscar_core.studio import briefs, scene
+from osscar_core.studio import briefs, guarding, scene
 from osscar_core.studio.actions import COMPARED
 from osscar_core.studio.jobs import RunStore, State, Status
 from osscar_core.studio.numbers import ALMOST, TIMES
@@ -382,6 +383,57 @@ class TestProtect:
         )
         at.multiselect(key="f_structures").set_value(list(Structure)[:2]).run()
         assert at.button(key="protect_open").label in {"Protect (1)", "保護（1）"}
+
+    @pytest.mark.parametrize("lang", LANGUAGES)
+    def test_groups_of_the_test_data_may_lose_only_so_much(
+        self, home: Path, open_page, submitted, lang: str
+    ) -> None:
+        at = open_page(m="demo/resnet50", goal="removed", val="45", lang=lang)
+        at.session_state[guarding.GUARDS] = {"class=crack": 0.01, "tier=bronze": 0.01}
+        at.run()
+        assert at.button(key="protect_open").label in {"Protect (1)", "保護（1）"}
+        at.button(key="protect_open").click().run()
+        assert not at.exception
+        assert not at.error
+        assert ("Groups of the test data" if lang == "en" else "テストデータのグループ") in words(
+            at
+        )
+        at.button(key="measure").click().run()
+        (request,) = submitted
+        assert request.spec.guards == (Guard("class", "crack", 0.01),)
+        assert request.spec.data == request.data == "demo:factory"
+
+    @pytest.mark.parametrize("lang", LANGUAGES)
+    def test_what_protected_groups_lost_is_told_with_the_price(
+        self, home: Path, open_page, submitted, samples, lang: str
+    ) -> None:
+        at = open_page(m="demo/resnet50", goal="removed", val="45")
+        at.session_state[guarding.GUARDS] = {"class=crack": 0.01}
+        at.run()
+        at.button(key="measure").click().run()
+        guard = submitted[0].spec.guards[0]
+        tries = tuple(
+            GuardTry(
+                share,
+                10**6,
+                size,
+                (GuardResult(guard, 250, 0.95, 0.95 - loss, loss, loss - 0.01, loss + 0.01),),
+            )
+            for share, size, loss in ((1.0, 9_000_000, 0.04), (0.5, 20_000_000, 0.004))
+        )
+        report = GuardReport(tries, 1, "top1", "demo:factory", "mix:demo:factory", "how")
+        result = samples.result(submitted[0], dense=0.95, pruned=0.94)
+        result = dataclasses.replace(result, prune=dataclasses.replace(result.prune, guards=report))
+        samples.write_run(home, OWN, submitted[0], result)
+        at = open_page(run=OWN, lang=lang)
+        assert not at.exception
+        said = words(at)
+        assert "class=crack" in said.replace("\\", "")
+        assert "50%" in said
+        assert "20.0 MB" in said
+        assert "9.00 MB" in said
+        assert ("not proof" if lang == "en" else "証明にはなりません") in said
+        assert at.session_state[guarding.GUARDS] == {"class=crack": 0.01}
 
     def test_a_protected_run_proves_itself(self, home: Path, open_page, submitted, samples) -> None:
         name = "model.decoder.layers.3.fc2"

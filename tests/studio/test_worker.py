@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import shutil
 import signal
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from osscar_core.errors import Cancelled
 from osscar_core.evaluation import evaluate
 from osscar_core.evaluation.showcase import make_showcase as real_make_showcase
 from osscar_core.goals import Goal
+from osscar_core.guards import Guard
 from osscar_core.models import load_model
 from osscar_core.progress import Progress, ProgressEvent
 from osscar_core.pruner import prune as real_prune
@@ -64,7 +66,9 @@ class Outside:
         self.stop_at: float | None = None
         self.break_showcase: Exception | None = None
 
-    def prune(self, spec: PruneSpec, *, checkpoint: Path | None, progress: Progress, **options):
+    def prune(
+        self, spec: PruneSpec, *, progress: Progress, checkpoint: Path | None = None, **options
+    ):
         self.checkpoints.append(checkpoint)
 
         def watched(event: ProgressEvent) -> None:
@@ -488,3 +492,33 @@ def test_weights_that_cannot_be_told_apart_are_judged_each_time(images) -> None:
                      dataclasses.replace(report, data=digest))
     }  # fmt: skip
     assert len(keys) == 3
+
+
+def test_protected_groups_are_weighed_measured_and_kept_in_the_result(
+    still: RunStore, images: Path, tmp_path: Path, outside: Outside
+) -> None:
+    """An untrained network says the same of all pictures, so that nothing can be lost."""
+    folder = tmp_path / "many"
+    shutil.copytree(images, folder)
+    for index in range(40):
+        shutil.copy(folder / "class3" / "0.png", folder / "class3" / f"more{index}.png")
+    asked = request(folder, limit=None)
+    guard = Guard("class", "3", 0.9)
+    spec = dataclasses.replace(asked.spec, guards=(guard,), data=f"images:{folder}")
+    run = compute(still, dataclasses.replace(asked, spec=spec))
+    assert run.status.state is State.FINISHED, run.status.reason
+    report = still.result(run).prune
+    (result,) = report.guards.final.results
+    assert (result.guard, result.count) == (guard, 44)
+    assert report.guards.final.share == 1.0
+    assert f"images:{folder}[class=3]" in report.guards.calibration
+    assert load_model(str(run.model_folder)).plan == report.plan
+    assert not any("tries" in name for name in names(run.folder))
+
+
+def test_an_impossible_protection_fails_in_words(still: RunStore, images: Path) -> None:
+    asked = request(images)
+    spec = dataclasses.replace(asked.spec, guards=(Guard("class", "3", 0.1),))
+    run = compute(still, dataclasses.replace(asked, spec=spec))
+    assert run.status.state is State.FAILED
+    assert "has 4 items" in run.status.reason
