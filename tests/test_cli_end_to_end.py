@@ -315,7 +315,7 @@ def test_a_full_disk_leaves_nothing_half_written(main: Main, images: Path, tmp_p
 
 def test_interrupting_from_the_keyboard_leaves_nothing(images: Path, tmp_path: Path) -> None:
     """A real process, interrupted once the work has begun."""
-    long_run = {**image_run(images), "": "cifar/resnet110", "--samples": "20"}
+    long_run = {**image_run(images), "": "cifar/resnet110", "--certify": "prove"}
     command = [sys.executable, "-m", "osscar_core", *words(long_run)]
     out = tmp_path / "out"
     process = subprocess.Popen(

@@ -51,8 +51,11 @@ def invert_(matrix: Tensor, damping: float) -> Tensor:
     for start in range(0, size, block):
         stop = min(start + block, size)
         rows = matrix[start:, start:stop].T @ matrix[start:, :stop]  # (b, stop)
-        matrix[start:stop, :stop] = rows
+        corner = rows[:, start:].tril()
+        matrix[start:stop, :start] = rows[:, :start]
         matrix[:start, start:stop] = rows[:, :start].T
+        # Not every library's product of X^T X is symmetric to the last bit.
+        matrix[start:stop, start:stop] = corner + corner.tril(-1).T
     return matrix
 
 

@@ -91,6 +91,14 @@ class Attempt:
             return None
         return cls(ledger, run_id, home, process, request, ledger.pace(run_id))
 
+    def start(self) -> None:
+        """Tell that the work has begun and how long it is expected to take.
+
+        Raises:
+            Cancelled: The run is to end.
+        """
+        self._note(self._status)
+
     def begin(self, step: str) -> None:
         """Enter a step of the run's kind.
 

@@ -31,6 +31,7 @@ _LOCAL = frozenset({"demo", "own", "text", "images"})
 _MOST_VALUES = 20
 _MOST_ROWS = 60
 _LEAST_ALLOWED = 0.01
+_TABLE_PIXELS, _ROW_PIXELS = 250, 35
 
 
 def chosen_guards(data: str) -> tuple[Guard, ...]:
@@ -66,7 +67,7 @@ def _groups(data: str) -> dict[str, dict[str, int]]:
 
 def edit(data: str, task: Task, guards: Sequence[Guard]) -> dict[str, float]:
     """Draw the groups as a table with the loss that is allowed to each; return what it says."""
-    st.markdown(f"#### {say('guard.title')}")
+    st.markdown(f"### {say('guard.title')}")
     known = groups_of(data)
     if not known:
         st.markdown(say("guard.none", data=as_plain(data)))
@@ -84,13 +85,15 @@ def edit(data: str, task: Task, guards: Sequence[Guard]) -> dict[str, float]:
         table.astype({"allowed": float}),
         key="guard_rows",
         hide_index=True,
-        height=min(320, 36 * (len(rows) + 1) + 3),
+        height=min(_TABLE_PIXELS, _ROW_PIXELS * (len(rows) + 1) + 3),
         disabled=("group", "items"),
         column_order=("group", "items", "allowed"),
         placeholder="",
         column_config={
-            "group": st.column_config.TextColumn(say("guard.group"), pinned=True),
-            "items": st.column_config.NumberColumn(say("guard.items"), format="localized"),
+            "group": st.column_config.TextColumn(say("guard.group"), pinned=True, width="medium"),
+            "items": st.column_config.NumberColumn(
+                say("guard.items"), format="localized", width="small"
+            ),
             "allowed": st.column_config.NumberColumn(
                 say(f"guard.allowed.{task}"), min_value=0.0, max_value=50.0, step=0.1, format="%.1f"
             ),

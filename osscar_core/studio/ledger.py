@@ -201,7 +201,7 @@ class Ledger:
                 .limit(_REMEMBERED)
             )
             texts = list(connection.execute(query).scalars())
-        return Pace.learned(JobKind(row.kind), [json.loads(text) for text in texts])
+        return Pace.learned(JobKind(row.kind), [json.loads(text) for text in texts], row.model)
 
     def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
         with self._database.write() as connection:

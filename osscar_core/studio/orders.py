@@ -10,21 +10,10 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from osscar_core.explorer import WhatIf
-from osscar_core.studio.requests import JobKind, JobRequest, PointEstimate
+from osscar_core.studio.pace import CUSTOMARY
+from osscar_core.studio.requests import JobRequest, PointEstimate
 from osscar_core.studio.runs import Run, State
 from osscar_core.studio.wishes import Wish
-
-# Seconds that a run takes on two cores, for the models that come with the project.
-_CUSTOMARY = {
-    ("demo/opt", JobKind.PRUNE): 40.0,
-    ("demo/resnet50", JobKind.PRUNE): 50.0,
-    ("demo/opt", JobKind.SURVEY): 60.0,
-    ("demo/resnet50", JobKind.SURVEY): 150.0,
-    ("demo/opt", JobKind.TIMING): 20.0,
-    ("demo/resnet50", JobKind.TIMING): 40.0,
-    ("demo/opt", JobKind.KIT): 40.0,
-    ("demo/resnet50", JobKind.KIT): 60.0,
-}
 
 
 def point_request(
@@ -68,4 +57,4 @@ def expected_seconds(request: JobRequest, runs: Sequence[Run]) -> float | None:
         and (run.request.spec.model, run.request.spec.samples) == (spec.model, spec.samples)
         and run.request.spec.device == spec.device
     ]
-    return median(before) if before else _CUSTOMARY.get((spec.model, request.kind))
+    return median(before) if before else CUSTOMARY.get((spec.model, request.kind))

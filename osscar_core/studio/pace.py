@@ -28,6 +28,18 @@ STEPS: dict[JobKind, dict[str, float]] = {
 }
 """The steps of each kind of run in order, with their customary shares of the time."""
 
+CUSTOMARY = {
+    ("demo/opt", JobKind.PRUNE): 40.0,
+    ("demo/resnet50", JobKind.PRUNE): 50.0,
+    ("demo/opt", JobKind.SURVEY): 60.0,
+    ("demo/resnet50", JobKind.SURVEY): 150.0,
+    ("demo/opt", JobKind.TIMING): 20.0,
+    ("demo/resnet50", JobKind.TIMING): 40.0,
+    ("demo/opt", JobKind.KIT): 40.0,
+    ("demo/resnet50", JobKind.KIT): 60.0,
+}
+"""Seconds that a run takes on two cores, for the models that come with the project."""
+
 # A step that hardly took time before, such as one that was answered from a cache, may this time.
 _LEAST_SHARE = 0.01
 # With this share done, what the run itself shows counts alone.
@@ -48,17 +60,20 @@ class Pace:
     seconds: float | None = None
 
     @classmethod
-    def learned(cls, kind: JobKind, earlier: Sequence[Mapping[str, float]]) -> Pace:
-        """Return what earlier runs of the same kind lead to expect.
+    def learned(
+        cls, kind: JobKind, earlier: Sequence[Mapping[str, float]], model: str = ""
+    ) -> Pace:
+        """Return what earlier runs of the same kind lead to expect, or habit without any.
 
         Args:
             kind: The kind of run.
             earlier: Seconds a step, one mapping a finished run.
+            model: The model, whose habit is known if it comes with the project.
         """
         customary = STEPS[kind]
         totals = [sum(run.values()) for run in earlier]
         if not totals or median(totals) <= 0:
-            return cls(dict(customary))
+            return cls(dict(customary), CUSTOMARY.get((model, kind)))
         typical = {step: median(run.get(step, 0.0) for run in earlier) for step in customary}
         least = _LEAST_SHARE * sum(typical.values())
         raised = {step: max(least, seconds) for step, seconds in typical.items()}

@@ -125,7 +125,7 @@ def _dialog() -> None:
         pd.DataFrame(table).astype({"now": float, "most": float}),
         key="protect_rows",
         hide_index=True,
-        height=320,
+        height=250,
         disabled=("layer", "structure", "now"),
         column_order=[name for name in _COLUMNS if name != "structure" or has_kinds],
         placeholder="",

@@ -76,11 +76,13 @@ class Status:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated seconds until the end of the step; ``None`` while too early to say."""
-        elapsed = self.updated - self.step_started
-        if self.fraction < 0.05 or elapsed < 1.0:
+        """Estimated seconds until the end of the run, from now; ``None`` while too early to say.
+
+        A run that takes longer than expected is said to be nearly done, not done.
+        """
+        if self.run_seconds_left is None:
             return None
-        return elapsed * (1.0 - self.fraction) / self.fraction
+        return max(1.0, self.run_seconds_left - (time.time() - self.updated))
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ def _compute(attempt: Attempt) -> int:
                 f"this release does not know the kind of work '{attempt.request.kind}'",
                 f"Choose from: {', '.join(_WORK)}",
             )
+        attempt.start()
         work(attempt)
         # From here on the result counts, even if somebody asked to stop a moment ago.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

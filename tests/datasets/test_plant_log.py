@@ -46,7 +46,7 @@ def test_every_report_is_whole(plant, split, index: int, seed: int) -> None:
     text = document(split, plant, index, seed)
     assert text == document(split, plant, index, seed)
     assert not re.search(r"[{}]|\bNone\b|  +\S* +  | ,|[.][.]", text), text
-    assert 80 < len(text) < 4000
+    assert 40 < len(text) < 4000
     assert text.strip() == text
     assert re.search(r"\d", text)
 

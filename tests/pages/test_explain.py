@@ -221,14 +221,14 @@ def test_a_run_without_a_result_is_told_with_a_way_out(
 ) -> None:
     monkeypatch.setattr("osscar_core.studio.jobs.RunStore.ensure_dispatched", lambda _: None)
     asked = samples.image_request()
-    status = Status(state, step="prune", reason="the disk is full", remedy="Free some")
+    status = Status(state, step="prune", reason="a weight is odd", remedy="Use another")
     samples.write_run(home, RUN, asked, None, status)
     at = open_page("explain", run=RUN, lang=lang)
     assert not at.exception
     assert not charts(at)
     assert "すべての実行" if lang == "ja" else "All runs" in [each.label for each in at.button]
     if state is State.FAILED:
-        assert "the disk is full" in words(at)
+        assert "a weight is odd" in words(at)
 
 
 def test_a_damaged_result_is_told(uneven_run: str, home: Path, open_page) -> None:

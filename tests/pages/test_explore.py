@@ -258,10 +258,11 @@ class TestMeasure:
     ) -> None:
         at = open_page(m="demo/opt", goal="removed", val="45")
         button(at, "Measure this point").click().run()
-        failed = Status(State.FAILED, reason="the disk_is full", remedy="Free some")
+        failed = Status(State.FAILED, reason="a weight_is odd", remedy="Use another")
         samples.write_run(home, OWN, submitted[0], None, failed)
         at = open_page(m="demo/opt", goal="removed", val="45")
-        assert "the disk\\_is full. Free some." in words(at)
+        assert "a weight\\_is odd" in words(at)
+        assert "Use another" in words(at)
         assert button(at, "Measure this point") is not None
 
     def test_wrong_settings_are_explained_and_nothing_starts(
@@ -474,7 +475,10 @@ class TestLinks:
         at.query_params["m"], at.query_params["val"] = "demo/opt", "40"
         at.run()
         assert at.session_state["val"] == "47"
-        assert at.query_params["val"] == "47"
+        # The browser's entry is corrected in its place; a further one would trap Back.
+        assert at.query_params["val"] == "40"
+        (script,) = [h.proto.body for h in at.get("html") if "replaceState" in h.proto.body]
+        assert '"?m=demo%2Fopt&val=47"' in script
 
 
 class TestNoSurvey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -356,15 +357,21 @@ def test_secrets_that_cannot_be_read_keep_everybody_out(
 @pytest.mark.parametrize(
     ("lang", "words_of_it"),
     [
-        ("en", ["Step 2 of 6: choosing what to remove", "about 40 s left", "and 1 more", "Cancel"]),
-        ("ja", ["手順2/6：削除する部分の選択", "残り約40秒", "ほか1件", "中止"]),
+        (
+            "en",
+            ["Step 2 of 6: choosing what to remove", "about 2 h", " left", "and 1 more", "Cancel"],
+        ),
+        ("ja", ["手順2/6：削除する部分の選択", "残り約2時間", "ほか1件", "中止"]),
     ],
 )
 def test_the_strip_of_jobs_speaks_the_language(
     home: Path, samples, open_page, monkeypatch: pytest.MonkeyPatch, lang: str, words_of_it
 ) -> None:
     monkeypatch.setattr(RunStore, "ensure_dispatched", lambda store: None)
-    at_work = Status(State.RUNNING, step="prune", fraction=0.5, step_started=60.0, updated=100.0)
+    now = time.time()
+    at_work = Status(
+        State.RUNNING, step="prune", fraction=0.5, updated=now, run_seconds_left=7350.0
+    )
     asked = samples.image_request()
     samples.write_run(home, FIRST, asked, None, at_work)
     for second in (1, 2, 3):

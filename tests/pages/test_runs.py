@@ -52,7 +52,7 @@ def seven(home: Path, samples) -> list[str]:
 
 
 def test_the_newest_is_first_and_states_are_told(home: Path, samples, seven, open_page) -> None:
-    failed = Status(State.FAILED, reason="the disk_is full", remedy="Free some", error_id="ab12")
+    failed = Status(State.FAILED, reason="a weight_is odd", remedy="Use another", error_id="ab12")
     samples.write_run(home, NAME.format(8), samples.image_request(), None, failed)
     at = open_page("runs")
     assert not at.exception
@@ -61,7 +61,7 @@ def test_the_newest_is_first_and_states_are_told(home: Path, samples, seven, ope
     assert "8 runs in this workspace" in words(at)
     assert "All of cifar/resnet20." in words(at)
     shown = words(open_page("runs", run=NAME.format(8)))
-    assert "the disk\\_is full. Free some." in shown
+    assert "a weight\\_is odd" in shown
     assert "ab12" in shown
 
 

