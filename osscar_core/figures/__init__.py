@@ -26,6 +26,7 @@ from osscar_core.figures.layers import (
     short_names,
 )
 from osscar_core.figures.parallel import ParallelAxis, ParallelLine, parallel
+from osscar_core.figures.savings import SwingBar, swings
 from osscar_core.figures.style import MARKS
 from osscar_core.figures.tradeoff import (
     CurvePoint,
@@ -49,6 +50,7 @@ __all__ = [
     "ParallelAxis",
     "ParallelLine",
     "QualityLine",
+    "SwingBar",
     "TradePoint",
     "TradeWords",
     "YourPoint",
@@ -64,6 +66,7 @@ __all__ = [
     "shift_timeline",
     "short_names",
     "stress_curve",
+    "swings",
     "tradeoff",
     "tradeoff_legend",
 ]

@@ -234,7 +234,7 @@ ENGLISH = {
 }
 
 JAPANESE = {
-    "report.title": "報告書：{model}（元のモデルと軽量モデル）",
+    "report.title": "報告書：{model}（元のモデルと小型モデル）",
     "report.subtitle": "手法：{method} · 実行 {run} · {date}",
     "report.see": "根拠",
     "report.unmeasured": "未測定",
@@ -249,7 +249,7 @@ JAPANESE = {
     "report.parameters": "パラメータ {change}",
     "report.flops": "演算量 {change}",
     "report.dense": "元のモデル",
-    "report.pruned": "軽量モデル",
+    "report.pruned": "小型モデル",
     "report.this": "このモデル",
     "report.tradeoff.note": (
         "測定した{count}個のモデルと95%区間です。四角は元のモデル、大きいオレンジの丸はこのモ"
@@ -278,16 +278,16 @@ JAPANESE = {
         "準{reference}件と比べました。"
     ),
     "report.shift.attributes": "異なる点：{names}。",
-    "report.extra.unknown": "軽量モデルがそこでより大きく低下するかは未測定です。",
+    "report.extra.unknown": "小型モデルがそこでより大きく低下するかは未測定です。",
     "report.extra.found": (
-        "そこでは軽量モデルが元のモデルより大きく低下します：{extra}（{interval}）。"
+        "そこでは小型モデルが元のモデルより大きく低下します：{extra}（{interval}）。"
     ),
     "report.extra.none": (
-        "そこで軽量モデルの追加の低下は見つかりませんでした：{extra}（{interval}）。"
+        "そこで小型モデルの追加の低下は見つかりませんでした：{extra}（{interval}）。"
     ),
     "report.stress": "乱れた入力",
     "report.stress.worst": (
-        "最大の強さで軽量モデルの追加の低下が最も大きい乱れ：{name}、{extra}（{interval}）。"
+        "最大の強さで小型モデルの追加の低下が最も大きい乱れ：{name}、{extra}（{interval}）。"
     ),
     "report.foot": "OSSCAR Studio · 実行 {run} · すべての値は付録でたどれます",
     "report.appendix": "付録",
@@ -320,12 +320,12 @@ JAPANESE = {
     "chart.better.perplexity": "低いほど良い",
     "chart.forest": "同じデータでの比較",
     "chart.forest.desc": (
-        "全体と{count}グループでの軽量モデルの低下を、区間、ゼロ、許容範囲とともに示します。"
+        "全体と{count}グループでの小型モデルの低下を、区間、ゼロ、許容範囲とともに示します。"
         "同じ値の表が付録にあります。"
     ),
     "chart.all": "全体",
     "chart.margin": "- - 許容範囲",
-    "chart.loss": "軽量モデルの低下",
+    "chart.loss": "小型モデルの低下",
     "chart.layers": "層ごとの削減",
     "chart.layers.desc": (
         "入力側から順に{count}層の棒グラフです。上は削減の割合、下は出力の相対誤差です。同じ"
@@ -411,7 +411,7 @@ JAPANESE = {
     "report.head.quality": "品質",
     "report.head.slice": "グループ",
     "report.head.dense": "元のモデル",
-    "report.head.pruned": "軽量モデル",
+    "report.head.pruned": "小型モデル",
     "report.head.loss": "低下",
     "report.head.p": "p値",
     "report.head.conclusion": "結論",
@@ -438,7 +438,7 @@ JAPANESE = {
     "report.head.magnitude": "重みの大きさの場合",
     "report.source.calibration": "キャリブレーション",
     "report.source.dense": "品質（元のモデル）",
-    "report.source.pruned": "品質（軽量モデル）",
+    "report.source.pruned": "品質（小型モデル）",
     "report.source.ab": "比較",
     "report.source.reference": "新しいデータ：基準",
     "report.source.new": "新しいデータ",

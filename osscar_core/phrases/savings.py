@@ -125,7 +125,7 @@ JAPANESE = {
     "savings.no": "いいえ",
     "savings.currency.yen": "円",
     "savings.currency.dollar": "ドル",
-    "savings.input.speedup": "高速化率（元のモデルの時間÷軽量モデルの時間）",
+    "savings.input.speedup": "高速化率（元のモデルの時間÷小型モデルの時間）",
     "savings.input.model_share": "稼働時間のうちモデルが占める割合",
     "savings.input.requests_per_day": "1日のリクエスト数",
     "savings.input.machines": "現在の台数",
@@ -189,7 +189,7 @@ JAPANESE = {
     "savings.remark.not-capacity-bound": "処理能力が限界ではないため、速くなっても台数は"
     "減らず、マシンの節約額はありません。電力は稼働時間に応じて変わります。",
     "savings.remark.no-whole-machine": "効果が1台分に満たないため、止められるマシンはありません。",
-    "savings.remark.slower": "軽量モデルのほうが遅くなっています。0を下回る値は費用の増加です。",
+    "savings.remark.slower": "小型モデルのほうが遅くなっています。0を下回る値は費用の増加です。",
     "savings.remark.maybe-slower": "速くなっていない可能性があります（区間に1を含みます）。",
     "savings.remark.overloaded": "現在の台数では負荷が収まらず、追加のマシンが必要になる"
     "場合があります。",

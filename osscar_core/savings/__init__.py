@@ -23,6 +23,7 @@ from osscar_core.savings.inputs import Currency as Currency
 from osscar_core.savings.inputs import Quantity as Quantity
 from osscar_core.savings.inputs import SavingsInputs as SavingsInputs
 from osscar_core.savings.inputs import Source as Source
+from osscar_core.savings.inputs import bounds as bounds
 from osscar_core.savings.inputs import default_prices as default_prices
 from osscar_core.savings.inputs import measured_speedup as measured_speedup
 

@@ -194,7 +194,7 @@ class SavingsInputs:
     def __post_init__(self) -> None:
         """Check the range of every value."""
         for name, quantity in self.quantities():
-            low, high = _LOWEST[name], _HIGHEST.get(name, _MOST)
+            low, high = bounds(name)
             for end in ("low", "typical", "high"):
                 check_range(f"{name} ({end})", getattr(quantity, end), low, high)
         for count in (self.machines.low, self.machines.typical, self.machines.high):
@@ -223,6 +223,11 @@ class SavingsInputs:
     def converts(self) -> bool:
         """Whether the rate of exchange is used."""
         return self.prices_in is not self.currency
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """Return the least and the most that an input may be."""
+    return _LOWEST[name], _HIGHEST.get(name, _MOST)
 
 
 QUANTITIES = tuple(_LOWEST)

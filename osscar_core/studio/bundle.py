@@ -38,6 +38,7 @@ _RATIO = 200
 _RATIO_FREE = 2**20
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DIGITS = 20
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)
 _PICTURE_BEGINS = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n"}
 _MAX_NAME, _MAX_NOTE = 200, 10_000
 
@@ -94,9 +95,11 @@ def pack(bundle: Bundle) -> bytes:
     manifest = dataclasses.replace(bundle.manifest, format=FORMAT, sha256=digests)
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(_MANIFEST, to_json(manifest, indent=1))
-        for name, text in members.items():
-            archive.writestr(name, text)
+        # With one date for all, one run is one file, byte for byte.
+        for name, text in {_MANIFEST: to_json(manifest, indent=1), **members}.items():
+            entry = zipfile.ZipInfo(name, _LONG_AGO)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, text)
     return data.getvalue()
 
 

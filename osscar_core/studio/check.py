@@ -53,8 +53,8 @@ def show() -> None:
         _TABS[tab][1](subject, data)
 
 
-def choose(store: RunStore) -> Subject | None:
-    """Return what is checked; where there is nothing, say why and what to do."""
+def choose(store: RunStore, page: str = "check") -> Subject | None:
+    """Return what a page is about; where there is nothing, say why and what to do."""
     run = chosen.run(store)
     opened = run if run is not None and question(run) is not None else None
     if run is not None and run.request.check is not None:
@@ -69,7 +69,7 @@ def choose(store: RunStore) -> Subject | None:
     if run is None:
         with st.container(border=True):
             st.markdown(f"## {say('check.none')}")
-            st.markdown(say("check.none.body"))
+            st.markdown(say(f"{page}.none.body"))
             if st.button(say("explain.go"), icon=":material/tune:", type="primary"):
                 go("explore")
         return None

@@ -52,6 +52,7 @@ PAGES = {
     "explore": ("app.py", ":material/tune:"),
     "explain": ("pages/explain.py", ":material/account_tree:"),
     "check": ("pages/check.py", ":material/fact_check:"),
+    "decide": ("pages/decide.py", ":material/balance:"),
     "runs": ("pages/runs.py", ":material/history:"),
 }
 GOALS = {

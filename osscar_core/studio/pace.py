@@ -35,6 +35,8 @@ CUSTOMARY = {
     ("demo/resnet50", JobKind.SURVEY): 150.0,
     ("demo/opt", JobKind.TIMING): 20.0,
     ("demo/resnet50", JobKind.TIMING): 40.0,
+    ("demo/opt", JobKind.KIT): 40.0,
+    ("demo/resnet50", JobKind.KIT): 60.0,
 }
 """Seconds that a run takes on two cores, for the models that come with the project."""
 

@@ -41,6 +41,7 @@ from osscar_core.studio.attempt import CHECKPOINT, MODEL, PRUNED, Attempt
 from osscar_core.studio.briefs import explorer_for, find_brief
 from osscar_core.studio.owndata import located
 from osscar_core.studio.requests import JobRequest, PointEstimate, RunResult
+from osscar_core.studio.takehome import RECORD, digests, model_record
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def prune_and_measure(attempt: Attempt) -> None:
     report = _pruned(attempt)
     seqlen = report.plan.spec.seqlen
     attempt.begin("pruned")
+    # What is measured is what was written: it is loaded from these very files.
+    files = digests(folder / MODEL)
     small = _small_model(attempt)
     after = _quality(attempt, small, seqlen)
     # Read again: a copy kept from before would double the memory that pruning is said to take.
@@ -81,6 +84,7 @@ def prune_and_measure(attempt: Attempt) -> None:
             speedup_interval=speed.interval,
             asked=_asked(request, report, dense, (before, after), speed),
         )
+        write_atomically(folder / RECORD, to_json(model_record(files, after)))
         write_atomically(folder / "result.json", to_json(result))
         _keep_showcase(attempt, dense, small, seqlen)
 

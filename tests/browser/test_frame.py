@@ -15,7 +15,7 @@ expect = sync_api.expect
 
 pytestmark = pytest.mark.browser
 
-PAGES = ["", "explain", "check", "runs"]
+PAGES = ["", "explain", "check", "decide", "runs"]
 EXPLORE = "What does a smaller model cost?"
 
 

@@ -131,7 +131,7 @@ def test_a_run_outlives_the_server_that_started_it(tab: Visit, server: Server) -
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
-@pytest.mark.parametrize("path", ["", "explain", "check", "runs"])
+@pytest.mark.parametrize("path", ["", "explain", "check", "decide", "runs"])
 def test_assistive_technology_finds_no_serious_fault(tab: Visit, path: str, lang: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     tab.open(f"{path}?lang={lang}")

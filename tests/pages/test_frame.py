@@ -14,7 +14,7 @@ from osscar_core.studio import chosen, frame, identity
 from osscar_core.studio.choices import LOCAL
 from osscar_core.studio.jobs import RunStore, State, Status
 
-PAGES = ["", "explain", "check", "runs"]
+PAGES = ["", "explain", "check", "decide", "runs"]
 FIRST, SECOND, THIRD = (f"20260101-00000{index}-000000" for index in range(3))
 
 
@@ -44,10 +44,11 @@ def test_the_same_controls_stand_on_every_page(two_models: Path, open_page, page
     at = open_page(page)
     labels = [item.label for item in [*at.sidebar.selectbox, *at.sidebar.segmented_control]]
     assert labels == ["Model", "Run", "Language"]
-    assert [link.proto.label for link in at.get("page_link")] == [
+    assert [link.proto.label for link in at.sidebar.get("page_link")] == [
         "Explore",
         "Explain",
         "Check",
+        "Decide",
         "Runs",
     ]
     assert not at.exception
@@ -102,7 +103,7 @@ def test_a_run_brings_its_model(two_models: Path, open_page) -> None:
 
 def test_choices_follow_through_the_menu_and_to_other_pages(two_models: Path, open_page) -> None:
     at = open_page(run=FIRST, goal="loss", val="0.5", lang="ja")
-    assert len(links(at)) == 4
+    assert len(links(at)) == len(frame.PAGES)
     for link in links(at):
         assert set(link.split("&")) == {
             "lang=ja", "m=cifar%2Fresnet20", f"run={FIRST}", "goal=loss", "val=0.5",
@@ -256,7 +257,7 @@ def test_a_corrupt_workspace_gives_a_card_beside_the_menu(
     assert str(home) not in card.value
     assert "Traceback" not in card.value
     assert ("破損" in card.value) == (lang == "ja")
-    assert len(at.get("page_link")) == 4
+    assert len(at.get("page_link")) == len(frame.PAGES)
     at.segmented_control(key="g_lang").set_value("ja" if lang == "en" else "en").run()
     assert len(at.error) == 1
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ["", "explain", "check", "runs"]
+PAGES = ["", "explain", "check", "decide", "runs"]
 TITLES = {
     "": "モデルを小さく",
     "explain": "何が削除され",
     "check": "自社のデータ",
+    "decide": "導入する価値",
     "runs": "実行履歴",
 }
 # A sentence of English. Names are shorter; what the library says is announced as English.

@@ -10,7 +10,7 @@ import pytest
 from osscar_core.studio.choices import LOCAL
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["", "explain", "check", "runs"]
+PAGES = ["", "explain", "check", "decide", "runs"]
 
 
 def words(at) -> str:
@@ -44,6 +44,7 @@ def test_an_empty_workspace_is_met_with_help(
         "": "Nothing of this model was measured",
         "explain": "No finished run yet",
         "check": "No pruned model yet",
+        "decide": "here you decide about it",
         "runs": "No runs yet",
     }
     assert expected[page] in words(at)
@@ -59,6 +60,7 @@ def test_a_finished_run_is_shown(finished_run: str, open_page, page: str) -> Non
         "": "37% smaller",
         "explain": "72 of 144",
         "check": "the pruned model of **cifar/resnet20",
+        "decide": "the pruned model of **cifar/resnet20",
         "runs": "37% smaller",
     }
     assert expected[page] in words(at)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import signal
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from osscar_core.studio.ledger import Ledger
 from osscar_core.studio.pace import STEPS
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobKind, JobRequest, PointEstimate
+from osscar_core.studio.takehome import pack_model, read_record
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +142,21 @@ def test_a_run_is_pruned_judged_timed_and_shown(still: RunStore, images, outside
     pace = Ledger(still.database).pace(run.id)
     assert set(pace.shares) == set(STEPS[JobKind.PRUNE])
     assert pace.seconds == pytest.approx(run.status.seconds, rel=0.1)
+
+
+def test_what_is_measured_is_what_was_written(still: RunStore, images, outside) -> None:
+    run = compute(still, request(images))
+    record = read_record(run)
+    assert record is not None
+    written = hashlib.sha256((run.model_folder / "model.safetensors").read_bytes()).hexdigest()
+    assert record.weights is not None
+    assert record.weights.sha256 == written
+    result = still.result(run)
+    assert (record.metric, record.value) == (result.pruned.metric, result.pruned.value)
+    with zipfile.ZipFile(pack_model(run)) as archive:
+        archive.extractall(run.folder / "taken")
+    taken = load_model(str(run.folder / "taken" / f"{run.id}-model"))
+    assert evaluate(taken, run.request.data, limit=run.request.limit).value == record.value
 
 
 def test_the_dense_model_is_judged_once(still: RunStore, images, monkeypatch) -> None:

@@ -14,12 +14,21 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from osscar_core.studio.texts import check, check_data, common, explain, explore, runs, settings
+from osscar_core.studio.texts import (
+    check,
+    check_data,
+    common,
+    decide,
+    explain,
+    explore,
+    runs,
+    settings,
+)
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 """The languages by the code that links carry, each in its own words."""
 
-_AREAS = (common, explore, settings, explain, check, check_data, runs)
+_AREAS = (common, explore, settings, explain, check, check_data, decide, runs)
 _SENTENCES: dict[str, dict[str, str]] = {
     "en": {key: text for area in _AREAS for key, text in area.ENGLISH.items()},
     "ja": {key: text for area in _AREAS for key, text in area.JAPANESE.items()},

@@ -1,0 +1,106 @@
+"""The page Decide in a real browser: keyboard, three widths, downloads, nothing from outside."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = pytest.mark.browser
+
+SAMPLES = Path(__file__).resolve().parents[1] / "studio" / "samples.py"
+RUN = "20260101-000000-000000"
+
+
+@pytest.fixture
+def samples() -> ModuleType:
+    name = "osscar_test_samples"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, SAMPLES)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture
+def run(samples, tmp_path: Path) -> str:
+    asked = samples.image_request(0.5)
+    samples.write_run(tmp_path / "workspace", RUN, asked, samples.result(asked))
+    return RUN
+
+
+def overflow(page) -> int:
+    main = "document.querySelector('[data-testid=stMain]')"
+    return page.evaluate(
+        f"Math.max(document.documentElement.scrollWidth - innerWidth,"
+        f" {main}.scrollWidth - {main}.clientWidth)"
+    )
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_savings_by_keyboard_and_the_report_from_the_same_numbers(
+    visit, run, tmp_path: Path, lang: str
+) -> None:
+    page = visit.page
+    visit.open(f"decide?run={run}&lang={lang}")
+    result = page.locator(".st-key-savings_result")
+    sync_api.expect(result).to_have_count(0)
+    field = page.locator(".st-key-row_machines input").nth(1)
+    field.focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("4")
+    page.locator(".st-key-savings_compute button").focus()
+    page.keyboard.press("Enter")
+    sync_api.expect(result).to_be_visible()
+    visit.settle()
+    net = result.locator("td").nth(18).inner_text()
+    button = page.locator(f".st-key-report_{lang} button").first
+    with page.expect_download() as found:
+        button.focus()
+        page.keyboard.press("Enter")
+    file = tmp_path / "report.html"
+    found.value.save_as(file)
+    text = file.read_text(encoding="utf8")
+    assert net
+    assert net in text
+    asked: list[str] = []
+    offline = page.context.new_page()
+    offline.on("request", lambda request: asked.append(request.url))
+    offline.goto(file.as_uri())
+    sync_api.expect(offline.get_by_text(net, exact=True).first).to_be_attached()
+    assert asked == [file.as_uri()]
+    assert visit.faults == []
+
+
+@pytest.mark.parametrize("width", [1366, 768, 390])
+def test_nothing_is_cut_off(visit, run, width: int) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": width, "height": 900})
+    visit.open(f"decide?run={run}")
+    sync_api.expect(page.get_by_role("heading", name="Pilot first")).to_be_visible()
+    assert overflow(page) <= 0
+    page.locator(".st-key-rule").locator("xpath=ancestor::details/summary").click()
+    page.locator(".st-key-savings_compute button").click()
+    sync_api.expect(page.locator(".st-key-savings_result")).to_be_visible()
+    sync_api.expect(page.get_by_role("figure").first).to_be_visible()
+    visit.settle()
+    assert overflow(page) <= 0
+    assert visit.faults == []
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    assert [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")] == []
+
+
+def test_a_reason_leads_to_its_evidence(visit, run) -> None:
+    page = visit.page
+    visit.open(f"decide?run={run}")
+    page.get_by_role("link", name="Measure it on Check").first.click()
+    page.wait_for_url("**/check?**")
+    assert f"run={run}" in page.url
+    assert visit.faults == []
