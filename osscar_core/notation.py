@@ -20,6 +20,14 @@ def significant(value: float, digits: int = 3) -> str:
     return text.rstrip(".").replace("-", MINUS)
 
 
+def tiny(value: float) -> str:
+    """Return a number near zero with two significant digits, such as ``2.1e-6``."""
+    if value == 0:
+        return "0"
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{digits}e{int(exponent)}".replace("-", MINUS)
+
+
 def whole(count: int) -> str:
     """Return an exact count with separators between the thousands."""
     return f"{count:,}".replace("-", MINUS)

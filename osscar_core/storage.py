@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from osscar_core.errors import OutputError
 
 
 def workspace() -> Path:
@@ -24,3 +30,35 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a folder beside ``out`` that takes its place at the end, or vanishes.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write to {out.parent}", "Choose another place") from error
+    try:
+        yield folder
+        folder.chmod(0o777 & ~_umask())
+        if out.is_dir():
+            out.rmdir()
+        folder.rename(out)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {out} ({error.strerror or error})", "Free space, or choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

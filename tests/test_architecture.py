@@ -58,7 +58,7 @@ LIBRARY = {
 DECISION = {"difference", "notation", "phrases", "report", "savings", "verdict"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "storage": set(),
+    "storage": {"errors"},
     "progress": {"errors"},
     "records": {"errors", "goals", "guards"},
     "goals": {"errors"},
@@ -152,7 +152,9 @@ ALLOWED: dict[str, set[str]] = {
     "phrases": {"difference", "notation", "savings", "verdict", *BASE},
     "report": {"checks", "difference", "notation", "phrases", "savings", "verdict", *BASE},
     "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
-    "monitoring": {"datasets", "evaluation", "models", *BASE},
+    "tracing": {"models"},
+    "export": {"datasets", "evaluation", "models", "tracing", *BASE},
+    "monitoring": {"datasets", "evaluation", "models", "tracing", *BASE},
     "demo": {
         "brief",
         "catalogue",
@@ -170,9 +172,12 @@ ALLOWED: dict[str, set[str]] = {
     "figures": {"checks", *BASE},
     "studio": LIBRARY
     | DECISION
-    | {"checks", "figures", "monitoring", "sweep", "sample", "doctor"}
+    | {"checks", "export", "figures", "monitoring", "sweep", "sample", "doctor"}
     | BASE,
-    "cli": LIBRARY | DECISION | {"checks", "sweep", "doctor", "bench", "monitoring"} | BASE,
+    "cli": LIBRARY
+    | DECISION
+    | {"checks", "sweep", "doctor", "bench", "export", "monitoring"}
+    | BASE,
     "__main__": {"cli"},
 }
 # Answers to what-if questions need numbers only; the app gives them in its own process.
@@ -180,7 +185,10 @@ LIGHT = (
     *("brief", "budget", "costs", "estimates", "explorer", "goals", "latencies", "widths"),
     *sorted(DECISION),
 )
-HEAVY = {"torch", "torchvision", "transformers", "accelerate", "datasets", "gguf"}
+HEAVY = {
+    *("torch", "torchvision", "transformers", "accelerate", "datasets", "gguf"),
+    *("onnx", "onnxruntime", "onnxscript"),
+}
 PAGE_PARTS = {"studio", "figures", "records", "errors"}
 
 
@@ -365,6 +373,11 @@ def test_solver_is_linear_algebra_only() -> None:
 def test_what_a_kit_carries_needs_torch_only() -> None:
     found = {_top(one.module) for one in IMPORTS[f"{CORE}.monitoring.kit.monitor"]}
     assert found - set(sys.stdlib_module_names) == {"torch", "tokenizers"}  # the latter is optional
+
+
+def test_what_reads_an_export_back_needs_onnxruntime_and_numpy_only() -> None:
+    found = {_top(one.module) for one in IMPORTS[f"{CORE}.export.replay"]}
+    assert found - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
 
 
 @pytest.mark.parametrize("screen", sorted(SCREENS))

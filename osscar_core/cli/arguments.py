@@ -45,6 +45,7 @@ def build_parser() -> Parser:
     _add_sweep(commands)
     _add_savings(commands)
     _add_report(commands)
+    _add_export(commands)
     _add_monitor(commands)
     _add_doctor(commands)
     _add_bench(commands)
@@ -259,6 +260,21 @@ def _add_report(commands: Any) -> None:
     )
     parser.add_argument("--language", default="en", help="en (default) or ja")
     parser.add_argument("--out", metavar="FILE", required=True, help="HTML file to write")
+
+
+def _add_export(commands: Any) -> None:
+    parser = _command(
+        commands, "export", "Write a model for other programs, read it back and compare it."
+    )
+    parser.add_argument("model", metavar="MODEL", help="directory written by prune, or any model")
+    parser.add_argument("--format", metavar="NAME", required=True, help="onnx")
+    parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
+    parser.add_argument("--data", metavar="SPEC", help=f"to compare on; {_DATA_HELP} {_OWN_DATA}")
+    parser.add_argument(
+        "--limit", type=_whole, help="items to compare on (default: 500 images, 20 windows)"
+    )
+    parser.add_argument("--seqlen", type=_whole, help="tokens a window")
+    parser.add_argument("--weights", metavar="FILE", help="weights, for networks built from code")
 
 
 def _add_monitor(commands: Any) -> None:

@@ -23,6 +23,7 @@ from osscar_core.cli.reports import (
     comparison_text,
     estimate_text,
     evaluation_text,
+    export_text,
     kit_text,
     measure_text,
     prune_text,
@@ -79,6 +80,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _sweep(args, progress)
         case "savings" | "report":
             return _decide(args)
+        case "export":
+            return _export(args, progress)
         case "monitor":
             return _monitor_export(args, progress)
         case "doctor":
@@ -268,6 +271,22 @@ def _decide(args: argparse.Namespace) -> Outcome:
 
     payload, text = (decide.savings if args.command == "savings" else decide.report)(args)
     return Outcome(payload, text)
+
+
+def _export(args: argparse.Namespace, progress: Progress) -> Outcome:
+    from osscar_core.export.records import ExportFormat
+
+    parse_choice("format", args.format, ExportFormat)
+    data = args.data or _own_data(args.model)
+    _check_data(data)
+    from osscar_core.export import export_onnx
+    from osscar_core.models import load_model
+
+    loaded = load_model(args.model, weights=args.weights, device="cpu", dtype="auto")
+    report = export_onnx(
+        loaded, Path(args.out), data=data, limit=args.limit, seqlen=args.seqlen, progress=progress
+    )
+    return Outcome({**to_dict(report), "bytes": report.bytes}, export_text(report))
 
 
 def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:

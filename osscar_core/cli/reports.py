@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from osscar_core.bench import SolverBench
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
+    from osscar_core.export import ExportReport
     from osscar_core.monitoring import KitReport
 
 
@@ -357,6 +358,34 @@ def solver_bench_text(result: SolverBench) -> str:
     lines = [f"{result.problem}: {sizes}, {result.keep:,} kept; {where}", table(header, rows)]
     if result.bound is not None and result.bound_seconds is not None:
         lines.append(f"no support is below {result.bound:.10g} ({result.bound_seconds:.3f} s)")
+    return "\n".join(lines)
+
+
+def export_text(report: ExportReport) -> str:
+    """Return the files of an export and how it compares with the model, read back."""
+    files = table(
+        ("file", "bytes", "SHA-256"),
+        [(file.name, scaled(file.bytes, "B"), file.sha256) for file in report.files],
+    )
+    shapes = ", ".join("x".join(map(str, shape)) for shape in report.shapes)
+    is_top1 = report.metric == "top1"
+    name = "top-1 accuracy" if is_top1 else "perplexity"
+    before, after = (
+        f"{value:.2%}" if is_top1 else f"{value:.4f}"
+        for value in (report.model_quality, report.quality)
+    )
+    lines = [
+        files,
+        "",
+        f"read back by onnxruntime {report.versions['onnxruntime']} on inputs of shape {shapes}",
+        (
+            f"largest difference {report.max_difference:.1e}, {report.relative_difference:.1e} of "
+            f"the largest output; {report.same:.2%} of the predictions are the same"
+        ),
+        f"{name} {after}, in torch {before}, on the same {report.count} items",
+        *report.notes,
+        f"{report.out}: README.md says how to use it",
+    ]
     return "\n".join(lines)
 
 

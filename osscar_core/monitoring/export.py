@@ -7,12 +7,8 @@ at all.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -22,7 +18,7 @@ from torch import Tensor
 
 from osscar_core import __version__
 from osscar_core.datasets import ImageSet, load_images, load_windows
-from osscar_core.errors import DataError, OutputError, SpecError
+from osscar_core.errors import DataError, SpecError
 from osscar_core.evaluation.perplexity import check_vocabulary
 from osscar_core.evaluation.size import prompt_length
 from osscar_core.models import LoadedModel, check_output
@@ -34,6 +30,7 @@ from osscar_core.monitoring.records import FalseAlarms, KitFile, KitReport, Lang
 from osscar_core.monitoring.thresholds import Division, calibrate, measure_false_alarms
 from osscar_core.progress import Progress, report
 from osscar_core.records import DataInfo, check_range, to_dict
+from osscar_core.storage import whole_folder
 
 DEFAULT_LIMIT = 2000
 DEFAULT_SEQLEN = 128
@@ -114,7 +111,7 @@ def export_kit(
     check_output(out)
     reference = _open(pruned, reference_data, limit, seed, seqlen)
     division = Division.of(len(reference), seed)
-    with _made_whole(out) as folder:
+    with whole_folder(out) as folder:
         seen, difference = _exported(pruned, reference, folder / "model.pt2", progress)
         agreed = dense_difference = None
         if dense is not None:
@@ -337,31 +334,3 @@ def _write_manifest(folder: Path) -> tuple[KitFile, ...]:
     )
     _write_json(folder / "manifest.json", {"files": {file.name: file.sha256 for file in files}})
     return files
-
-
-@contextmanager
-def _made_whole(out: Path) -> Iterator[Path]:
-    """Give a folder beside ``out`` that takes its place at the end, or vanishes."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write to {out.parent}", "Choose another place") from error
-    try:
-        yield folder
-        folder.chmod(0o777 & ~_umask())
-        if out.is_dir():
-            out.rmdir()
-        folder.rename(out)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {out} ({error.strerror or error})", "Free space, or choose another place"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,7 +6,6 @@ program has to be to the model it came from.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,16 @@ from torch import Tensor, nn
 from osscar_core.errors import OutputError
 from osscar_core.evaluation.accuracy import class_logits
 from osscar_core.models import LoadedModel
+from osscar_core.tracing import (
+    TOLERANCE,
+    TRACE_ERRORS,
+    batch_dimension,
+    differences,
+    trace_reason,
+    traceable,
+)
 
-TOLERANCE = 1e-4
 _CHECKED_SIZES = (1, 2, 5)
-# What tracing raises on what it cannot follow; torch has no common class for it.
-_TRACE_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, KeyError, AssertionError)
 
 
 class Classifier(nn.Module):
@@ -72,7 +76,7 @@ def write_program(loaded: LoadedModel, items: Tensor, file: Path) -> tuple[nn.Mo
         OutputError: The model cannot be exported, or the program differs from it.
     """
     name = loaded.source.model
-    module = copy.deepcopy(loaded.module).cpu().float().eval()
+    module = traceable(loaded)
     wrapped: nn.Module = (Classifier if loaded.task == "image" else LanguageModel)(module)
     sample = items[:3]
     try:
@@ -81,15 +85,14 @@ def write_program(loaded: LoadedModel, items: Tensor, file: Path) -> tuple[nn.Mo
             program = torch.export.export(
                 wrapped,
                 (sample,),
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+                dynamic_shapes=({0: batch_dimension()},),
                 strict=False,
             )
             torch.export.save(program, file)
             exported = torch.export.load(file).module()
-    except _TRACE_ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
+    except TRACE_ERRORS as error:
         raise OutputError(
-            f"torch.export cannot follow {name} ({type(error).__name__}: {reason})",
+            f"torch.export cannot follow {name} ({trace_reason(error)})",
             "Keep the model's own directory, and watch it with 'evaluate' instead",
         ) from error
     difference = max_difference(wrapped, exported, items)
@@ -111,6 +114,5 @@ def max_difference(module: Any, other: Any, items: Tensor) -> float:
         for size in _CHECKED_SIZES:
             batch = items[:size]
             for one, two in zip(module(batch), other(batch), strict=True):
-                apart = float((one - two).abs().max() / one.abs().max().clamp_min(1e-12))
-                worst = max(worst, apart if apart == apart else float("inf"))
+                worst = max(worst, differences(one, two)[1])
     return worst

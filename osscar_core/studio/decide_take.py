@@ -16,17 +16,19 @@ from pathlib import Path
 import streamlit as st
 
 from osscar_core.errors import OsscarError
+from osscar_core.export.records import NO_CACHE, NO_PADDING, ONNX_FILE, ExportReport
 from osscar_core.monitoring.records import KitReport
 from osscar_core.records import to_json
 from osscar_core.report import ReportContent, report_html
 from osscar_core.studio import chosen, examples
 from osscar_core.studio.actions import roughly
+from osscar_core.studio.attempt import KIT, ONNX
 from osscar_core.studio.check_found import Subject
 from osscar_core.studio.decide_evidence import Case, content_of
 from osscar_core.studio.frame import watch
 from osscar_core.studio.identity import owner
 from osscar_core.studio.jobs import Run, State
-from osscar_core.studio.numbers import about, duration, megabytes, percent, significant, whole
+from osscar_core.studio.numbers import about, duration, megabytes, percent, significant, tiny, whole
 from osscar_core.studio.orders import expected_seconds
 from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
 from osscar_core.studio.results import show_outcome
@@ -36,7 +38,9 @@ from osscar_core.studio.takehome import (
     MANIFEST,
     MOST_BYTES,
     WEIGHTS,
+    export_of,
     kit_of,
+    pack_export,
     pack_kit,
     pack_model,
     read_record,
@@ -49,6 +53,9 @@ _LOADING = """from osscar_core import load_model
 
 small = load_model("{folder}")  # the unpacked folder
 """
+
+
+_KNOWN_NOTES = {NO_CACHE: "decide.onnx.cache", NO_PADDING: "decide.onnx.padding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ def show_take_home(case: Case) -> None:
     st.markdown(say("decide.take.what"))
     sums = [
         *_show_model(case),
+        *_show_onnx(case),
         *_show_report(case),
         *_show_kit(case),
         *_show_numbers(case),
@@ -155,7 +163,6 @@ def _show_model(case: Case) -> Sequence[Sum]:
             )
         with st.expander(say("decide.model.load"), icon=":material/code:"):
             st.code(_LOADING.format(folder=f"{run.id}-model"), language="python")
-        st.markdown(f":gray[{say('decide.model.onnx')}]")
         return () if found is None else (found,)
 
 
@@ -224,57 +231,137 @@ def _html(content: ReportContent, language: str) -> bytes:
 
 
 def _show_kit(case: Case) -> Sequence[Sum]:
+    def made(run: Run) -> Callable[[], Sequence[Sum]] | None:
+        kit = kit_of(run)
+        return None if kit is None else functools.partial(_show_made_kit, run, kit)
+
+    # The reference is what the model was calibrated on.
+    data = case.subject.spec.calibration
+    return _show_order(case.subject, "kit", "monitor_heart", JobKind.KIT, data, made)
+
+
+def _show_onnx(case: Case) -> Sequence[Sum]:
     subject = case.subject
-    kits = [
+
+    def made(run: Run) -> Callable[[], Sequence[Sum]] | None:
+        found = export_of(run)
+        return None if found is None else functools.partial(_show_made_onnx, subject, run, found)
+
+    # It is compared on what the model was judged on.
+    data = subject.run.request.data
+    return _show_order(subject, "onnx", "swap_horiz", JobKind.EXPORT, data, made)
+
+
+def _show_order(
+    subject: Subject,
+    name: str,
+    icon: str,
+    kind: JobKind,
+    data: str,
+    made: Callable[[Run], Callable[[], Sequence[Sum]] | None],
+) -> Sequence[Sum]:
+    """Show what a worker makes of the model when asked, or offer to make it."""
+    runs = [
         run
         for run in subject.store.runs(owner())
-        if run.kind is JobKind.KIT
+        if run.kind is kind
         and run.request.check is not None
         and run.request.check.run == subject.run.id
     ]
-    with st.container(border=True, key="take_kit", gap="small"):
-        _head("kit", "monitor_heart")
-        live = next((run for run in kits if run.status.state.is_live), None)
+    with st.container(border=True, key=f"take_{name}", gap="small"):
+        _head(name, icon)
+        live = next((run for run in runs if run.status.state.is_live), None)
         if live is not None:
             watch(live.id, "here")
             return ()
-        found = next(((run, kit) for run in kits if (kit := kit_of(run)) is not None), None)
-        if found is not None:
-            return _show_made_kit(*found)
+        show = next((show for run in runs if (show := made(run)) is not None), None)
+        if show is not None:
+            return show()
         if not subject.has_model:
-            st.markdown(f":material/info: {say('decide.kit.none')}")
+            st.markdown(f":material/info: {say(f'decide.{name}.none')}")
             return ()
-        if kits and kits[0].status.state is State.FINISHED:
+        if runs and runs[0].status.state is State.FINISHED:
             # Asking again gives the run that there is.
-            st.warning(say("decide.kit.damaged"), icon=":material/broken_image:")
+            st.warning(say(f"decide.{name}.damaged"), icon=":material/broken_image:")
             return ()
-        if kits:
-            show_outcome(kits[0])
-        request = _kit_request(subject)
-        seconds = expected_seconds(request, kits) or 0.0
-        label = say("decide.kit.make")
+        if runs:
+            show_outcome(runs[0])
+        check = CheckRequest(CheckKind.AB, subject.run.id)
+        request = JobRequest(subject.spec, data=data, kind=kind, check=check)
+        seconds = expected_seconds(request, runs) or 0.0
+        label = say(f"decide.{name}.make")
         st.button(
             f"{label} ({about(roughly(seconds))})" if seconds else label,
-            key="take_make_kit",
+            key=f"take_make_{name}",
             icon=":material/play_arrow:",
             on_click=attempt,
-            args=(functools.partial(_make_kit, subject, request),),
+            args=(functools.partial(_submit, subject, request),),
         )
         return ()
 
 
-def _kit_request(subject: Subject) -> JobRequest:
-    """Ask for a kit whose reference is what the model was calibrated on."""
-    return JobRequest(
-        subject.spec,
-        data=subject.spec.calibration,
-        kind=JobKind.KIT,
-        check=CheckRequest(CheckKind.AB, subject.run.id),
-    )
-
-
-def _make_kit(subject: Subject, request: JobRequest) -> None:
+def _submit(subject: Subject, request: JobRequest) -> None:
     subject.store.submit(request, owner())
+
+
+def _show_made_onnx(subject: Subject, run: Run, found: ExportReport) -> Sequence[Sum]:
+    sums = [Sum(f.name, f.sha256) for f in found.files if f.name.startswith(ONNX_FILE)]
+    _facts(megabytes(found.bytes), sums[0])
+    _checked(
+        say(
+            "decide.onnx.same",
+            difference=tiny(found.max_difference),
+            relative=tiny(found.relative_difference),
+            same=percent(found.same, 2),
+        )
+    )
+    quality = subject.result.pruned
+    _checked(
+        say(
+            "decide.onnx.quality",
+            metric=say(f"metric.name.{found.metric}"),
+            quality=value_of(quality, found.quality),
+            model=value_of(quality, found.model_quality),
+            count=whole(found.count),
+            items=say(f"decide.onnx.items.{found.metric}"),
+        )
+    )
+    for note in found.notes:
+        known = _KNOWN_NOTES.get(note)
+        text = say(known) if known else say("decide.kit.note", text=as_plain(note))
+        st.markdown(f":material/info: {text}")
+    _offer(
+        found.bytes,
+        run.folder / ONNX,
+        "onnx",
+        run,
+        functools.partial(pack_export, run, found),
+    )
+    versions = found.versions
+    made = say(
+        "decide.onnx.versions",
+        opset=found.opset,
+        torch=as_plain(versions.get("torch", "?")),
+        runtime=as_plain(versions.get("onnxruntime", "?")),
+    )
+    st.markdown(f":gray[{made}]")
+    st.markdown(say("decide.onnx.took", time=duration(run.status.seconds), id=run.id))
+    return sums
+
+
+def _offer(size: int, folder: Path, name: str, run: Run, pack: Callable[[], Path]) -> None:
+    """Offer a folder as a zip, or say where it lies if it is too large for a browser."""
+    if size > MOST_BYTES:
+        st.markdown(f":material/folder: {say('decide.too_large', size=megabytes(MOST_BYTES))}")
+        st.code(str(folder), language=None)
+        return
+    _download(
+        say(f"decide.{name}.get"),
+        functools.partial(_read, pack),
+        f"osscar-{name}-{run.id}.zip",
+        "application/zip",
+        f"take_{name}_{run.id}",
+    )
 
 
 def _show_made_kit(run: Run, kit: KitReport) -> Sequence[Sum]:
@@ -297,17 +384,7 @@ def _show_made_kit(run: Run, kit: KitReport) -> Sequence[Sum]:
         )
     for note in kit.notes:
         st.markdown(f":material/info: {say('decide.kit.note', text=as_plain(note))}")
-    if kit.bytes > MOST_BYTES:
-        st.markdown(f":material/folder: {say('decide.too_large', size=megabytes(MOST_BYTES))}")
-        st.code(str(run.folder / "kit"), language=None)
-    else:
-        _download(
-            say("decide.kit.get"),
-            functools.partial(_read, functools.partial(pack_kit, run, kit)),
-            f"osscar-kit-{run.id}.zip",
-            "application/zip",
-            f"take_kit_{run.id}",
-        )
+    _offer(kit.bytes, run.folder / KIT, "kit", run, functools.partial(pack_kit, run, kit))
     st.markdown(say("decide.kit.took", time=duration(run.status.seconds), id=run.id))
     return (found,)
 

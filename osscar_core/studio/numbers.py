@@ -18,6 +18,7 @@ from osscar_core.notation import ratio
 from osscar_core.notation import signed as signed
 from osscar_core.notation import signed_percent as signed_percent
 from osscar_core.notation import significant as significant
+from osscar_core.notation import tiny as tiny
 from osscar_core.notation import whole as whole
 from osscar_core.studio.texts import language, say
 

@@ -25,6 +25,7 @@ STEPS: dict[JobKind, dict[str, float]] = {
     JobKind.TIMING: {"load": 0.1, "latency": 0.9},
     JobKind.CHECK: {"load": 0.1, "prune": 0.3, "check": 0.6},
     JobKind.KIT: {"load": 0.1, "prune": 0.3, "kit": 0.6},
+    JobKind.EXPORT: {"load": 0.1, "prune": 0.3, "export": 0.6},
 }
 """The steps of each kind of run in order, with their customary shares of the time."""
 
@@ -37,6 +38,8 @@ CUSTOMARY = {
     ("demo/resnet50", JobKind.TIMING): 40.0,
     ("demo/opt", JobKind.KIT): 40.0,
     ("demo/resnet50", JobKind.KIT): 60.0,
+    ("demo/opt", JobKind.EXPORT): 30.0,
+    ("demo/resnet50", JobKind.EXPORT): 30.0,
 }
 """Seconds that a run takes on two cores, for the models that come with the project."""
 

@@ -43,6 +43,13 @@ class JobKind(StrEnum):
     KIT = "kit"
     """Make the folder with which the pruned model of a run is watched elsewhere."""
 
+    EXPORT = "export"
+    """Write the pruned model of a run as ONNX, and compare the file with it."""
+
+
+_ASKING = (JobKind.CHECK, JobKind.KIT, JobKind.EXPORT)
+"""Kinds of work on a pruned model that is there."""
+
 
 class CheckKind(StrEnum):
     """Which question a check answers."""
@@ -127,7 +134,7 @@ class JobRequest:
         widths: Groups that every unit keeps, as a what-if answer chose them for the goal;
             ``None`` to let the run find them.
         estimate: What was predicted; not part of the identity.
-        check: What is asked about a pruned model, for a check or a kit.
+        check: What is asked about a pruned model, for a check, a kit or an export.
     """
 
     spec: PruneSpec
@@ -142,7 +149,7 @@ class JobRequest:
 
     def __post_init__(self) -> None:
         """Check the ranges, and that a check says what it asks."""
-        if (self.check is not None) != (self.kind in (JobKind.CHECK, JobKind.KIT)):
+        if (self.check is not None) != (self.kind in _ASKING):
             raise SpecError(
                 f"a run of the kind '{self.kind}' {'has' if self.check else 'lacks'} a question",
                 "Ask something about a pruned model in a check, and in nothing else",

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osscar_core.errors import OsscarError
+from osscar_core.export.records import ExportReport
 from osscar_core.monitoring.records import KitReport
 from osscar_core.records import EvaluationReport, from_json
-from osscar_core.studio.attempt import KIT, MODEL
+from osscar_core.studio.attempt import KIT, MODEL, ONNX
 from osscar_core.studio.database import StoreError
 from osscar_core.studio.requests import JobKind
 from osscar_core.studio.runs import Run, State
@@ -110,6 +111,16 @@ def kit_of(run: Run) -> KitReport | None:
         return None
 
 
+def export_of(run: Run) -> ExportReport | None:
+    """Return what a finished run of the kind ``export`` has written."""
+    if run.kind is not JobKind.EXPORT or run.status.state is not State.FINISHED:
+        return None
+    try:
+        return from_json(ExportReport, (run.folder / "export.json").read_bytes())
+    except (OSError, OsscarError):
+        return None
+
+
 def pack_model(run: Run) -> Path:
     """Return the zip of a run's pruned model, packed at the first time.
 
@@ -132,6 +143,16 @@ def pack_kit(run: Run, report: KitReport) -> Path:
     folder = run.folder / KIT
     files.append(FileDigest(MANIFEST, 0, report.manifest_sha256))
     return _pack(folder, f"{run.id}-kit", files)
+
+
+def pack_export(run: Run, report: ExportReport) -> Path:
+    """Return the zip of an export, packed at the first time.
+
+    Raises:
+        StoreError: A file is not the one that was compared, or cannot be read.
+    """
+    files = [FileDigest(file.name, file.bytes, file.sha256) for file in report.files]
+    return _pack(run.folder / ONNX, f"{run.id}-onnx", files)
 
 
 def _pack(folder: Path, name: str, files: Sequence[FileDigest]) -> Path:

@@ -63,12 +63,19 @@ def _make_kit(attempt: Attempt) -> None:
     make_kit(attempt)
 
 
+def _export(attempt: Attempt) -> None:
+    from osscar_core.studio.worker_check import make_export
+
+    make_export(attempt)
+
+
 _WORK: dict[JobKind, Callable[[Attempt], None]] = {
     JobKind.PRUNE: _prune,
     JobKind.SURVEY: _survey,
     JobKind.TIMING: _time_blocks,
     JobKind.CHECK: _check,
     JobKind.KIT: _make_kit,
+    JobKind.EXPORT: _export,
 }
 """What is done for each kind of run: it writes its results into the run's folder."""
 

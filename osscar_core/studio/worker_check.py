@@ -1,4 +1,4 @@
-"""What a worker does with a pruned model that is there: check it, or pack its kit.
+"""What a worker does with a pruned model that is there: check it, pack its kit, write ONNX.
 
 The decision hidden here: where the pruned model of a run comes from. That of a run lies in
 its folder; that of an example is made once by its plan and kept. Only workers import this:
@@ -17,6 +17,7 @@ from osscar_core.checks.shift import check_shift
 from osscar_core.checks.stress import DEFAULT_LIMIT as MOST_DISTURBED
 from osscar_core.checks.stress import check_stress
 from osscar_core.errors import DataError, SpecError
+from osscar_core.export import export_onnx
 from osscar_core.models import LoadedModel, load_model, resolve_device
 from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
@@ -24,7 +25,7 @@ from osscar_core.pruner import dense_model, prune
 from osscar_core.records import to_json
 from osscar_core.storage import write_atomically
 from osscar_core.studio import examples
-from osscar_core.studio.attempt import KIT, MODEL, Attempt
+from osscar_core.studio.attempt import KIT, MODEL, ONNX, Attempt
 from osscar_core.studio.owndata import located
 from osscar_core.studio.requests import CheckKind, CheckRequest, CheckResult
 
@@ -66,6 +67,25 @@ def make_kit(attempt: Attempt) -> None:
             progress=attempt.progress,
         )
     write_atomically(attempt.folder / "kit.json", to_json(report))
+
+
+def make_export(attempt: Attempt) -> None:
+    """Write a pruned model as ONNX and compare the file with it.
+
+    Raises:
+        Cancelled: The run is to end.
+        OsscarError: With the reason in words.
+    """
+    small = _pruned_model(attempt, _wanted(attempt).run)
+    attempt.begin("export")
+    report = export_onnx(
+        small,
+        attempt.folder / ONNX,
+        data=located(attempt.request.data, attempt.home),
+        limit=attempt.request.limit,
+        progress=attempt.progress,
+    )
+    write_atomically(attempt.folder / "export.json", to_json(report))
 
 
 def _wanted(attempt: Attempt) -> CheckRequest:

@@ -34,8 +34,8 @@ from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.ledger import Ledger
 from osscar_core.studio.pace import STEPS
 from osscar_core.studio.processes import Process
-from osscar_core.studio.requests import JobKind, JobRequest, PointEstimate
-from osscar_core.studio.takehome import pack_model, read_record
+from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest, PointEstimate
+from osscar_core.studio.takehome import export_of, pack_export, pack_model, read_record
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +157,33 @@ def test_what_is_measured_is_what_was_written(still: RunStore, images, outside) 
         archive.extractall(run.folder / "taken")
     taken = load_model(str(run.folder / "taken" / f"{run.id}-model"))
     assert evaluate(taken, run.request.data, limit=run.request.limit).value == record.value
+
+
+def test_a_run_is_written_as_onnx_and_compared(still: RunStore, images) -> None:
+    run = compute(still, request(images))
+    question = CheckRequest(CheckKind.AB, run.id)
+    asked = request(images, kind=JobKind.EXPORT, check=question, limit=8)
+    made = compute(still, asked)
+    assert made.status.state is State.FINISHED, made.status.reason
+    report = export_of(made)
+    assert report is not None
+    assert report.relative_difference < 1e-5
+    assert report.quality == pytest.approx(report.model_quality, abs=0.13)
+    assert report.count == 8
+    with zipfile.ZipFile(pack_export(made, report)) as archive:
+        packed = archive.read(f"{made.id}-onnx/model.onnx")
+        read = archive.read(f"{made.id}-onnx/README.md").decode()
+    listed = next(file for file in report.files if file.name == "model.onnx")
+    assert hashlib.sha256(packed).hexdigest() == listed.sha256
+    assert str(still.home) not in read
+    assert "cifar/resnet20, pruned" in read
+
+
+def test_an_export_of_a_model_that_is_gone_fails_in_words(still: RunStore, images) -> None:
+    question = CheckRequest(CheckKind.AB, "20260101-000000-000000")
+    made = compute(still, request(images, kind=JobKind.EXPORT, check=question))
+    assert made.status.state is State.FAILED
+    assert "is not here" in made.status.reason
 
 
 def test_the_dense_model_is_judged_once(still: RunStore, images, monkeypatch) -> None:

@@ -84,6 +84,7 @@ ENGLISH = {
     "step.latency": "timing the model's blocks",
     "step.check": "comparing both models",
     "step.kit": "packing the monitoring kit",
+    "step.export": "writing ONNX and comparing it",
     "state.ready": "ready",
     "state.weights missing": "weights missing",
     "state.needs download": "needs download",
@@ -288,4 +289,5 @@ JAPANESE = {
     "step.latency": "モデルのブロックごとの時間を測定しています",
     "step.check": "2つのモデルを比較しています",
     "step.kit": "監視キットを作成しています",
+    "step.export": "ONNXを書き出して比較しています",
 }

@@ -101,7 +101,32 @@ ENGLISH = {
         "point again."
     ),
     "decide.model.make": "Measure this point here",
-    "decide.model.onnx": "ONNX is not offered yet.",
+    "decide.onnx": "ONNX file",
+    "decide.onnx.what": (
+        "For onnxruntime and other programs, in batches of any size; a few lines in the folder "
+        "say how to run it with onnxruntime and numpy alone."
+    ),
+    "decide.onnx.make": "Make the ONNX file",
+    "decide.onnx.get": "Download the ONNX file",
+    "decide.onnx.none": "It is made from the model, and the model is not here: get that first.",
+    "decide.onnx.damaged": (
+        "The ONNX file that was made cannot be read. Delete its run under Runs and make it again."
+    ),
+    "decide.onnx.same": (
+        "Re-loaded by onnxruntime in a process of its own: max difference {difference} "
+        "({relative} of the largest output); {same} of the predictions are the same."
+    ),
+    "decide.onnx.quality": (
+        "{metric} {quality} in ONNX and {model} in torch, on the same {count} {items}."
+    ),
+    "decide.onnx.items.top1": "images",
+    "decide.onnx.items.perplexity": "windows of text",
+    "decide.onnx.cache": (
+        "It has no cache: every new token reads the whole text again, so writing is slow."
+    ),
+    "decide.onnx.padding": "It has no padding: all texts of a batch have the same length.",
+    "decide.onnx.versions": "Opset {opset} · torch {torch} · onnxruntime {runtime}",
+    "decide.onnx.took": "Made in {time} · `{id}`.",
     "decide.report": "Report",
     "decide.report.what": (
         "Two pages to print and an appendix, as one HTML file that asks no server."
@@ -235,7 +260,34 @@ JAPANESE = {
         "この実行のモデルはもうありません。「実行履歴」で実行を削除し、もう一度測定してください。"
     ),
     "decide.model.make": "この条件をここで測定する",
-    "decide.model.onnx": "ONNXにはまだ対応していません。",
+    "decide.onnx": "ONNXファイル",
+    "decide.onnx.what": (
+        "onnxruntimeなどで使えるファイルです。バッチの大きさは自由です。onnxruntimeとnumpyだけで"
+        "動かす方法も、フォルダーの中に数行で示します。"
+    ),
+    "decide.onnx.make": "ONNXファイルを作成する",
+    "decide.onnx.get": "ONNXファイルをダウンロード",
+    "decide.onnx.none": (
+        "モデルから作成しますが、ここにはモデルがありません。先にモデルを入手してください。"
+    ),
+    "decide.onnx.damaged": (
+        "作成したONNXファイルを読み込めません。「実行履歴」で削除し、もう一度作成してください。"
+    ),
+    "decide.onnx.same": (
+        "onnxruntimeの別プロセスで再読み込み済み：最大の差は{difference}（最大出力の{relative}）、"
+        "予測の{same}が一致します。"
+    ),
+    "decide.onnx.quality": (
+        "{metric}：ONNXで{quality}、torchで{model}です（同じ{items}{count}件）。"
+    ),
+    "decide.onnx.items.top1": "画像",
+    "decide.onnx.items.perplexity": "テキスト区間",
+    "decide.onnx.cache": (
+        "キャッシュはありません。トークンごとに全文を読み直すため、文章の生成は遅くなります。"
+    ),
+    "decide.onnx.padding": "パディングはありません。同じバッチの文は同じ長さにしてください。",
+    "decide.onnx.versions": "opset {opset}・torch {torch}・onnxruntime {runtime}",
+    "decide.onnx.took": "作成時間：{time} · `{id}`。",
     "decide.report": "レポート",
     "decide.report.what": "印刷用の2ページと付録です。サーバーに接続しない1つのHTMLファイルです。",
     "decide.report.get": "レポート（{language}）",

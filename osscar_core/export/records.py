@@ -1,0 +1,85 @@
+"""What an export reports: plain records, no torch.
+
+The decision hidden here: what of an export is worth telling without opening it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from osscar_core.records import DataInfo
+
+ONNX_FILE = "model.onnx"
+NO_CACHE = "no cache: every new token reads the whole text again"
+NO_PADDING = "no padding: all texts of a batch have the same length"
+
+
+class ExportFormat(StrEnum):
+    """What a model can be written as."""
+
+    ONNX = "onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One file of an export.
+
+    Attributes:
+        name: Its name in the folder.
+        bytes: Its size.
+        sha256: Its digest.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was exported, and how the file that was read back compares with the model.
+
+    Attributes:
+        out: The folder.
+        format: What was written.
+        model: Name of the model.
+        data: What it was compared on.
+        files: All files.
+        opset: Version of the operators that the file uses.
+        versions: Versions of the packages that wrote and read it.
+        shapes: Shapes of the input on which all outputs were compared.
+        max_difference: Largest difference of an output from the model's.
+        relative_difference: The same, relative to the largest output.
+        same: Share of all predictions that are the same; a text's are its next tokens.
+        metric: Measure of quality, ``top1`` or ``perplexity``.
+        count: Items on which quality was measured.
+        model_quality: Quality of the model in torch on these items.
+        quality: Quality of the file that was read back, on the same items.
+        seconds: Time it took.
+        notes: What a reader should know.
+    """
+
+    out: str
+    format: ExportFormat
+    model: str
+    data: DataInfo
+    files: tuple[ExportFile, ...]
+    opset: int
+    versions: dict[str, str]
+    shapes: tuple[tuple[int, ...], ...]
+    max_difference: float
+    relative_difference: float
+    same: float
+    metric: Literal["top1", "perplexity"]
+    count: int
+    model_quality: float
+    quality: float
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Size of the folder."""
+        return sum(file.bytes for file in self.files)
