@@ -194,8 +194,9 @@ def _judge(found: Comparison, count: int, predictions: int, model: str) -> None:
             f"most {TOLERANCE:.0e} is allowed"
         )
     # On a handful of items one near-tie may fall the other way.
-    if (1 - found.same) * predictions > max(1.0, _DIFFERENT * predictions) + 0.5:
-        faults.append(f"{1 - found.same:.2%} of its predictions differ")
+    other = round((1 - found.same) * predictions)
+    if other > max(1, _DIFFERENT * predictions):
+        faults.append(f"{other} of {predictions} predictions differ")
     apart = abs(found.quality - found.model_quality)
     if found.metric == "perplexity" and not apart <= _DIFFERENT * found.model_quality:
         faults.append(f"its perplexity is {found.quality:.4f}, not {found.model_quality:.4f}")

@@ -13,6 +13,7 @@ from osscar_core.records import DataInfo
 
 ONNX_FILE = "model.onnx"
 NO_CACHE = "no cache: every new token reads the whole text again"
+FLOAT32 = "the weights are float32 here, wider than in the model's own file"
 NO_PADDING = "no padding: all texts of a batch have the same length"
 
 

@@ -24,6 +24,7 @@ from osscar_core.export.comparing import compare_file
 from osscar_core.export.items import Items, open_items
 from osscar_core.export.readme import readme
 from osscar_core.export.records import (
+    FLOAT32,
     NO_CACHE,
     NO_PADDING,
     ONNX_FILE,
@@ -93,10 +94,16 @@ def export_onnx(
     check_output(out)
     items = open_items(loaded, data, limit, seqlen)
     name = _name(loaded)
-    report(progress, "export", 0, 2 * len(items), f"{name} is traced")
+    tracing = (progress, "export", 0, 2 * len(items), f"{name} is traced")
+    report(*tracing)
     module = Logits(traceable(loaded), is_text=loaded.task == "text").eval()
     with whole_folder(out) as folder:
-        opset = write_onnx(module, items, folder / ONNX_FILE, name)
+        try:
+            opset = write_onnx(module, items, folder / ONNX_FILE, name)
+        except OutputError:
+            # The exporter takes a stop for a failure of its own; who listens says it again.
+            report(*tracing)
+            raise
         found = compare_file(folder / ONNX_FILE, module, items, name, progress)
         notes = (*_notes(loaded), *_write_tokenizer(loaded, folder))
         inputs = json.dumps(items.settings, ensure_ascii=False, indent=1)
@@ -185,8 +192,7 @@ def _versions() -> dict[str, str]:
 def _notes(loaded: LoadedModel) -> tuple[str, ...]:
     notes = (NO_CACHE, NO_PADDING) if loaded.task == "text" else ()
     if loaded.dtype != torch.float32:
-        stored = str(loaded.dtype).removeprefix("torch.")
-        notes = (*notes, f"the weights are float32 here; the model's own are {stored}")
+        notes = (*notes, FLOAT32)
     return notes
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import streamlit as st
 
 from osscar_core.errors import OsscarError
-from osscar_core.export.records import NO_CACHE, NO_PADDING, ONNX_FILE, ExportReport
+from osscar_core.export.records import FLOAT32, NO_CACHE, NO_PADDING, ONNX_FILE, ExportReport
 from osscar_core.monitoring.records import KitReport
 from osscar_core.records import to_json
 from osscar_core.report import ReportContent, report_html
@@ -54,8 +54,11 @@ _LOADING = """from osscar_core import load_model
 small = load_model("{folder}")  # the unpacked folder
 """
 
-
-_KNOWN_NOTES = {NO_CACHE: "decide.onnx.cache", NO_PADDING: "decide.onnx.padding"}
+_KNOWN_NOTES = {
+    FLOAT32: "decide.onnx.float32",
+    NO_CACHE: "decide.onnx.cache",
+    NO_PADDING: "decide.onnx.padding",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +309,7 @@ def _submit(subject: Subject, request: JobRequest) -> None:
 
 def _show_made_onnx(subject: Subject, run: Run, found: ExportReport) -> Sequence[Sum]:
     sums = [Sum(f.name, f.sha256) for f in found.files if f.name.startswith(ONNX_FILE)]
-    _facts(megabytes(found.bytes), sums[0])
+    _facts(megabytes(found.bytes), sums[0] if sums else None)
     _checked(
         say(
             "decide.onnx.same",

@@ -125,6 +125,7 @@ ENGLISH = {
         "It has no cache: every new token reads the whole text again, so writing is slow."
     ),
     "decide.onnx.padding": "It has no padding: all texts of a batch have the same length.",
+    "decide.onnx.float32": "Its weights are float32, so it is larger than the model's own file.",
     "decide.onnx.versions": "Opset {opset} · torch {torch} · onnxruntime {runtime}",
     "decide.onnx.took": "Made in {time} · `{id}`.",
     "decide.report": "Report",
@@ -286,6 +287,7 @@ JAPANESE = {
         "キャッシュはありません。トークンごとに全文を読み直すため、文章の生成は遅くなります。"
     ),
     "decide.onnx.padding": "パディングはありません。同じバッチの文は同じ長さにしてください。",
+    "decide.onnx.float32": "重みはfloat32のため、元のモデルのファイルより大きくなります。",
     "decide.onnx.versions": "opset {opset}・torch {torch}・onnxruntime {runtime}",
     "decide.onnx.took": "作成時間：{time} · `{id}`。",
     "decide.report": "レポート",
