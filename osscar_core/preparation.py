@@ -110,12 +110,7 @@ def calibration_inputs(
             {"input_ids": windows.ids[start : start + size], "use_cache": False}
             for start in range(0, len(windows.ids), size)
         ], windows.info
-    preprocess = model.source.preprocess
-    if preprocess is None:
-        raise SpecError(
-            f"{spec.model} does not say how its images are prepared",
-            "Load it through load_model, which records the preprocessing",
-        )
+    preprocess = model.preprocess
     images = load_images(
         spec.calibration,
         preprocess,

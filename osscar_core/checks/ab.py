@@ -216,12 +216,7 @@ def _check_same(dense: str, pruned: str, problem: str) -> None:
 
 
 def _images(loaded: LoadedModel, data: str, limit: int | None) -> ImageSet:
-    preprocess = loaded.source.preprocess
-    if preprocess is None:
-        raise SpecError(
-            f"{loaded.source.model} does not say how its images are prepared",
-            "Load it through load_model, which records the preprocessing",
-        )
+    preprocess = loaded.preprocess
     return load_images(
         data,
         preprocess,

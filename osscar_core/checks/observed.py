@@ -77,12 +77,7 @@ def load_items(loaded: LoadedModel, data: str, *, limit: int | None, split: Spli
         )
     if loaded.task == "text":
         return load_documents(data, limit=limit, split=split)
-    preprocess = loaded.source.preprocess
-    if preprocess is None:
-        raise SpecError(
-            f"{loaded.source.model} does not say how its images are prepared",
-            "Load it through load_model, which records the preprocessing",
-        )
+    preprocess = loaded.preprocess
     return load_images(
         data,
         preprocess,

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
 from osscar_core.datasets.images import load_images
-from osscar_core.errors import NumericalError, SpecError
+from osscar_core.errors import NumericalError
 from osscar_core.evaluation.perplexity import Z95
 from osscar_core.progress import Progress, report
 from osscar_core.records import EvaluationReport, check_range
@@ -56,12 +56,7 @@ def evaluate_images(
     started = time.perf_counter()
     if batch_size is not None:
         check_range("batch_size", batch_size, 1)
-    preprocess = loaded.source.preprocess
-    if preprocess is None:
-        raise SpecError(
-            f"{loaded.source.model} does not say how its images are prepared",
-            "Load it through load_model, which records the preprocessing",
-        )
+    preprocess = loaded.preprocess
     images = load_images(
         data,
         preprocess,

@@ -105,12 +105,7 @@ def _show_pictures(
     seed: int,
     progress: Progress | None,
 ) -> Showcase:
-    preprocess = dense.source.preprocess
-    if preprocess is None:
-        raise SpecError(
-            f"{dense.source.model} does not say how its images are prepared",
-            "Load it through load_model, which records the preprocessing",
-        )
+    preprocess = dense.preprocess
     classes = dense.source.classes
     images = load_images(
         data,

@@ -98,12 +98,7 @@ def image_side(loaded: LoadedModel) -> int:
     Raises:
         SpecError: The model does not say.
     """
-    if loaded.source.preprocess is None:
-        raise SpecError(
-            f"{loaded.source.model} does not say how its images are prepared",
-            "Load it through load_model, which records the preprocessing",
-        )
-    return loaded.source.preprocess.size
+    return loaded.preprocess.size
 
 
 def prompt_length(loaded: LoadedModel, seqlen: int | None, default: int = DEFAULT_PROMPT) -> int:

@@ -14,7 +14,7 @@ from torch import nn
 
 from osscar_core.adapters.base import Adapter
 from osscar_core.errors import SpecError, unknown_name
-from osscar_core.records import DTYPES, Plan, SourceInfo, Task
+from osscar_core.records import DTYPES, ImagePreprocess, Plan, SourceInfo, Task
 
 _TYPES = {
     "float32": torch.float32,
@@ -48,6 +48,20 @@ class LoadedModel:
     def task(self) -> Task:
         """``text`` or ``image``."""
         return self.adapter.task
+
+    @property
+    def preprocess(self) -> ImagePreprocess:
+        """How an image becomes the network's input.
+
+        Raises:
+            SpecError: The model does not say.
+        """
+        if self.source.preprocess is None:
+            raise SpecError(
+                f"{self.source.model} does not say how its images are prepared",
+                "Load it through load_model, which records the preprocessing",
+            )
+        return self.source.preprocess
 
     @property
     def max_length(self) -> int | None:

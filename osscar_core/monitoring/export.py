@@ -195,12 +195,7 @@ def _open(pruned: LoadedModel, data: str, limit: int, seed: int, seqlen: int | N
     # Seed 0 would mean the first items as stored, and neighbours are alike.
     drawn = seed + 1
     if pruned.task == "image":
-        preprocess = pruned.source.preprocess
-        if preprocess is None:
-            raise SpecError(
-                f"{pruned.source.model} does not say how its images are prepared",
-                "Load it through load_model, which records the preprocessing",
-            )
+        preprocess = pruned.preprocess
         images = load_images(
             data, preprocess, limit=limit, seed=drawn, classes=pruned.source.classes
         )

@@ -28,7 +28,10 @@ from osscar_core.studio.results import outcome
 from osscar_core.studio.runcard import attempt, show_problem
 from osscar_core.studio.texts import as_plain, say
 
-_TAB, _OPENED = "check_tab", "_check_opened"
+TAB = "check_tab"
+"""Session key: which question is looked at, a key of `_TABS`."""
+
+_OPENED = "_check_opened"
 _TABS = {
     "ab": (":material/compare_arrows:", show_ab),
     "shift": (":material/traffic:", show_shift),
@@ -148,19 +151,19 @@ def _choose_question(subject: Subject) -> str:
     state, opened = st.session_state, subject.opened
     if opened is not None and state.get(_OPENED) != opened.id:
         kind = question(opened)
-        state[_TAB] = _TAB_OF[kind] if kind is not None else "ab"
+        state[TAB] = _TAB_OF[kind] if kind is not None else "ab"
     state[_OPENED] = opened.id if opened is not None else ""
-    state.setdefault(_TAB, "ab")
+    state.setdefault(TAB, "ab")
     with st.container(key="check_tabs"):
         st.segmented_control(
             say("check.question"),
             list(_TABS),
-            key=_TAB,
+            key=TAB,
             required=True,
             format_func=lambda tab: f"{_TABS[tab][0]} {say(f'check.tab.{tab}')}",
             width="stretch",
             persist_state="session",
         )
-    tab: str = state[_TAB]
+    tab: str = state[TAB]
     st.markdown(say(f"check.tab.{tab}.what"))
     return tab

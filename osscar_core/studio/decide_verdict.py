@@ -15,11 +15,12 @@ from osscar_core.phrases import Words
 from osscar_core.phrases.sentences import finding_text, rule_header, rule_rows
 from osscar_core.savings import Currency
 from osscar_core.studio import guarding, urlstate
+from osscar_core.studio.check import TAB
 from osscar_core.studio.check_bench import data_info
 from osscar_core.studio.check_found import result_of
 from osscar_core.studio.check_words import data_name, listed_margins, margin_text
 from osscar_core.studio.decide_evidence import Case
-from osscar_core.studio.frame import PAGES, PARAMETERS
+from osscar_core.studio.frame import PAGES, PARAMETERS, go
 from osscar_core.studio.numbers import date, whole
 from osscar_core.studio.requests import CheckKind
 from osscar_core.studio.summary import is_untrained
@@ -118,10 +119,16 @@ def _link(case: Case, finding: Finding) -> None:
         return
     # What is to be protected is said where a model is made.
     page = "explore" if criterion is Criterion.PROTECTED else finding.pointer.page
+    label = say(f"decide.link.{'make' if is_missing else 'see'}.{page}")
+    if criterion is Criterion.SHIFT and is_missing:
+        if st.button(label, icon=PAGES[page][1], type="tertiary", key="to_shift"):
+            st.session_state[TAB] = "shift"
+            go(page)
+        return
     query = {**urlstate.current(PARAMETERS), "run": (run or case.subject.run).id}
     st.page_link(
         PAGES[page][0],
-        label=say(f"decide.link.{'make' if is_missing else 'see'}.{page}"),
+        label=label,
         icon=PAGES[page][1],
         query_params=query,
     )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -24,7 +21,6 @@ expect.set_options(timeout=60_000)
 
 pytestmark = pytest.mark.browser
 
-SAMPLES = Path(__file__).resolve().parents[1] / "studio" / "samples.py"
 FOLDER = "/srv/secret/place"
 LANGUAGES = pytest.mark.parametrize("lang", ["en", "ja"])
 
@@ -46,17 +42,6 @@ ENDED = {
 DAMAGED = "20260101-000005-000000"
 WORKING = "20260101-000006-000000"
 WAITING = [f"20260101-00001{index}-000000" for index in range(4)]
-
-
-@pytest.fixture(scope="module")
-def samples() -> ModuleType:
-    name = "osscar_test_samples"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, SAMPLES)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 @contextmanager

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -22,7 +19,6 @@ expect.set_options(timeout=60_000)
 
 pytestmark = pytest.mark.browser
 
-SAMPLES = Path(__file__).resolve().parents[1] / "studio" / "samples.py"
 RUN = "20260101-000001-000000"
 
 # An outline or a ring of the focused element, or of what it is drawn in.
@@ -48,17 +44,6 @@ NAME = """() => {
     return [e.getAttribute('role') ?? e.tagName.toLowerCase(),
             e.getAttribute('aria-label') || label || e.innerText || ''].join(' ');
 }"""
-
-
-@pytest.fixture(scope="module")
-def samples() -> ModuleType:
-    name = "osscar_test_samples"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, SAMPLES)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 @pytest.fixture

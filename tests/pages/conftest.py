@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +16,6 @@ from osscar_core.studio import frame, texts
 from test_sample import sample, with_showcases
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def samples() -> ModuleType:
-    name = "osscar_test_samples"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "tests/studio/samples.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 @pytest.fixture

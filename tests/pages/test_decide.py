@@ -107,6 +107,15 @@ def test_an_empty_workspace_is_met_with_help(home: Path, no_assets, open_page, l
     assert {"en": "Make one on Explore", "ja": "「検討」で作成"}[lang] in words(at)
 
 
+def test_missing_new_data_leads_to_its_question_on_check(finished_run, open_page) -> None:
+    at = open_page("decide", run=finished_run)
+    at.button(key="to_shift").click().run()
+    assert not at.exception
+    assert at.session_state["check_tab"] == "shift"
+    assert at.session_state["run"] == finished_run
+    assert "Does it hold on our data?" in [item.value for item in at.title]
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_what_is_missing_is_named_with_the_way_to_it(finished_run, open_page, lang: str) -> None:
     at = open_page("decide", run=finished_run, lang=lang)

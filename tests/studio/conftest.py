@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,21 +12,6 @@ from osscar_core.records import PruneSpec
 from osscar_core.studio import jobs
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.requests import JobRequest
-
-
-def load_samples() -> ModuleType:
-    name = "osscar_test_samples"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("samples.py"))
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-@pytest.fixture
-def samples() -> ModuleType:
-    return load_samples()
 
 
 @pytest.fixture
