@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from osscar_core.datasets import ImageSet, load_images, load_windows
-from osscar_core.errors import DataError, SpecError
+from osscar_core.errors import DataError
 from osscar_core.evaluation.perplexity import DEFAULT_SEQLEN, check_vocabulary
 from osscar_core.evaluation.size import prompt_length
 from osscar_core.models import LoadedModel
@@ -95,12 +95,7 @@ def open_items(loaded: LoadedModel, data: str, limit: int | None, seqlen: int | 
 
 def _images(loaded: LoadedModel, data: str, limit: int | None) -> Items:
     source = loaded.source
-    preprocess = source.preprocess
-    if preprocess is None:
-        raise SpecError(
-            f"{source.model} does not say how its images are prepared",
-            "Load it through load_model, which records the preprocessing",
-        )
+    preprocess = loaded.preprocess
     images = load_images(
         data,
         preprocess,
