@@ -250,6 +250,14 @@ def test_perplexity_and_predictions_are_judged_too(
     assert same.quality == pytest.approx(np.e)
 
 
+def test_outputs_of_another_shape_are_not_compared() -> None:
+    one = comparing.Answers((torch.ones(3, 4),), torch.zeros(3))
+    two = comparing.Answers((torch.ones(1, 4),), torch.zeros(3))
+    with pytest.raises(OutputError, match=r"shape \(1, 4\), and the model \(3, 4\)"):
+        comparing._check_shapes(one, two, "m")
+    comparing._check_shapes(one, one, "m")
+
+
 def test_a_model_that_cannot_be_traced_is_refused_in_words(image: Exported, tmp_path: Path) -> None:
     class Moody(torch.nn.Module):
         def __init__(self) -> None:

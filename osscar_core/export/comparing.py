@@ -81,6 +81,7 @@ def compare_file(
         _replay(file, folder, items, model, progress)
         replayed = _replayed(folder, len(answers.logits))
         versions = json.loads((folder / "replayed.json").read_bytes())
+    _check_shapes(answers, replayed, model)
     found = _compared(answers, replayed, labels, items, versions)
     _judge(found, len(items), answers.best.numel(), model)
     return found
@@ -159,6 +160,17 @@ def _replayed(folder: Path, batches: int) -> Answers:
     best = torch.from_numpy(np.load(folder / "best.npy"))
     losses = folder / "losses.npy"
     return Answers(logits, best, torch.from_numpy(np.load(losses)) if losses.is_file() else None)
+
+
+def _check_shapes(one: Answers, two: Answers, model: str) -> None:
+    pairs = zip((*one.logits, one.best), (*two.logits, two.best), strict=True)
+    for wanted, found in pairs:
+        if wanted.shape != found.shape:
+            raise OutputError(
+                f"the exported {model} gives outputs of shape {tuple(found.shape)}, "
+                f"and the model {tuple(wanted.shape)}",
+                "Nothing was kept. Try other versions of torch and onnxruntime",
+            )
 
 
 def _compared(
