@@ -90,7 +90,7 @@ _ENDS = {
     State.CANCELLED: ":material/block:",
     State.INTERRUPTED: ":material/warning:",
 }
-_POLL = 0.7
+_POLL = 1.0
 _SILENCE = 30.0
 _STRIP_LENGTH = 3
 _PAGE = "_page"

@@ -67,7 +67,7 @@ def _groups(data: str) -> dict[str, dict[str, int]]:
 
 def edit(data: str, task: Task, guards: Sequence[Guard]) -> dict[str, float]:
     """Draw the groups as a table with the loss that is allowed to each; return what it says."""
-    st.markdown(f"### {say('guard.title')}")
+    st.markdown(f"## {say('guard.title')}")
     known = groups_of(data)
     if not known:
         st.markdown(say("guard.none", data=as_plain(data)))

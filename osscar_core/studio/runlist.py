@@ -44,7 +44,7 @@ _COUNT = "_runs_count"
 _IMPORTS = "_runs_imports"
 _TABLES = "_runs_tables"
 _QUEUE_CARDS = 6
-_POLL = 0.7
+_POLL = 1.0
 # Pixels for the columns of a table in a window of 1366, and of 768.
 _ROOM = {"wide": 900, "middle": 690}
 _ROW, _ROWS_SEEN = 35, 9

@@ -148,7 +148,7 @@ def test_a_queue_of_several_shows_its_places(browse, samples, tmp_path: Path, la
     asked = [samples.image_request(0.3 + 0.02 * number) for number in range(5)]
     # Started, but taken up by no worker.
     working = Status(
-        State.RUNNING, step="prune", fraction=0.3, overall=0.2, step_started=now - 9, updated=now
+        State.RUNNING, step="prune", fraction=0.3, overall=0.2, updated=now, run_seconds_left=7350.0
     )
     samples.write_run(home, WORKING, asked[0], None, working)
     for name, request in zip(WAITING, asked[1:], strict=True):
@@ -159,12 +159,12 @@ def test_a_queue_of_several_shows_its_places(browse, samples, tmp_path: Path, la
         words = {
             "en": (
                 "Step 2 of 6",
-                "about 21 s left",
+                "about 2 h",
                 "Queued, place 1",
                 "Queued, place 2",
                 "2 more",
             ),
-            "ja": ("手順2/6", "21秒", "1番目", "2番目", "2件"),
+            "ja": ("手順2/6", "残り約2時間", "1番目", "2番目", "2件"),
         }[lang]
         for each in words:
             expect(strip).to_contain_text(each)

@@ -120,8 +120,10 @@ def test_layers_are_protected_with_the_keyboard(visit: Visit) -> None:
     page.get_by_role("button", name="Protect").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Nothing is protected")
-    table = dialog.get_by_test_id("stDataFrame")
-    box = table.bounding_box()
+    tables = dialog.get_by_test_id("stDataFrame")
+    expect(tables).to_have_count(2)
+    visit.settle()
+    box = tables.first.bounding_box()
     assert box is not None
     # The second row, all neurons; its first editable cell is the tick.
     page.mouse.click(box["x"] + 60, box["y"] + 35 * 2.4)

@@ -205,7 +205,7 @@ def test_twice_the_size_still_fits(browse) -> None:
 def test_what_the_keyboard_is_on_can_be_seen(browse, scheme: str) -> None:
     visit = browse("runs", color_scheme=scheme)
     page = visit.page
-    page.get_by_role("link", name="Explain").focus()
+    page.get_by_role("link", name="Decide").focus()
     page.keyboard.press("Tab")
     outline = page.evaluate(
         "(({outlineStyle, outlineWidth}) => [outlineStyle, outlineWidth])"
