@@ -127,9 +127,10 @@ def test_layers_are_protected_with_the_keyboard(visit: Visit) -> None:
     assert box is not None
     # The second row, all neurons; its first editable cell is the tick.
     page.mouse.click(box["x"] + 60, box["y"] + 35 * 2.4)
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    page.keyboard.press("Space")
+    selected = tables.first.locator("[role=gridcell][aria-selected=true]")
+    for column in ("1", "2", "3", "4"):
+        expect(selected).to_have_attribute("aria-colindex", column)
+        page.keyboard.press("ArrowRight" if column != "4" else "Space")
     expect(dialog).not_to_contain_text("Nothing is protected")
     dialog.get_by_role("button", name="Apply").click()
     expect(page.get_by_role("button", name="Protect (1)")).to_be_visible()

@@ -86,14 +86,16 @@ def test_from_a_link_to_a_measured_point_and_back(tab: Visit, server: Server) ->
     expect(strip(tab)).to_have_count(0, timeout=30_000)
     expect(verdict(tab)).to_contain_text("Measured here")
     page.get_by_role("link", name="Explain").click()
-    expect(page.locator(".st-key-verdict")).to_be_visible()
+    explained = page.get_by_role("heading", name="What was removed")
+    expect(explained).to_be_visible()
+    tab.settle()
     (run,) = (server.home / "runs").iterdir()
     expect(page.get_by_text(run.name).first).to_be_visible()
     page.go_back()
     expect(verdict(tab)).to_contain_text("61%")
     tab.settle()
     page.go_forward()
-    expect(page.get_by_role("heading", name="What was removed")).to_be_visible()
+    expect(explained).to_be_visible()
     assert tab.faults == []
 
 
