@@ -5,13 +5,16 @@ The decision hidden here: the workspace folder and what makes a write safe to in
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from osscar_core.errors import OutputError
 
@@ -20,6 +23,28 @@ def workspace() -> Path:
     """Return the folder that keeps the runs: ``$OSSCAR_HOME`` or one below the user's home."""
     given = os.environ.get("OSSCAR_HOME")
     return Path(given) if given else Path.home() / ".local" / "share" / "osscar-studio"
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """One file of a folder.
+
+    Attributes:
+        name: Its name in the folder, with slashes.
+        bytes: Its size.
+        sha256: Its digest.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, folder: Path) -> Self:
+        """Return the digest of a file of a folder."""
+        with path.open("rb") as source:
+            sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+        return cls(path.relative_to(folder).as_posix(), path.stat().st_size, sha256)
 
 
 def write_atomically(path: Path, text: str) -> None:

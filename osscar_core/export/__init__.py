@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from osscar_core.export.records import ExportFile, ExportFormat, ExportReport
+from osscar_core.export.records import ExportFormat, ExportReport
 
 if TYPE_CHECKING:
     from osscar_core.export.writing import export_onnx
 
-__all__ = ["ExportFile", "ExportFormat", "ExportReport", "export_onnx"]
+__all__ = ["ExportFormat", "ExportReport", "export_onnx"]
 
 
 def __getattr__(name: str) -> Any:

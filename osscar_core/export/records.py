@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from osscar_core.records import DataInfo
+from osscar_core.storage import FileDigest
 
 ONNX_FILE = "model.onnx"
 NO_CACHE = "no cache: every new token reads the whole text again"
@@ -21,21 +22,6 @@ class ExportFormat(StrEnum):
     """What a model can be written as."""
 
     ONNX = "onnx"
-
-
-@dataclass(frozen=True, slots=True)
-class ExportFile:
-    """One file of an export.
-
-    Attributes:
-        name: Its name in the folder.
-        bytes: Its size.
-        sha256: Its digest.
-    """
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +52,7 @@ class ExportReport:
     format: ExportFormat
     model: str
     data: DataInfo
-    files: tuple[ExportFile, ...]
+    files: tuple[FileDigest, ...]
     opset: int
     versions: dict[str, str]
     shapes: tuple[tuple[int, ...], ...]

@@ -6,7 +6,6 @@ it. The folder appears complete and compared, or not at all.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -28,13 +27,12 @@ from osscar_core.export.records import (
     NO_CACHE,
     NO_PADDING,
     ONNX_FILE,
-    ExportFile,
     ExportFormat,
     ExportReport,
 )
 from osscar_core.models import LoadedModel, check_output
 from osscar_core.progress import Progress, report
-from osscar_core.storage import whole_folder
+from osscar_core.storage import FileDigest, whole_folder
 from osscar_core.tracing import TRACE_ERRORS, batch_dimension, trace_reason, traceable
 
 INPUTS = "inputs.json"
@@ -112,7 +110,7 @@ def export_onnx(
             name, found, items, opset, has_tokenizer=(folder / "tokenizer.json").is_file()
         )
         (folder / "README.md").write_text(text, encoding="utf8")
-        files = tuple(_file(path) for path in sorted(folder.iterdir()))
+        files = tuple(FileDigest.of(path, folder) for path in sorted(folder.iterdir()))
     return ExportReport(
         out=str(out),
         format=ExportFormat.ONNX,
@@ -204,9 +202,3 @@ def _write_tokenizer(loaded: LoadedModel, folder: Path) -> tuple[str, ...]:
         return ("the tokenizer has no tokenizer.json; the file reads token ids only",)
     backend.save(str(folder / "tokenizer.json"))
     return ()
-
-
-def _file(path: Path) -> ExportFile:
-    with path.open("rb") as source:
-        digest = hashlib.file_digest(source, "sha256").hexdigest()
-    return ExportFile(path.name, path.stat().st_size, digest)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from osscar_core.monitoring.records import FalseAlarms, KitFile, KitReport
+from osscar_core.monitoring.records import FalseAlarms, KitReport
 
 if TYPE_CHECKING:
     from osscar_core.monitoring.export import export_kit
 
-__all__ = ["FalseAlarms", "KitFile", "KitReport", "export_kit"]
+__all__ = ["FalseAlarms", "KitReport", "export_kit"]
 
 
 def __getattr__(name: str) -> Any:

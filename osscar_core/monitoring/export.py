@@ -26,11 +26,11 @@ from osscar_core.monitoring.kit import monitor
 from osscar_core.monitoring.kit.monitor import Observed
 from osscar_core.monitoring.program import write_program
 from osscar_core.monitoring.readme import Facts, readme
-from osscar_core.monitoring.records import FalseAlarms, KitFile, KitReport, Language
+from osscar_core.monitoring.records import FalseAlarms, KitReport, Language
 from osscar_core.monitoring.thresholds import Division, calibrate, measure_false_alarms
 from osscar_core.progress import Progress, report
 from osscar_core.records import DataInfo, check_range, to_dict
-from osscar_core.storage import whole_folder
+from osscar_core.storage import FileDigest, whole_folder
 
 DEFAULT_LIMIT = 2000
 DEFAULT_SEQLEN = 128
@@ -322,10 +322,7 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf8")
 
 
-def _write_manifest(folder: Path) -> tuple[KitFile, ...]:
-    files = tuple(
-        KitFile(path.name, path.stat().st_size, monitor.sha256(path))
-        for path in sorted(folder.iterdir())
-    )
+def _write_manifest(folder: Path) -> tuple[FileDigest, ...]:
+    files = tuple(FileDigest.of(path, folder) for path in sorted(folder.iterdir()))
     _write_json(folder / "manifest.json", {"files": {file.name: file.sha256 for file in files}})
     return files

@@ -9,23 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from osscar_core.records import DataInfo
+from osscar_core.storage import FileDigest
 
 Language = Literal["en", "ja", "both"]
-
-
-@dataclass(frozen=True, slots=True)
-class KitFile:
-    """One file of a kit.
-
-    Attributes:
-        name: Its name in the folder.
-        bytes: Its size.
-        sha256: Its digest.
-    """
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +79,7 @@ class KitReport:
     max_difference: float
     dense_difference: float | None
     agreement: float | None
-    files: tuple[KitFile, ...]
+    files: tuple[FileDigest, ...]
     manifest_sha256: str
     seconds: float
     notes: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.export.records import ExportReport
 from osscar_core.monitoring.records import KitReport
 from osscar_core.records import EvaluationReport, from_json
+from osscar_core.storage import FileDigest
 from osscar_core.studio.attempt import KIT, MODEL, ONNX
 from osscar_core.studio.database import StoreError
 from osscar_core.studio.requests import JobKind
@@ -35,21 +36,6 @@ MOST_BYTES = 1_500_000_000
 
 _CHUNK = 2**20
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class FileDigest:
-    """One file of a folder.
-
-    Attributes:
-        name: Its name, with slashes.
-        bytes: Its size.
-        sha256: Its digest.
-    """
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +68,7 @@ class ModelRecord:
 def digests(folder: Path) -> tuple[FileDigest, ...]:
     """Return the digests of all files of a folder, by name."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return tuple(
-        FileDigest(path.relative_to(folder).as_posix(), path.stat().st_size, _digest(path))
-        for path in paths
-    )
+    return tuple(FileDigest.of(path, folder) for path in paths)
 
 
 def model_record(files: Sequence[FileDigest], quality: EvaluationReport) -> ModelRecord:
@@ -138,10 +121,9 @@ def pack_kit(run: Run, report: KitReport) -> Path:
     Raises:
         StoreError: A file is not the one that was packed, or cannot be read.
     """
-    files = [FileDigest(file.name, file.bytes, file.sha256) for file in report.files]
     # The manifest lists the others and cannot list itself.
     folder = run.folder / KIT
-    files.append(FileDigest(MANIFEST, 0, report.manifest_sha256))
+    files = [*report.files, FileDigest(MANIFEST, 0, report.manifest_sha256)]
     return _pack(folder, f"{run.id}-kit", files)
 
 
@@ -151,8 +133,7 @@ def pack_export(run: Run, report: ExportReport) -> Path:
     Raises:
         StoreError: A file is not the one that was compared, or cannot be read.
     """
-    files = [FileDigest(file.name, file.bytes, file.sha256) for file in report.files]
-    return _pack(run.folder / ONNX, f"{run.id}-onnx", files)
+    return _pack(run.folder / ONNX, f"{run.id}-onnx", report.files)
 
 
 def _pack(folder: Path, name: str, files: Sequence[FileDigest]) -> Path:
@@ -189,8 +170,3 @@ def _put(archive: zipfile.ZipFile, path: Path, name: str, expected: FileDigest) 
             f"{expected.name} is not the file that was measured",
             "It was changed or damaged since. Measure the point again",
         )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()

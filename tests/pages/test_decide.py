@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from checked import ab_report, group, shift_report, write_check
-from osscar_core.export import ExportFile, ExportFormat, ExportReport
-from osscar_core.monitoring import FalseAlarms, KitFile, KitReport
+from osscar_core.export import ExportFormat, ExportReport
+from osscar_core.monitoring import FalseAlarms, KitReport
 from osscar_core.records import DataInfo, to_json
+from osscar_core.storage import FileDigest
 from osscar_core.studio import decide_evidence, examples, takehome
 from osscar_core.studio.jobs import RunStore, State, Status
 from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
@@ -374,7 +375,7 @@ def test_a_made_kit_tells_its_false_alarms(
     kit = KitReport(
         "kit", "small", "dense", DataInfo("demo:factory", "image", 256, "ab"), 100, 200, 56, (32,),
         (0.1,), 0.01, (FalseAlarms(32, 200, 3, 0.005, 0.043),), 2e-6, None, 0.97,
-        (KitFile("monitor.py", 9, digest["monitor.py"]),), digest["manifest.json"], 31.0,
+        (FileDigest("monitor.py", 9, digest["monitor.py"]),), digest["manifest.json"], 31.0,
     )  # fmt: skip
     (folder / "kit.json").write_text(to_json(kit))
     at = open_page("decide", run=RUN, lang=lang)
@@ -433,7 +434,7 @@ def test_a_made_onnx_file_tells_how_it_was_compared(
     files = takehome.digests(folder / "onnx")
     made = ExportReport(
         "onnx", ExportFormat.ONNX, "small", DataInfo("images:test", "image", 500, "ab"),
-        tuple(ExportFile(file.name, file.bytes, file.sha256) for file in files), 20,
+        files, 20,
         {"torch": "2.14.1", "onnxruntime": "1.32.0"}, ((1, 3, 32, 32), (4, 3, 32, 32)),
         2.06e-6, 3.1e-7, 0.998, "top1", 500, 0.702, 0.704, 21.0,
         ("no padding: all texts of a batch have the same length", "some *warning*"),
