@@ -148,6 +148,9 @@ def _plain_config(config: Any, found: Widths) -> dict[str, Any]:
     said["auto_map"] = {"AutoModelForCausalLM": f"{code}.Pruned{name}"}
     if name.startswith("Llama"):
         said["auto_map"]["AutoConfig"] = f"{code}.PrunedLlamaConfig"
+        # Who reads the configuration without the code, like a tokenizer, checks it by the
+        # dense model's numbers; without this, it would not be read at all.
+        said["allow_global_per_layer_attribute_access"] = True
     digits = len(str(len(found.layers) - 1))
     said["per_layer_config"] = {
         str(number).zfill(digits): layer for number, layer in enumerate(found.layers)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
 
 from osscar_core import networks
 from osscar_core.errors import OutputError
+from osscar_core.evaluation.accuracy import class_logits
 from osscar_core.export import replay_torch
 from osscar_core.export.job import Job, Reader, Written
 from osscar_core.models import stored_state
@@ -106,13 +108,27 @@ def network_facts(module: nn.Module) -> dict[str, Any] | None:
     }
 
 
+class Classifier(nn.Module):
+    """A network as it runs fastest: batch norms within convolutions, channels last in memory."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        # What runs no faster for being smaller is what lies between the convolutions.
+        self.module = fuse(module).to(memory_format=torch.channels_last)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits (B, C) of pixels (B, 3, S, S)."""
+        return class_logits(self.module(pixels.contiguous(memory_format=torch.channels_last)))
+
+
 def _write_program(job: Job) -> None:
     sample = job.items.compared()[1]
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            network = Classifier(job.module.module).eval()
             program = torch.export.export(
-                job.module, (sample,), dynamic_shapes=({0: batch_dimension()},), strict=False
+                network, (sample,), dynamic_shapes=({0: batch_dimension()},), strict=False
             )
             torch.export.save(program, job.folder / PROGRAM)
     except TRACE_ERRORS as error:
