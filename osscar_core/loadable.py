@@ -7,9 +7,14 @@ every layer, and no layer may gain a bias.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from osscar_core.records import Plan, Structure
+from osscar_core.errors import SpecError
+from osscar_core.records import Plan, PruneSpec, Structure
+from osscar_core.units import Unit
+from osscar_core.widths import stated_caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,9 @@ class Wording:
     config: str
     structures: tuple[Structure, ...]
 
+
+_Layer = tuple[int, int]
+"""How many groups a layer had, and how many it keeps."""
 
 _WORDINGS = {
     "opt": Wording("OPTConfig", (Structure.NEURONS,)),
@@ -49,18 +57,176 @@ def why_not_plain(plan: Plan, *, layers: int | None = None) -> str | None:
     """
     words = wording(plan.source.family)
     if words is None:
-        return f"transformers has no configuration for the family {plan.source.family}"
-    for structure in dict.fromkeys(unit.structure for unit in plan.units):
-        units = [unit for unit in plan.units if unit.structure is structure]
-        kept = {len(unit.kept) for unit in units}
-        if layers is not None and len(units) < layers:
-            kept |= {unit.groups for unit in units}
-        is_cut = any(len(unit.kept) < unit.groups for unit in units)
-        if is_cut and structure not in words.structures:
+        return _no_configuration(plan.source.family)
+    layers_of: dict[Structure, list[_Layer]] = {}
+    for unit in plan.units:
+        layers_of.setdefault(unit.structure, []).append((unit.groups, len(unit.kept)))
+    for named in layers_of.values():
+        if layers is not None and len(named) < layers:
+            named.append((named[0][0], named[0][0]))
+    reason = _why_not_widths(words, layers_of)
+    added = (unit.name for unit in plan.units if unit.adds_bias)
+    name = next(added, None)
+    if reason is None and name is not None:
+        return f"a bias was added to {name}, which {words.config} cannot say"
+    return reason
+
+
+def removable(
+    spec: PruneSpec, family: str, available: tuple[Structure, ...]
+) -> tuple[Structure, ...]:
+    """Return the structures that a request may remove.
+
+    Args:
+        spec: The request.
+        family: The model's family.
+        available: What the family, or a survey of the model, has.
+
+    Raises:
+        SpecError: Plain `transformers` is to load the result, and the family has no
+            configuration, or none that can say what the request names.
+    """
+    wanted = spec.structures or available
+    if not spec.plain_loadable:
+        return wanted
+    words = wording(family)
+    if words is None:
+        raise SpecError(
+            f"the result is to load in plain transformers, and {_no_configuration(family)}",
+            "Leave --plain-loadable out; export --format onnx makes a file for other programs",
+        )
+    fitting = tuple(structure for structure in wanted if structure in words.structures)
+    if not fitting or (spec.structures is not None and fitting != wanted):
+        unsaid = ", ".join(structure for structure in wanted if structure not in words.structures)
+        raise SpecError(
+            f"the result is to load in plain transformers, and {words.config} cannot say "
+            f"that {unsaid} were removed",
+            f"Use --structures {','.join(words.structures)}, or leave --plain-loadable out",
+        )
+    return fitting
+
+
+def removable_from_survey(
+    spec: PruneSpec, family: str, surveyed: tuple[Structure, ...]
+) -> tuple[Structure, ...]:
+    """Return the structures that a request to a survey may remove.
+
+    Args:
+        spec: The request. Where it names all that was surveyed, as the survey's own request
+            does, nobody chose that.
+        family: The model's family.
+        surveyed: What the survey is about.
+
+    Raises:
+        SpecError: As `removable`.
+    """
+    is_chosen = spec.structures != surveyed
+    asked = spec if is_chosen else dataclasses.replace(spec, structures=None)
+    return removable(asked, family, surveyed)
+
+
+def refuse_biases(names: Sequence[str]) -> None:
+    """Refuse a request for plain `transformers` by which layers would gain biases.
+
+    Raises:
+        SpecError: There are such layers.
+    """
+    if names:
+        raise SpecError(
+            f"the result is to load in plain transformers, and {len(names)} layers without a "
+            f"bias would gain one, {names[0]} first",
+            "Use --intercept off, or leave --plain-loadable out",
+        )
+
+
+def check_alike(units: Iterable[Unit]) -> None:
+    """Refuse a model whose layers differ before anything is removed.
+
+    Raises:
+        SpecError: Units of one structure have different numbers of groups.
+    """
+    first: dict[Structure, Unit] = {}
+    for unit in units:
+        other = first.setdefault(unit.structure, unit)
+        if unit.groups != other.groups:
+            raise SpecError(
+                f"the result is to load in plain transformers, and {unit.name} has {unit.groups} "
+                f"groups where {other.name} has {other.groups}",
+                "Leave --plain-loadable out: these layers have no common width",
+            )
+
+
+def check_widths(
+    spec: PruneSpec, family: str, units: Sequence[Unit], widths: Mapping[str, int]
+) -> None:
+    """Refuse widths that were chosen beforehand, where plain `transformers` is to load them.
+
+    Args:
+        spec: The request.
+        family: The model's family.
+        units: All units of the model.
+        widths: Groups kept by unit name; the other units are complete.
+
+    Raises:
+        SpecError: It could not.
+    """
+    words = wording(family)
+    if not spec.plain_loadable or words is None:
+        return
+    layers: dict[Structure, list[_Layer]] = {}
+    for unit in units:
+        kept = widths.get(unit.name, unit.groups)
+        layers.setdefault(unit.structure, []).append((unit.groups, kept))
+    reason = _why_not_widths(words, layers)
+    if reason is not None:
+        raise SpecError(
+            f"the result is to load in plain transformers, and {reason}",
+            "Keep equally many in every layer, or leave --plain-loadable out",
+        )
+
+
+def notes(
+    asked: PruneSpec, family: str, available: Sequence[Structure], units: Sequence[Unit]
+) -> tuple[str, ...]:
+    """Return what a request did not say and plain `transformers` asks for, for reports.
+
+    Args:
+        asked: The request as it was made.
+        family: The model's family.
+        available: What the family has.
+        units: The units that the request is about.
+    """
+    words = wording(family)
+    if not asked.plain_loadable or words is None:
+        return ()
+    said = [
+        f"all {structure} stay: {words.config} cannot say that some were removed"
+        for structure in available
+        if asked.structures is None and structure not in words.structures
+    ]
+    shares: dict[Structure, set[float]] = {}
+    for name, share in stated_caps(asked, units).items():
+        (structure,) = (unit.structure for unit in units if unit.name == name)
+        shares.setdefault(structure, set()).add(share)
+    for structure, stated in shares.items():
+        if len(stated) > 1:
+            most = f"at most {min(stated):.0%} are removed" if min(stated) else "all stay"
+            said.append(
+                f"every layer keeps equally many {structure}, so the strictest limit of one "
+                f"holds for all: {most}"
+            )
+    return tuple(said)
+
+
+def _no_configuration(family: str) -> str:
+    return f"transformers has no configuration for the family {family}"
+
+
+def _why_not_widths(words: Wording, layers: Mapping[Structure, Sequence[_Layer]]) -> str | None:
+    for structure, each in layers.items():
+        kept = {width for _, width in each}
+        if structure not in words.structures and any(width < groups for groups, width in each):
             return f"{structure} were removed, which {words.config} cannot say"
         if len(kept) > 1:
             return f"layers keep between {min(kept)} and {max(kept)} {structure}"
-    for unit in plan.units:
-        if unit.adds_bias:
-            return f"a bias was added to {unit.name}, which {words.config} cannot say"
     return None

@@ -32,7 +32,24 @@ class Named(Protocol):
 def caps(spec: PruneSpec, units: Sequence[Named]) -> dict[str, float]:
     """Return the most that may be removed of every unit, as a share in [0, 1].
 
-    Where several patterns name a unit, the smallest share holds.
+    Where several patterns name a unit, the smallest share holds. Where all layers are to keep
+    the same number, the smallest share of a structure holds for all its units.
+
+    Raises:
+        SpecError: A pattern names no unit of the request.
+    """
+    most = stated_caps(spec, units)
+    if not spec.plain_loadable:
+        return most
+    strictest: dict[Structure, float] = {}
+    for unit in units:
+        share = most[unit.name]
+        strictest[unit.structure] = min(share, strictest.get(unit.structure, share))
+    return {unit.name: strictest[unit.structure] for unit in units}
+
+
+def stated_caps(spec: PruneSpec, units: Sequence[Named]) -> dict[str, float]:
+    """Return what a request itself says of the most that may be removed of every unit.
 
     Raises:
         SpecError: A pattern names no unit of the request.
