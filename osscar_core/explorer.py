@@ -449,12 +449,14 @@ class Explorer:
             levels=first.groups + 1,
             protected=least,
         )
-        if kind not in TIMED or self._spec.round_to > 1:
+        if kind in TIMED and self._spec.round_to == 1:
+            fast = (width for unit in units for width in self._timed().fast_widths(unit.name))
+            offered = candidate_widths(
+                first.groups, most_removed=cap, fast=(*offered, *fast), protected=least
+            )
+        if first.said is None:
             return offered
-        fast = (width for unit in units for width in self._timed().fast_widths(unit.name))
-        return candidate_widths(
-            first.groups, most_removed=cap, fast=(*offered, *fast), protected=least
-        )
+        return tuple(each for each in offered if each in first.said or each == first.groups)
 
     def _proven(self, choice: Allocation) -> Allocation:
         """Return a choice with what is known of the best one: all common widths were compared."""
@@ -530,7 +532,10 @@ class Explorer:
         return Allocation(widths, math.nan, predicted, predicted)
 
     def _widths(self, share: float) -> dict[str, int]:
-        return uniform_widths(self._units, share, self._caps, self._spec.round_to)
+        spec = self._spec
+        return uniform_widths(
+            self._units, share, self._caps, spec.round_to, is_plain=spec.plain_loadable
+        )
 
     def _total(self, kind: GoalKind, widths: Mapping[str, int]) -> float:
         """Return what a model of these widths has of what a goal limits, exactly."""

@@ -30,8 +30,14 @@ class Wording:
     structures: tuple[Structure, ...]
 
 
-_Layer = tuple[int, int]
-"""How many groups a layer had, and how many it keeps."""
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """How many groups a layer had, how many it keeps, and which numbers can be said."""
+
+    groups: int
+    kept: int
+    said: tuple[int, ...] | None
+
 
 _WORDINGS = {
     "opt": Wording("OPTConfig", (Structure.NEURONS,)),
@@ -44,13 +50,13 @@ def wording(family: str) -> Wording | None:
     return _WORDINGS.get(family)
 
 
-def why_not_plain(plan: Plan, *, layers: int | None = None) -> str | None:
+def why_not_plain(plan: Plan, units: Sequence[Unit] = ()) -> str | None:
     """Return why plain `transformers` cannot load the model of a plan; ``None`` if it can.
 
     Args:
         plan: The plan.
-        layers: How many layers the model has, where that is known: those that a plan does not
-            name are complete, which it does not tell by itself.
+        units: All units of its model, dense or pruned, where they are known. They tell which
+            layers a plan leaves out, and what the configuration can say of their number.
 
     Returns:
         The first reason, such as "layers keep between 12 and 40 neurons".
@@ -58,13 +64,17 @@ def why_not_plain(plan: Plan, *, layers: int | None = None) -> str | None:
     words = wording(plan.source.family)
     if words is None:
         return _no_configuration(plan.source.family)
-    layers_of: dict[Structure, list[_Layer]] = {}
-    for unit in plan.units:
-        layers_of.setdefault(unit.structure, []).append((unit.groups, len(unit.kept)))
-    for named in layers_of.values():
-        if layers is not None and len(named) < layers:
-            named.append((named[0][0], named[0][0]))
-    reason = _why_not_widths(words, layers_of)
+    said = {unit.name: unit.said for unit in units}
+    layers: dict[Structure, list[_Layer]] = {}
+    for one in plan.units:
+        layer = _Layer(one.groups, len(one.kept), said.get(one.name))
+        layers.setdefault(one.structure, []).append(layer)
+    named = {one.name for one in plan.units}
+    for unit in units:
+        if unit.name not in named:
+            layer = _Layer(unit.groups, unit.groups, unit.said)
+            layers.setdefault(unit.structure, []).append(layer)
+    reason = _why_not_widths(words, layers)
     added = (unit.name for unit in plan.units if unit.adds_bias)
     name = next(added, None)
     if reason is None and name is not None:
@@ -176,7 +186,7 @@ def check_widths(
     layers: dict[Structure, list[_Layer]] = {}
     for unit in units:
         kept = widths.get(unit.name, unit.groups)
-        layers.setdefault(unit.structure, []).append((unit.groups, kept))
+        layers.setdefault(unit.structure, []).append(_Layer(unit.groups, kept, unit.said))
     reason = _why_not_widths(words, layers)
     if reason is not None:
         raise SpecError(
@@ -199,10 +209,13 @@ def notes(
     words = wording(family)
     if not asked.plain_loadable or words is None:
         return ()
+    complete = {unit.structure for unit in units if unit.said == (unit.groups,)}
+    if asked.structures is None:
+        complete |= set(available) - set(words.structures)
     said = [
         f"all {structure} stay: {words.config} cannot say that some were removed"
         for structure in available
-        if asked.structures is None and structure not in words.structures
+        if structure in complete
     ]
     shares: dict[Structure, set[float]] = {}
     for name, share in stated_caps(asked, units).items():
@@ -224,9 +237,12 @@ def _no_configuration(family: str) -> str:
 
 def _why_not_widths(words: Wording, layers: Mapping[Structure, Sequence[_Layer]]) -> str | None:
     for structure, each in layers.items():
-        kept = {width for _, width in each}
-        if structure not in words.structures and any(width < groups for groups, width in each):
+        kept = {layer.kept for layer in each}
+        is_cut = any(layer.kept < layer.groups for layer in each)
+        if is_cut and structure not in words.structures:
             return f"{structure} were removed, which {words.config} cannot say"
         if len(kept) > 1:
             return f"layers keep between {min(kept)} and {max(kept)} {structure}"
+        if any(layer.said is not None and layer.kept not in layer.said for layer in each):
+            return f"{words.config} cannot say {min(kept)} groups of {structure} in every layer"
     return None

@@ -315,7 +315,8 @@ def prune_(
     elif widths is not None:
         chosen = _given_widths(spec, units, widths)
     else:
-        chosen = uniform_widths(units, spec.sparsity, caps(spec, units), spec.round_to)
+        most, is_plain = caps(spec, units), spec.plain_loadable
+        chosen = uniform_widths(units, spec.sparsity, most, spec.round_to, is_plain=is_plain)
     check_widths(spec, adapter.family, adapter.units(model.module), chosen)
     said = notes(asked, adapter.family, adapter.structures, units)
     inputs, data = calibration_inputs(model, spec, exactly=exactly)

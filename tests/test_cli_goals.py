@@ -142,7 +142,7 @@ def test_a_survey_deploys_what_plain_transformers_loads(
     assert "all heads stay: OPTConfig cannot say" in told
     plan = from_json(Plan, (tmp_path / "small" / "plan.json").read_text(encoding="utf8"))
     assert plan.spec.plain_loadable
-    assert why_not_plain(plan, layers=2) is None
+    assert why_not_plain(plan) is None
 
 
 def test_estimates_as_text(main: Main, survey: Path) -> None:

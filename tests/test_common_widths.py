@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import families
+from osscar_core.adapters import find_adapter
 from osscar_core.budget import LossCurve, candidate_widths, common_options
 from osscar_core.costs import CostModel
 from osscar_core.errors import SpecError
@@ -36,6 +37,7 @@ from osscar_core.records import (
     Structure,
     from_json,
 )
+from osscar_core.widths import uniform_widths
 from surveyed import Surveyed, latencies, logits
 
 K = GoalKind
@@ -113,6 +115,7 @@ def losses(draw: st.DrawFn) -> tuple[float, ...]:
     found=st.lists(losses(), min_size=4, max_size=4),
     cap=st.sampled_from([1.0, 0.7]),
     multiple=st.sampled_from([1, 3]),
+    said=st.sampled_from([(1, 2, 3), (1, 3)]),
 )
 def test_no_pair_within_a_budget_is_better(
     surveyed: Get,
@@ -122,8 +125,12 @@ def test_no_pair_within_a_budget_is_better(
     found: list[tuple[float, ...]],
     cap: float,
     multiple: int,
+    said: Pair,
 ) -> None:
     case = surveyed("llama")
+    units = [
+        dataclasses.replace(unit, said=said if unit.groups == 3 else None) for unit in pairs.units
+    ]
     curves = {}
     for unit, values in zip(pairs.units, found, strict=True):
         known = (1, 2, 3) if unit.groups == 3 else (1, 9, 20, 31, 40)
@@ -131,11 +138,11 @@ def test_no_pair_within_a_budget_is_better(
     spec = case.request(
         budget=Budget.LOSS_WEIGHTED, plain_loadable=True, caps=(("*", cap),), round_to=multiple
     )
-    asked = Explorer(pairs.costs, spec, pairs.units, task="text", curves=curves, table=pairs.table)
+    asked = Explorer(pairs.costs, spec, units, task="text", curves=curves, table=pairs.table)
     quantity = pairs.quantity(kind)
 
     def is_offered(pair: Pair) -> bool:
-        return all(
+        return pair[0] in said and all(
             width >= math.ceil(groups * (1 - cap) - 1e-9)
             and (width == groups or width % min(multiple, groups) == 0)
             for width, groups in zip(pair, (3, 40), strict=True)
@@ -228,6 +235,21 @@ def test_the_strictest_limit_holds_for_all_layers(surveyed: Get, budget: Budget)
     assert pair_of(case, answer.widths) == {Structure.HEADS: 3, Structure.NEURONS: 30}
 
 
+def test_heads_divide_the_hidden_size() -> None:
+    """`LlamaConfig` insists on it: of 5 groups of 2 heads, 3 are none that 40 is a multiple of."""
+    module = families._llama(
+        "llama", hidden_size=40, num_attention_heads=10, num_key_value_heads=5
+    ).model
+    units = find_adapter(module).units(module)
+    assert [unit.said for unit in units] == 2 * [(1, 2, 4, 5), None]
+    free = dict.fromkeys((unit.name for unit in units), 1.0)
+    for sparsity, heads in ((0.0, 5), (0.2, 4), (0.4, 4), (0.6, 2), (0.9, 1)):
+        found = uniform_widths(units, sparsity, free, is_plain=True)
+        assert {found[unit.name] for unit in units if unit.said} == {heads}
+    assert uniform_widths(units, 0.4, free)[units[0].name] == 3
+    assert uniform_widths(units, 0.4, free, 3, is_plain=True)[units[0].name] == 5
+
+
 def test_opt_keeps_all_heads(surveyed: Get) -> None:
     case = surveyed("opt")
     for budget in Budget:
@@ -306,7 +328,8 @@ def plain_config(model: LoadedModel, report: PruneReport) -> Any:
         config.ffn_dim = kept[Structure.NEURONS]
         return config
     ratio = config.num_attention_heads // config.num_key_value_heads
-    config.head_dim = model.module.model.layers[0].self_attn.head_dim
+    if hasattr(config, "head_dim"):
+        config.head_dim = model.module.model.layers[0].self_attn.head_dim
     config.num_key_value_heads = kept[Structure.HEADS]
     config.num_attention_heads = ratio * kept[Structure.HEADS]
     config.intermediate_size = kept[Structure.NEURONS]
@@ -339,12 +362,12 @@ def test_a_plain_configuration_loads_the_result(
     dense = family.loaded(tmp_path)
     small = dataclasses.replace(dense, module=copy.deepcopy(dense.module))
     report = prune_(small, spec)
-    assert why_not_plain(report.plan, layers=2) is None
+    assert why_not_plain(report.plan, small.adapter.units(small.module)) is None
     assert report.plan.spec.plain_loadable
     assert report.parameters.pruned < report.parameters.dense
     assert_loads(family, dense, small, report)
     noted = [text for text in report.warnings if "heads stay" in text]
-    assert len(noted) == name.startswith("opt")
+    assert len(noted) == (name in {"opt-350m", "qwen2"})
 
 
 def test_a_report_says_which_limit_holds_for_all(surveyed: Get) -> None:
@@ -389,7 +412,7 @@ def test_a_survey_of_everything_answers_and_deploys(surveyed: Get, name: str) ->
         assert report.budget is not None
         assert report.budget.bound == report.budget.predicted
         assert any("all heads stay" in text for text in report.warnings) is (name == "opt")
-        assert why_not_plain(report.plan, layers=2) is None
+        assert why_not_plain(report.plan, case.model.adapter.units(case.model.module)) is None
 
 
 def test_what_protected_groups_lessen_stays_plain(surveyed: Get) -> None:

@@ -9,6 +9,7 @@ import pytest
 from osscar_core.adapters import ADAPTERS
 from osscar_core.loadable import why_not_plain, wording
 from osscar_core.records import DataInfo, Plan, PruneSpec, SourceInfo, Structure, UnitPlan
+from osscar_core.units import Unit
 
 GROUPS = 8
 
@@ -73,12 +74,28 @@ def test_an_added_bias_is_named() -> None:
     assert found == "a bias was added to layers.1.neurons, which OPTConfig cannot say"
 
 
+def units_of(structure: Structure, said: tuple[int, ...] | None = None) -> list[Unit]:
+    """The units of three layers."""
+    return [
+        Unit(structure, f"layers.{layer}", f"layers.{layer}.{structure}", (), GROUPS, 1, said=said)
+        for layer in range(3)
+    ]
+
+
 def test_layers_that_a_plan_leaves_out_are_complete() -> None:
     plan = plan_of("opt", {Structure.NEURONS: (5, 5)})
-    assert why_not_plain(plan, layers=2) is None
-    assert why_not_plain(plan, layers=3) == "layers keep between 5 and 8 neurons"
+    units = units_of(Structure.NEURONS)
+    assert why_not_plain(plan, units[:2]) is None
+    assert why_not_plain(plan, units) == "layers keep between 5 and 8 neurons"
     complete = plan_of("opt", {Structure.NEURONS: (8, 8)})
-    assert why_not_plain(complete, layers=3) is None
+    assert why_not_plain(complete, units) is None
+
+
+def test_a_number_that_cannot_be_said_is_named() -> None:
+    plan = plan_of("llama", {Structure.HEADS: (5, 5, 5)})
+    assert why_not_plain(plan, units_of(Structure.HEADS, (4, 5, 8))) is None
+    found = why_not_plain(plan, units_of(Structure.HEADS, (4, 8)))
+    assert found == "the family's configuration cannot say 5 groups of heads in every layer"
 
 
 def test_what_a_configuration_can_say_is_what_the_family_has() -> None:
