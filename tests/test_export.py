@@ -19,8 +19,9 @@ from command import runner
 from families import CLASSES, FAMILIES, Family
 from osscar_core.errors import DataError, OutputError, SpecError
 from osscar_core.evaluation import evaluate
-from osscar_core.export import ExportReport, comparing, export_onnx, writing
+from osscar_core.export import ExportFormat, ExportReport, comparing, export_model, onnx
 from osscar_core.export.items import open_items
+from osscar_core.export.job import Logits
 from osscar_core.export.replay import token_losses
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune
@@ -43,9 +44,10 @@ def exported(family: Family, folder: Path) -> Exported:
     request = family.request(folder, seqlen=family.seqlen and SEQLEN)
     prune(request, out=folder / "small")
     model = load_model(str(folder / "small"), device="cpu")
-    report = export_onnx(
+    report = export_model(
         model,
         folder / "out",
+        ExportFormat.ONNX,
         data=request.calibration,
         limit=8,
         seqlen=family.seqlen and SEQLEN,
@@ -81,9 +83,9 @@ def test_every_family_gives_what_it_gave(name: str, tmp_path: Path) -> None:
     family = FAMILIES[name]()
     model = family.loaded(tmp_path)
     data, seqlen = family.calibration_spec(tmp_path), family.seqlen and SEQLEN
-    module = writing.Logits(model.module, is_text=family.seqlen is not None)
+    module = Logits(model.module, is_text=family.seqlen is not None)
     items = open_items(model, data, 8, seqlen)
-    writing.write_onnx(module, items, tmp_path / "model.onnx", name)
+    onnx.write_onnx(module, items, tmp_path / "model.onnx", name)
     session = session_of(tmp_path)
     ((given,), (answer,)) = session.get_inputs(), session.get_outputs()
     assert (given.name, answer.name) == ("input_ids" if seqlen else "pixels", "logits")
@@ -189,8 +191,10 @@ def test_losses_are_those_of_torch() -> None:
 def test_large_weights_lie_beside_the_file(
     image: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "MOST_INSIDE", 1000)
-    report = export_onnx(image.model, tmp_path / "out", data=image.data, limit=4)
+    monkeypatch.setattr(onnx, "MOST_INSIDE", 1000)
+    report = export_model(
+        image.model, tmp_path / "out", ExportFormat.ONNX, data=image.data, limit=4
+    )
     sizes = {file.name: file.bytes for file in report.files}
     assert sizes["model.onnx.data"] > 100_000
     assert sizes["model.onnx"] + sizes["model.onnx.data"] == pytest.approx(
@@ -227,9 +231,9 @@ def test_a_file_that_is_not_the_model_is_not_kept(
         damage(file)
         return 20
 
-    monkeypatch.setattr(writing, "write_onnx", damaged)
+    monkeypatch.setattr(onnx, "write_onnx", damaged)
     with pytest.raises(OutputError, match=reason):
-        export_onnx(image.model, tmp_path / "out", data=image.data, limit=4)
+        export_model(image.model, tmp_path / "out", ExportFormat.ONNX, data=image.data, limit=4)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -244,9 +248,9 @@ def test_perplexity_and_predictions_are_judged_too(
     found = comparing._compared(one, two, None, items, {})
     assert (found.max_difference, found.same) == (0.0, 0.0)
     with pytest.raises(OutputError, match="32 of 32 predictions differ; its perplexity"):
-        comparing._judge(found, 4, 32, "m")
+        comparing._judge(found, 4, 32, "m", "r")
     same = comparing._compared(one, one, None, items, {})
-    comparing._judge(same, 4, 32, "m")
+    comparing._judge(same, 4, 32, "m", "r")
     assert same.quality == pytest.approx(np.e)
 
 
@@ -270,19 +274,19 @@ def test_a_model_that_cannot_be_traced_is_refused_in_words(image: Exported, tmp_
 
     loaded = LoadedModel(Moody(), image.model.adapter, image.model.source, torch.float32)
     with pytest.raises(OutputError, match="cannot be written as ONNX"):
-        export_onnx(loaded, tmp_path / "out", data=image.data, limit=4)
+        export_model(loaded, tmp_path / "out", ExportFormat.ONNX, data=image.data, limit=4)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_and_places_are_checked_first(image: Exported, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="limit"):
-        export_onnx(image.model, tmp_path / "out", data=image.data, limit=3)
+        export_model(image.model, tmp_path / "out", ExportFormat.ONNX, data=image.data, limit=3)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):
-        export_onnx(image.model, tmp_path / "taken", data=image.data)
+        export_model(image.model, tmp_path / "taken", ExportFormat.ONNX, data=image.data)
     with pytest.raises(DataError, match="nowhere"):
-        export_onnx(image.model, tmp_path / "out", data="images:/nowhere")
+        export_model(image.model, tmp_path / "out", ExportFormat.ONNX, data="images:/nowhere")
 
 
 def test_a_stop_ends_the_process_that_reads_it_back(image: Exported, tmp_path: Path) -> None:
@@ -291,7 +295,14 @@ def test_a_stop_ends_the_process_that_reads_it_back(image: Exported, tmp_path: P
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export_onnx(image.model, tmp_path / "out", data=image.data, limit=4, progress=stop)
+        export_model(
+            image.model,
+            tmp_path / "out",
+            ExportFormat.ONNX,
+            data=image.data,
+            limit=4,
+            progress=stop,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -308,4 +319,4 @@ def test_the_command_writes_and_reports(
     assert "not empty" in main(*common, "--format", "onnx").reason
     refused = main(*common, "--format", "onyx")
     assert refused.code == 2
-    assert "unknown format 'onyx'. Did you mean 'onnx'? Choose from: onnx" in refused.reason
+    assert "unknown format 'onyx'. Did you mean 'onnx'? Choose from: hf, onnx" in refused.reason

@@ -16,12 +16,23 @@ ONNX_FILE = "model.onnx"
 NO_CACHE = "no cache: every new token reads the whole text again"
 FLOAT32 = "the weights are float32 here, wider than in the model's own file"
 NO_PADDING = "no padding: all texts of a batch have the same length"
+NO_DENSE = "the dense model is not here, so nothing was compared with it"
 
 
 class ExportFormat(StrEnum):
-    """What a model can be written as."""
+    """What a model can be written as.
 
+    - ``hf``: a directory for `transformers`, for language models.
+    - ``onnx``: an ONNX file, for onnxruntime.
+    - ``torch``: a program of `torch.export` and a loader that needs torch and torchvision,
+      for image models.
+    - ``gguf``: a file for llama.cpp and what is built on it, for the Llama family.
+    """
+
+    HF = "hf"
     ONNX = "onnx"
+    TORCH = "torch"
+    GGUF = "gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +43,9 @@ class ExportReport:
         out: The folder.
         format: What was written.
         model: Name of the model.
+        needs: What loads it, in words.
         data: What it was compared on.
         files: All files.
-        opset: Version of the operators that the file uses.
         versions: Versions of the packages that wrote and read it.
         shapes: Shapes of the input on which all outputs were compared.
         max_difference: Largest difference of an output from the model's.
@@ -45,15 +56,19 @@ class ExportReport:
         model_quality: Quality of the model in torch on these items.
         quality: Quality of the file that was read back, on the same items.
         seconds: Time it took.
+        opset: Version of the operators that an ONNX file uses.
+        continued: Prompts that were continued by the file, each with the model's own words;
+            ``None`` where nothing was generated.
+        dense_quality: Quality of the dense model in torch on these items, if it was here.
         notes: What a reader should know.
     """
 
     out: str
     format: ExportFormat
     model: str
+    needs: str
     data: DataInfo
     files: tuple[FileDigest, ...]
-    opset: int
     versions: dict[str, str]
     shapes: tuple[tuple[int, ...], ...]
     max_difference: float
@@ -64,6 +79,9 @@ class ExportReport:
     model_quality: float
     quality: float
     seconds: float
+    opset: int | None = None
+    continued: int | None = None
+    dense_quality: float | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""The README of an export, in English and Japanese.
+"""How to run an ONNX file, in English and Japanese.
 
 The decision hidden here: what a person needs to run the file with onnxruntime and numpy,
 who never saw this program.
@@ -69,8 +69,10 @@ _JAPANESE = """# ONNX形式の{model}
 """
 
 
-def readme(model: str, found: Comparison, items: Items, opset: int, *, has_tokenizer: bool) -> str:
-    """Return the README in English, then in Japanese."""
+def onnx_usage(
+    model: str, found: Comparison, items: Items, opset: int, *, has_tokenizer: bool
+) -> str:
+    """Return the lines in English, then in Japanese."""
     settings = items.settings
     facts = {
         "model": model,
