@@ -2,7 +2,7 @@
 
 The decision hidden here: what the configuration of each family can say. A configuration has
 one number for all layers, so only structures with such a number can go, equally many from
-every layer, and no layer may gain a bias.
+every layer, and no layer may gain a bias. Which numbers those may be, a unit says itself.
 """
 
 from __future__ import annotations

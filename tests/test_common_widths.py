@@ -22,6 +22,7 @@ from osscar_core.costs import CostModel
 from osscar_core.errors import SpecError
 from osscar_core.estimates import QualityModel
 from osscar_core.explorer import Explorer, UnreachableGoal
+from osscar_core.export.huggingface import widths_of
 from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.guarded import lessened
 from osscar_core.loadable import check_alike, why_not_plain
@@ -339,6 +340,7 @@ def plain_config(model: LoadedModel, report: PruneReport) -> Any:
 def assert_loads(
     family: families.Family, dense: LoadedModel, small: LoadedModel, report: PruneReport
 ) -> None:
+    assert widths_of(small).reason == ""  # an export carries no code
     plain = type(dense.module)(plain_config(dense, report)).eval()
     plain.load_state_dict(small.module.state_dict())
     assert torch.allclose(logits(plain, family.inputs), logits(small.module, family.inputs))

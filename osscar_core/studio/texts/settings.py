@@ -28,8 +28,8 @@ ENGLISH = {
     "form.plain": "Loads in plain transformers",
     "form.plain.help": (
         "Every layer keeps the same width, so that transformers, vLLM and other programs load "
-        "the result without any code of this one. OPT keeps all its heads: its configuration "
-        "cannot say fewer. A free choice of widths loses less."
+        "the result without any code of this one. OPT and Qwen2 keep all their heads: their "
+        "configurations cannot say fewer. A free choice of widths loses less."
     ),
     "form.plain.structures": (
         "Plain transformers cannot load this model with fewer {unsaid}. Choose {said}, too."
@@ -122,7 +122,7 @@ JAPANESE = {
     "form.plain": "標準のtransformersで読み込める",
     "form.plain.help": (
         "どの層にも同じ幅を残すので、このプログラムのコードがなくても、"
-        "transformersやvLLMなどで結果を読み込めます。OPTのヘッドはすべて残ります。"
+        "transformersやvLLMなどで結果を読み込めます。OPTとQwen2のヘッドはすべて残ります。"
         "減らした数を設定に書けないためです。層ごとに幅を選ぶほうが、失われる品質は少なくなります。"
     ),
     "form.plain.structures": (
