@@ -413,6 +413,13 @@ def _add_budget_options(group: Any) -> None:
     group.add_argument(
         "--protect", type=_names, metavar="LIST", help="units or structures that stay whole"
     )
+    group.add_argument(
+        "--plain-loadable",
+        action="store_true",
+        default=None,
+        help="the best that plain transformers can load: the same widths in every layer, of "
+        "structures that the family's configuration can say",
+    )
 
 
 def _add_model_options(parser: Parser) -> None:
