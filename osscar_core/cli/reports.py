@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
     from osscar_core.export import ExportReport
+    from osscar_core.export.records import Written
     from osscar_core.monitoring import KitReport
 
 
@@ -383,10 +384,20 @@ def export_text(report: ExportReport) -> str:
             f"the largest output; {report.same:.2%} of the predictions are the same"
         ),
         f"{name} {after}, in torch {before}, on the same {report.count} items",
+        *_written(report.written),
         *report.notes,
         f"{report.out}: README.md says how to use it",
     ]
     return "\n".join(lines)
+
+
+def _written(found: Written | None) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    prompts = (
+        f"{found.prompts} prompts of unlike length, padded in one batch, {found.tokens} tokens"
+    )
+    return (f"{prompts} each with the cache: after {found.same} of them those of the model",)
 
 
 def kit_text(report: KitReport) -> str:

@@ -6,6 +6,7 @@ largest one, predictions on a thousandth of the items, and perplexity by a thous
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -17,12 +18,14 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
-from torch import Tensor, nn
+from torch import Tensor
 
 from osscar_core.errors import NumericalError, OutputError
 from osscar_core.evaluation.perplexity import exponential
-from osscar_core.export import replay
+from osscar_core.export import decoding, replay
 from osscar_core.export.items import Items
+from osscar_core.export.onnx_graph import Logits
+from osscar_core.export.records import Written
 from osscar_core.progress import Progress, report
 from osscar_core.tracing import TOLERANCE, differences
 
@@ -57,10 +60,11 @@ class Comparison:
     model_quality: float
     quality: float
     versions: dict[str, str]
+    written: Written | None = None
 
 
 def compare_file(
-    file: Path, module: nn.Module, items: Items, model: str, progress: Progress | None
+    file: Path, module: Logits, items: Items, model: str, progress: Progress | None
 ) -> Comparison:
     """Read a file in a fresh process and compare it with the model it was written from.
 
@@ -78,17 +82,21 @@ def compare_file(
     with tempfile.TemporaryDirectory(prefix=".compared.", dir=file.parent) as name:
         folder = Path(name)
         answers, labels = _asked(module, items, folder, model, progress)
+        with torch.inference_mode():
+            continued = decoding.continued(module, items, folder)
         _replay(file, folder, items, model, progress)
         replayed = _replayed(folder, len(answers.logits))
         versions = json.loads((folder / "replayed.json").read_bytes())
-    _check_shapes(answers, replayed, model)
-    found = _compared(answers, replayed, labels, items, versions)
-    _judge(found, len(items), answers.best.numel(), model)
-    return found
+        _check_shapes(answers, replayed, model)
+        found = _compared(answers, replayed, labels, items, versions)
+        _judge(found, len(items), answers.best.numel(), model)
+        if continued is None:
+            return found
+        return dataclasses.replace(found, written=decoding.judged(continued, folder, model))
 
 
 def _asked(
-    module: nn.Module, items: Items, folder: Path, model: str, progress: Progress | None
+    module: Logits, items: Items, folder: Path, model: str, progress: Progress | None
 ) -> tuple[Answers, Tensor | None]:
     """Ask the model, and leave in the folder what the file is to be asked."""
     compared = items.compared()
@@ -132,7 +140,7 @@ def _losses(logits: Tensor, ids: Tensor) -> Tensor:
 def _replay(file: Path, folder: Path, items: Items, model: str, progress: Progress | None) -> None:
     """Run the file on what is stored in the folder, without this project."""
     command = [sys.executable, "-P", replay.__file__, str(file), str(folder)]
-    command += [str(items.at_once), str(torch.get_num_threads())]
+    command += [str(items.at_once), str(torch.get_num_threads()), "CPUExecutionProvider"]
     with (folder / "errors.txt").open("w+", encoding="utf8", errors="replace") as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child:
             try:

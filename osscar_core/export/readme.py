@@ -34,11 +34,23 @@ import numpy as np
 import onnxruntime as ort
 
 session = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-ids = np.array([[{ids}]])  # put yours here: int64, (batch, tokens)
+texts = [[{ids}], [{first}]]  # put yours here: token ids, of any length
+longest = max(map(len, texts))
+mask = np.array([[0] * (longest - len(text)) + [1] * len(text) for text in texts])
+ids = np.array([[0] * (longest - len(text)) + text for text in texts])  # padded before the text
+cache = {{  # of no tokens yet: (batch, heads, tokens, width) for every layer
+    one.name: np.zeros((len(texts), one.shape[1], 0, one.shape[3]), np.float32)
+    for one in session.get_inputs()
+    if one.name.startswith("past_key_values")
+}}
 for _ in range(3):  # the likeliest next tokens
-    logits = session.run(["logits"], {{"input_ids": ids}})[0]
-    ids = np.concatenate([ids, logits[:, -1:].argmax(-1)], axis=1)
-print(ids)
+    given = {{"input_ids": ids, "attention_mask": mask, **cache}}
+    logits, *present = session.run(None, given)
+    cache = dict(zip(cache, present))
+    ids = logits[:, -1:].argmax(-1)  # only the new token is read next
+    mask = np.concatenate([mask, np.ones_like(ids)], axis=1)
+    texts = [text + list(map(int, new)) for text, new in zip(texts, ids)]
+print(texts)
 ```"""
 
 _ENGLISH = """# {model} as ONNX
@@ -52,7 +64,7 @@ Install `onnxruntime` and `numpy`; nothing else is needed.
 {tokenizer}Read back by onnxruntime {runtime} in a process of its own and compared with the model in torch:
 largest difference {difference:.1e} ({relative:.1e} of the largest output) on inputs of shape {shapes};
 {same:.2%} of the predictions are the same; {quality}, on the same {count} items of `{data}`.
-Operators: opset {opset}. Large weights lie in `model.onnx.data`; keep it beside `model.onnx`.
+{written}Operators: opset {opset}. Large weights lie in `model.onnx.data`; keep it beside `model.onnx`.
 """
 
 _JAPANESE = """# ONNX形式の{model}
@@ -65,7 +77,16 @@ _JAPANESE = """# ONNX形式の{model}
 
 {tokenizer}onnxruntime {runtime}の別プロセスで読み直し、torchのモデルと比べました。最大の差は{difference:.1e}（最大出力の{relative:.1e}）、
 入力の形は{shapes}です。予測の{same:.2%}が一致し、{quality}です（同じ{count}件、`{data}`）。
-演算子：opset {opset}。大きな重みは`model.onnx.data`にあります。`model.onnx`と同じ場所に置いてください。
+{written}演算子：opset {opset}。大きな重みは`model.onnx.data`にあります。`model.onnx`と同じ場所に置いてください。
+"""
+
+
+_WRITTEN = """After {prompts} prompts of unlike length, padded in one batch, it wrote {tokens} tokens each with its
+cache: after {same} of them those of the model, which read each text alone and whole (largest difference
+{apart:.1e} of the largest output).
+"""
+_WRITTEN_JAPANESE = """長さの異なる{prompts}つの文をパディングして1つのバッチにし、キャッシュを使って{tokens}トークンずつ続きを書かせました。
+そのうち{same}つは、文を1つずつ全文で読むモデルと同じトークンでした（最大の差は最大出力の{apart:.1e}）。
 """
 
 
@@ -97,6 +118,7 @@ def readme(model: str, found: Comparison, items: Items, opset: int, *, has_token
             "prepared": f"Pictures are prepared like this: {described}; see `inputs.json`.",
             "quality": f"top-1 accuracy is {onnx} in ONNX and {torch} in torch",
             "tokenizer": "",
+            "written": "",
         }
         japanese = {
             **english,
@@ -104,31 +126,46 @@ def readme(model: str, found: Comparison, items: Items, opset: int, *, has_token
             "quality": f"top-1正解率はONNXで{onnx}、torchで{torch}",
         }
     else:
-        ids = ", ".join(str(token) for token in items.ids[0, :4].tolist())
-        code = _TEXT.format(ids=ids)
+        first, *more = map(str, items.ids[0, :4].tolist())
+        code = _TEXT.format(ids=", ".join((first, *more)), first=first)
         limit = settings["max_tokens"]
         english = {
-            "input": f"`input_ids` (batch, tokens), int64, at most {limit} tokens",
+            "input": f"`input_ids` (batch, tokens), int64, at most {limit} tokens with those before",
             "output": "`logits` (batch, tokens, vocabulary)",
             "prepared": (
-                "There is no cache: every new token reads the whole text again. There is no "
-                "padding: all texts of a batch have the same length."
+                "`attention_mask` (batch, earlier and new tokens), int64, is 0 for padding, which "
+                "goes before the text; positions are counted inside. The cache of earlier tokens "
+                "goes in as `past_key_values.0.key` and so on, with no tokens at first, and comes "
+                "out as `present.0.key` and so on."
             ),
             "quality": f"perplexity is {onnx} in ONNX and {torch} in torch",
             "tokenizer": "`tokenizer.json` turns text into ids, with the package `tokenizers`.\n\n"
             if has_tokenizer
             else "",
+            "written": _written(_WRITTEN, found),
         }
         japanese = {
             **english,
+            "input": f"`input_ids`（batch, tokens）、int64、以前のトークンを含めて最大{limit}トークン",
             "prepared": (
-                "キャッシュはなく、トークンごとに全文を読み直します。パディングもないため、"
-                "同じバッチの文は同じ長さにしてください。"
+                "`attention_mask`（batch, 以前と新規のトークン）はint64で、パディングは0です。パディングは"
+                "文の前に置きます。位置は内部で数えます。以前のトークンのキャッシュは`past_key_values.0.key`など"
+                "として渡し（最初は0トークン）、`present.0.key`などとして返ります。"
             ),
             "quality": f"パープレキシティはONNXで{onnx}、torchで{torch}",
             "tokenizer": "`tokenizer.json`と`tokenizers`パッケージで文をトークンにできます。\n\n"
             if has_tokenizer
             else "",
+            "written": _written(_WRITTEN_JAPANESE, found),
         }
     english_text = _ENGLISH.format(code=code, **facts, **english)
     return f"{english_text}\n---\n\n{_JAPANESE.format(code=code, **facts, **japanese)}"
+
+
+def _written(sentence: str, found: Comparison) -> str:
+    one = found.written
+    if one is None:
+        return ""
+    return sentence.format(
+        prompts=one.prompts, tokens=one.tokens, same=one.same, apart=one.relative_difference
+    )

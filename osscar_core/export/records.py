@@ -13,8 +13,9 @@ from osscar_core.records import DataInfo
 from osscar_core.storage import FileDigest
 
 ONNX_FILE = "model.onnx"
-NO_CACHE = "no cache: every new token reads the whole text again"
 FLOAT32 = "the weights are float32 here, wider than in the model's own file"
+# What exports said before they had a cache; their reports are still shown.
+NO_CACHE = "no cache: every new token reads the whole text again"
 NO_PADDING = "no padding: all texts of a batch have the same length"
 
 
@@ -22,6 +23,25 @@ class ExportFormat(StrEnum):
     """What a model can be written as."""
 
     ONNX = "onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How a file wrote on after prompts of unlike length, padded, with its cache.
+
+    Attributes:
+        prompts: How many there were.
+        tokens: Tokens after each of them.
+        same: Prompts after which all tokens were those of the model; at the others two
+            tokens were as likely, within the tolerance of all outputs.
+        relative_difference: Largest difference of an output from the model's, each prompt
+            alone and without a cache, relative to the largest output.
+    """
+
+    prompts: int
+    tokens: int
+    same: int
+    relative_difference: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,7 @@ class ExportReport:
         quality: Quality of the file that was read back, on the same items.
         seconds: Time it took.
         notes: What a reader should know.
+        written: How it wrote on, for text; ``None`` in reports of files without a cache.
     """
 
     out: str
@@ -65,6 +86,7 @@ class ExportReport:
     quality: float
     seconds: float
     notes: tuple[str, ...] = ()
+    written: Written | None = None
 
     @property
     def bytes(self) -> int:

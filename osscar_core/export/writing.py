@@ -1,7 +1,7 @@
 """From a model in memory to a folder with an ONNX file that was compared with it.
 
-The decision hidden here: what the file's input and output are called, and what lies beside
-it. The folder appears complete and compared, or not at all.
+The decision hidden here: what lies beside the file. The folder appears complete and
+compared, or not at all.
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ import importlib.metadata
 import importlib.util
 import json
 import time
-import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from osscar_core.errors import MissingDependencyError, OutputError
-from osscar_core.evaluation.accuracy import class_logits
 from osscar_core.export.comparing import compare_file
-from osscar_core.export.items import Items, open_items
+from osscar_core.export.items import open_items
+from osscar_core.export.onnx_graph import Logits, write_onnx
 from osscar_core.export.readme import readme
 from osscar_core.export.records import (
     FLOAT32,
-    NO_CACHE,
-    NO_PADDING,
     ONNX_FILE,
     ExportFormat,
     ExportReport,
@@ -33,29 +28,10 @@ from osscar_core.export.records import (
 from osscar_core.models import LoadedModel, check_output
 from osscar_core.progress import Progress, report
 from osscar_core.storage import FileDigest, whole_folder
-from osscar_core.tracing import TRACE_ERRORS, batch_dimension, trace_reason, traceable
+from osscar_core.tracing import traceable
 
 INPUTS = "inputs.json"
-MOST_INSIDE = 2_000_000_000
-"""Bytes of weights from which on they lie in a file of their own: ONNX itself ends at 2 GB."""
-
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-_TRACED_TOKENS = 9
-
-
-class Logits(nn.Module):
-    """A network that maps items to float32 logits and gives nothing else."""
-
-    def __init__(self, module: nn.Module, *, is_text: bool) -> None:
-        super().__init__()
-        self.module = module
-        self.is_text = is_text
-
-    def forward(self, items: Tensor) -> Tensor:
-        """Return logits (B, C) of pixels (B, 3, S, S), or (B, T, V) of token ids (B, T)."""
-        if self.is_text:
-            return class_logits(self.module(input_ids=items, use_cache=False))
-        return class_logits(self.module(items))
 
 
 def export_onnx(
@@ -71,7 +47,7 @@ def export_onnx(
 
     Images: ``pixels``, float32, normalised, (batch, 3, S, S), to ``logits`` (batch, classes).
     Text: ``input_ids``, int64, (batch, tokens), to ``logits`` (batch, tokens, vocabulary),
-    without a cache.
+    with a mask for padding and a cache; see `osscar_core.export.onnx_graph.write_onnx`.
 
     Args:
         loaded: The model; it stays as it is.
@@ -129,43 +105,8 @@ def export_onnx(
         quality=found.quality,
         seconds=time.perf_counter() - started,
         notes=(*items.info.warnings, *notes),
+        written=found.written,
     )
-
-
-def write_onnx(module: nn.Module, items: Items, file: Path, name: str) -> int:
-    """Write a network for batches of any size, and texts of any length; return the opset.
-
-    Raises:
-        OutputError: torch cannot follow the network, or say it in ONNX.
-    """
-    is_text = items.ids is not None
-    sample = items.compared()[1]
-    dimensions: dict[int, Any] = {0: batch_dimension()}
-    if items.ids is not None:
-        # Lengths that no other dimension has, so that the tracer cannot mix them up.
-        sample = items.ids[:3, : min(_TRACED_TOKENS, items.ids.shape[1])]
-        limit = items.settings["max_tokens"]
-        dimensions[1] = torch.export.Dim("tokens", min=2, max=limit)
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                module,
-                (sample,),
-                input_names=["input_ids" if is_text else "pixels"],
-                output_names=["logits"],
-                dynamic_shapes=(dimensions,),
-                dynamo=True,
-                verbose=False,
-            )
-    except TRACE_ERRORS as error:
-        raise OutputError(
-            f"{name} cannot be written as ONNX ({trace_reason(error)})",
-            "Take the model's own directory instead, or try another version of torch",
-        ) from error
-    size = sum(each.numel() * each.element_size() for each in module.parameters())
-    program.save(file, external_data=size > MOST_INSIDE)  # type: ignore[union-attr]
-    return int(program.model.opset_imports[""])  # type: ignore[union-attr]
 
 
 def _name(loaded: LoadedModel) -> str:
@@ -188,10 +129,7 @@ def _versions() -> dict[str, str]:
 
 
 def _notes(loaded: LoadedModel) -> tuple[str, ...]:
-    notes = (NO_CACHE, NO_PADDING) if loaded.task == "text" else ()
-    if loaded.dtype != torch.float32:
-        notes = (*notes, FLOAT32)
-    return notes
+    return () if loaded.dtype == torch.float32 else (FLOAT32,)
 
 
 def _write_tokenizer(loaded: LoadedModel, folder: Path) -> tuple[str, ...]:
