@@ -34,6 +34,9 @@ _TORCHVISION = {
     "wide_resnet101_2": (126_886_696, "wide_resnet101_2-d733dc28.pth"),
 }
 
+OWN_LICENCE = "apache-2.0"
+"""Licence of the demo models, which is that of this project."""
+
 ASSETS_VARIABLE = "OSSCAR_ASSETS"
 """Environment variable that names another folder than the project's ``assets``."""
 

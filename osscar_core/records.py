@@ -295,6 +295,7 @@ class SourceInfo:
         preprocess: Image preprocessing, for images.
         classes: Number of classes, for images.
         class_names: What the class ids mean, where that is known.
+        licence: What the source says of its licence, such as ``apache-2.0``.
     """
 
     model: str
@@ -307,6 +308,7 @@ class SourceInfo:
     preprocess: ImagePreprocess | None = None
     classes: int | None = None
     class_names: tuple[str, ...] | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

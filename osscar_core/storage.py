@@ -71,7 +71,10 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write to {out.parent}", "Choose another place") from error
     try:
         yield folder
-        folder.chmod(0o777 & ~_umask())
+        umask = _umask()
+        folder.chmod(0o777 & ~umask)
+        for path in folder.rglob("*"):  # some libraries write for the owner alone
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
         if out.is_dir():
             out.rmdir()
         folder.rename(out)

@@ -55,6 +55,14 @@ class Adapter(ABC):
         """
         return None
 
+    @staticmethod
+    def config_values(model: nn.Module, unit: Unit) -> dict[str, int]:  # noqa: ARG004 - see above
+        """Return how a unit's present width is said in the configuration of its library.
+
+        Families whose library has no such configuration, like image models, say nothing.
+        """
+        return {}
+
 
 def children(model: nn.Module, *paths: str) -> tuple[str, ...]:
     """Return the module paths of the direct children of ``paths``, in order."""

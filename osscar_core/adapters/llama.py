@@ -46,6 +46,15 @@ class LlamaAdapter(Adapter):
             unit for path in LlamaAdapter.blocks(model) for unit in _layer_units(model, path)
         )
 
+    @staticmethod
+    def config_values(model: nn.Module, unit: Unit) -> dict[str, int]:
+        """Return the numbers of key-value and query heads, or the width of the neurons."""
+        if unit.structure is Structure.NEURONS:
+            return {"intermediate_size": unit.groups}
+        attention: Any = model.get_submodule(unit.consumer.rpartition(".")[0])
+        queries = unit.groups * unit.width // attention.head_dim
+        return {"num_key_value_heads": unit.groups, "num_attention_heads": queries}
+
 
 def _layer_units(model: nn.Module, path: str) -> tuple[Unit, Unit]:
     layer: Any = model.get_submodule(path)

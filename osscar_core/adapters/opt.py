@@ -42,6 +42,12 @@ class OptAdapter(Adapter):
             unit for path in OptAdapter.blocks(model) for unit in _layer_units(model, path)
         )
 
+    @staticmethod
+    def config_values(model: nn.Module, unit: Unit) -> dict[str, int]:  # noqa: ARG004 - the same for all
+        """Return the number of heads, or the width between the two layers of neurons."""
+        name = "num_attention_heads" if unit.structure is Structure.HEADS else "ffn_dim"
+        return {name: unit.groups}
+
 
 def _layer_units(model: nn.Module, path: str) -> tuple[Unit, Unit]:
     layer: Any = model.get_submodule(path)

@@ -267,7 +267,7 @@ def _add_export(commands: Any) -> None:
         commands, "export", "Write a model for other programs, read it back and compare it."
     )
     parser.add_argument("model", metavar="MODEL", help="directory written by prune, or any model")
-    parser.add_argument("--format", metavar="NAME", required=True, help="onnx")
+    parser.add_argument("--format", metavar="NAME", required=True, help="hf, onnx, torch or gguf")
     parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
     parser.add_argument("--data", metavar="SPEC", help=f"to compare on; {_DATA_HELP} {_OWN_DATA}")
     parser.add_argument(
@@ -275,6 +275,12 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument("--seqlen", type=_whole, help="tokens a window")
     parser.add_argument("--weights", metavar="FILE", help="weights, for networks built from code")
+    parser.add_argument(
+        "--dense", metavar="MODEL", help="the model before pruning (default: as the plan names it)"
+    )
+    parser.add_argument(
+        "--dense-weights", metavar="FILE", help="its weights, for networks built from code"
+    )
 
 
 def _add_monitor(commands: Any) -> None:

@@ -31,7 +31,7 @@ from osscar_core.cli.reports import (
     survey_text,
     sweep_text,
 )
-from osscar_core.errors import SpecError
+from osscar_core.errors import OsscarError, SpecError
 from osscar_core.goals import TIMED, Budget, Goal
 from osscar_core.guards import Guard
 from osscar_core.progress import Progress
@@ -50,6 +50,7 @@ from osscar_core.records import (
 )
 
 if TYPE_CHECKING:
+    from osscar_core.models import LoadedModel
     from osscar_core.survey import Survey
 
 _FIXED_BY_PLAN = ("sparsity", "goal", "budget", "caps", "refine", "structures", "round_to", "swaps")
@@ -276,17 +277,46 @@ def _decide(args: argparse.Namespace) -> Outcome:
 def _export(args: argparse.Namespace, progress: Progress) -> Outcome:
     from osscar_core.export.records import ExportFormat
 
-    parse_choice("format", args.format, ExportFormat)
+    kind = parse_choice("format", args.format, ExportFormat)
     data = args.data or _own_data(args.model)
     _check_data(data)
-    from osscar_core.export import export_onnx
+    from osscar_core.export import export_model
     from osscar_core.models import load_model
 
     loaded = load_model(args.model, weights=args.weights, device="cpu", dtype="auto")
-    report = export_onnx(
-        loaded, Path(args.out), data=data, limit=args.limit, seqlen=args.seqlen, progress=progress
+    report = export_model(
+        loaded,
+        Path(args.out),
+        kind,
+        data=data,
+        limit=args.limit,
+        seqlen=args.seqlen,
+        dense=_dense_of(args, loaded),
+        progress=progress,
     )
     return Outcome({**to_dict(report), "bytes": report.bytes}, export_text(report))
+
+
+def _dense_of(args: argparse.Namespace, loaded: LoadedModel) -> LoadedModel | None:
+    """Return the dense model as named, or as the plan names it if it is still there."""
+    from osscar_core.models import load_model
+
+    if args.dense is not None:
+        return load_model(args.dense, weights=args.dense_weights, device="cpu", dtype="auto")
+    if loaded.plan is None:
+        return None
+    spec = loaded.plan.spec
+    try:
+        return load_model(
+            spec.model,
+            weights=spec.weights,
+            device="cpu",
+            dtype="auto",
+            image_size=spec.image_size,
+            trust_remote_code=spec.trust_remote_code,
+        )
+    except OsscarError:
+        return None  # it went since; the report says that nothing was compared with it
 
 
 def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:

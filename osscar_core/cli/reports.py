@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
     from osscar_core.export import ExportReport
-    from osscar_core.export.records import Written
     from osscar_core.monitoring import KitReport
 
 
@@ -371,33 +370,31 @@ def export_text(report: ExportReport) -> str:
     shapes = ", ".join("x".join(map(str, shape)) for shape in report.shapes)
     is_top1 = report.metric == "top1"
     name = "top-1 accuracy" if is_top1 else "perplexity"
-    before, after = (
-        f"{value:.2%}" if is_top1 else f"{value:.4f}"
-        for value in (report.model_quality, report.quality)
+    before, after, whole = (
+        "" if value is None else f"{value:.2%}" if is_top1 else f"{value:.4f}"
+        for value in (report.model_quality, report.quality, report.dense_quality)
     )
+    dense = f", dense {whole}" if whole else ""
+    continued = [] if not report.continued else [f"{report.continued} prompts continued alike"]
     lines = [
         files,
         "",
-        f"read back by onnxruntime {report.versions['onnxruntime']} on inputs of shape {shapes}",
+        f"loads in {report.needs}",
+        f"read back with {_versions(report)} on inputs of shape {shapes}",
         (
             f"largest difference {report.max_difference:.1e}, {report.relative_difference:.1e} of "
             f"the largest output; {report.same:.2%} of the predictions are the same"
         ),
-        f"{name} {after}, in torch {before}, on the same {report.count} items",
-        *_written(report.written),
+        f"{name} {after}, in memory {before}{dense}, on the same {report.count} items",
+        *continued,
         *report.notes,
         f"{report.out}: README.md says how to use it",
     ]
     return "\n".join(lines)
 
 
-def _written(found: Written | None) -> tuple[str, ...]:
-    if found is None:
-        return ()
-    prompts = (
-        f"{found.prompts} prompts of unlike length, padded in one batch, {found.tokens} tokens"
-    )
-    return (f"{prompts} each with the cache: after {found.same} of them those of the model",)
+def _versions(report: ExportReport) -> str:
+    return ", ".join(f"{name} {version}" for name, version in report.versions.items())
 
 
 def kit_text(report: KitReport) -> str:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from osscar_core.export.records import ExportFormat, ExportReport
 
 if TYPE_CHECKING:
-    from osscar_core.export.writing import export_onnx
+    from osscar_core.export.writing import export_model
 
-__all__ = ["ExportFormat", "ExportReport", "export_onnx"]
+__all__ = ["ExportFormat", "ExportReport", "export_model"]
 
 
 def __getattr__(name: str) -> Any:
     """Load what needs torch on first use."""
-    if name != "export_onnx":
+    if name != "export_model":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"{__name__}.writing").export_onnx
+    return importlib.import_module(f"{__name__}.writing").export_model

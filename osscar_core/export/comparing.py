@@ -1,36 +1,50 @@
 """Whether a file that was written gives what the model gives, in a process of its own.
 
 The decision hidden here: what counts as the same. Outputs may differ by a share of the
-largest one, predictions on a thousandth of the items, and perplexity by a thousandth.
+largest one, predictions on a thousandth of the items, perplexity by a thousandth, and a
+generated text only where the model itself was undecided.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
-from torch import Tensor
+from torch import Tensor, nn
 
 from osscar_core.errors import NumericalError, OutputError
 from osscar_core.evaluation.perplexity import exponential
-from osscar_core.export import decoding, replay
-from osscar_core.export.items import Items
-from osscar_core.export.onnx_graph import Logits
-from osscar_core.export.records import Written
+from osscar_core.export.items import Items, Prompts
+from osscar_core.export.job import STAGE, Job, Reader
 from osscar_core.progress import Progress, report
 from osscar_core.tracing import TOLERANCE, differences
 
 _DIFFERENT = 0.001
-_STAGE = "export"
+_REMEDY = "Nothing was kept. Try other versions of torch and of what reads it"
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """How prompts go on, greedily.
+
+    Attributes:
+        ids: The new tokens of every prompt, (prompts, new).
+        scores: Logits behind them, (new, prompts, V); ``None`` if they are not known.
+        text: What its tokenizer makes of the first prompt; ``None`` if there is none.
+    """
+
+    ids: Tensor
+    scores: Tensor | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +55,18 @@ class Answers:
         logits: Its outputs on the batches that are compared in full.
         best: The likeliest class of each image, (N,), or next token, (N, T).
         losses: Loss of every token but a window's first, (N, T-1); ``None`` for images.
+        continued: How it continues the prompts; ``None`` if it was not asked.
     """
 
     logits: tuple[Tensor, ...]
     best: Tensor
     losses: Tensor | None = None
+    continued: Continued | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How the file compares with the model; see `osscar_core.export.ExportReport`."""
+    """How what was read back compares with the model; see `osscar_core.export.ExportReport`."""
 
     shapes: tuple[tuple[int, ...], ...]
     max_difference: float
@@ -60,45 +76,75 @@ class Comparison:
     model_quality: float
     quality: float
     versions: dict[str, str]
-    written: Written | None = None
+    continued: int | None = None
 
 
-def compare_file(
-    file: Path, module: Logits, items: Items, model: str, progress: Progress | None
-) -> Comparison:
-    """Read a file in a fresh process and compare it with the model it was written from.
+def compare_files(job: Job, readers: Sequence[Reader]) -> Comparison:
+    """Read what was written in fresh processes and compare it with the model.
 
     Args:
-        file: The ONNX file.
-        module: What was exported, on the CPU; it maps items to logits.
-        items: What to compare on.
-        model: The model's name, for messages.
-        progress: Called after every batch.
+        job: The export.
+        readers: Programs that read it; the answer is that of the one that is furthest off.
 
     Raises:
-        OutputError: The file cannot be run, or gives something else.
+        OutputError: It cannot be read, or gives something else.
         NumericalError: The model's own outputs are not finite.
     """
-    with tempfile.TemporaryDirectory(prefix=".compared.", dir=file.parent) as name:
+    total = (1 + len(readers)) * len(job.items)
+    found = []
+    with tempfile.TemporaryDirectory(prefix=".compared.", dir=job.folder.parent) as name:
         folder = Path(name)
-        answers, labels = _asked(module, items, folder, model, progress)
-        with torch.inference_mode():
-            continued = decoding.continued(module, items, folder)
-        _replay(file, folder, items, model, progress)
-        replayed = _replayed(folder, len(answers.logits))
-        versions = json.loads((folder / "replayed.json").read_bytes())
-        _check_shapes(answers, replayed, model)
-        found = _compared(answers, replayed, labels, items, versions)
-        _judge(found, len(items), answers.best.numel(), model)
-        if continued is None:
-            return found
-        return dataclasses.replace(found, written=decoding.judged(continued, folder, model))
+        answers, labels = _asked(job, folder, total)
+        for number, reader in enumerate(readers, 1):
+            before = number * len(job.items)
+            _replay(reader, folder, job.items, job.name, job.progress, before, total)
+            replayed = _replayed(folder, len(answers.logits))
+            versions = json.loads((folder / "replayed.json").read_bytes())
+            _check_shapes(answers, replayed, job.name)
+            one = _compared(answers, replayed, labels, job.items, versions)
+            _judge(one, len(job.items), answers.best.numel(), job.name, reader.name)
+            _check_continued(answers.continued, replayed.continued, job.name, reader.name)
+            found.append(one)
+    worst = max(found, key=lambda one: one.relative_difference)
+    merged = {name: version for one in found for name, version in one.versions.items()}
+    count = None if job.items.prompts is None else len(job.items.prompts.ids)
+    continued = None if answers.continued is None else count
+    return Comparison(
+        shapes=worst.shapes,
+        max_difference=worst.max_difference,
+        relative_difference=worst.relative_difference,
+        same=min(one.same for one in found),
+        metric=worst.metric,
+        model_quality=worst.model_quality,
+        quality=worst.quality,
+        versions=merged,
+        continued=continued,
+    )
 
 
-def _asked(
-    module: Logits, items: Items, folder: Path, model: str, progress: Progress | None
-) -> tuple[Answers, Tensor | None]:
+def quality_of(module: nn.Module, items: Items) -> float:
+    """Return the quality of a network on items: a share of classes, or the perplexity.
+
+    Args:
+        module: It maps items to logits, on the CPU.
+        items: The items.
+    """
+    best, losses, labels = [], [], []
+    with torch.inference_mode():
+        for batch, truth in items.batches():
+            found = module(batch)
+            best.append(found.argmax(-1))
+            if truth is None:
+                losses.append(_losses(found, batch))
+            else:
+                labels.append(truth)
+    answers = Answers((), torch.cat(best), torch.cat(losses) if losses else None)
+    return _quality(answers, torch.cat(labels) if labels else None)
+
+
+def _asked(job: Job, folder: Path, total: int) -> tuple[Answers, Tensor | None]:
     """Ask the model, and leave in the folder what the file is to be asked."""
+    module, items, model = job.module, job.items, job.name
     compared = items.compared()
     kind = np.int64 if items.ids is not None else np.float32
     stored = np.lib.format.open_memmap(
@@ -125,10 +171,37 @@ def _asked(
             else:
                 labels.append(truth)
             done += len(batch)
-            report(progress, _STAGE, done, 2 * len(items), f"{model} in torch")
+            report(job.progress, STAGE, done, total, f"{model} in torch")
+        continued = None
+        if items.prompts is not None:
+            (folder / "prompts.json").write_text(items.prompts.json(), encoding="utf8")
+            continued = continue_prompts(module.module, items.prompts)
     stored.flush()
-    answers = Answers(logits, torch.cat(best), torch.cat(losses) if losses else None)
+    answers = Answers(logits, torch.cat(best), torch.cat(losses) if losses else None, continued)
     return answers, torch.cat(labels) if labels else None
+
+
+def continue_prompts(module: Any, prompts: Prompts) -> Continued:
+    """Return how a causal language model of `transformers` continues prompts, greedily.
+
+    Args:
+        module: The model, on the CPU.
+        prompts: They are padded on the left and read as one batch.
+    """
+    ids, mask = prompts.padded()
+    made = module.generate(
+        torch.tensor(ids),
+        attention_mask=torch.tensor(mask),
+        pad_token_id=prompts.pad,
+        do_sample=False,
+        num_beams=1,
+        min_new_tokens=prompts.new,
+        max_new_tokens=prompts.new,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
+    new = made.sequences[:, len(ids[0]) :]
+    return Continued(new, torch.stack(made.logits), prompts.text)
 
 
 def _losses(logits: Tensor, ids: Tensor) -> Tensor:
@@ -137,17 +210,27 @@ def _losses(logits: Tensor, ids: Tensor) -> Tensor:
     return torch.stack(each)
 
 
-def _replay(file: Path, folder: Path, items: Items, model: str, progress: Progress | None) -> None:
-    """Run the file on what is stored in the folder, without this project."""
-    command = [sys.executable, "-P", replay.__file__, str(file), str(folder)]
-    command += [str(items.at_once), str(torch.get_num_threads()), "CPUExecutionProvider"]
+def _replay(
+    reader: Reader,
+    folder: Path,
+    items: Items,
+    model: str,
+    progress: Progress | None,
+    before: int,
+    total: int,
+) -> None:
+    """Run a reader on what is stored in the folder, without this project."""
+    for old in ("best.npy", "losses.npy", "continued.json", "replayed.json"):
+        (folder / old).unlink(missing_ok=True)
+    command = [sys.executable, "-P", str(reader.program), *reader.arguments, str(folder)]
+    command += [str(items.at_once), str(torch.get_num_threads())]
     with (folder / "errors.txt").open("w+", encoding="utf8", errors="replace") as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child:
             try:
                 assert child.stdout is not None  # noqa: S101 - it is a pipe
                 for line in child.stdout:
-                    done = len(items) + int(line)
-                    report(progress, _STAGE, done, 2 * len(items), f"{model} in onnxruntime")
+                    done = before + int(line)
+                    report(progress, STAGE, done, total, f"{model} in {reader.name}")
             except BaseException:
                 child.kill()
                 raise
@@ -156,8 +239,8 @@ def _replay(file: Path, folder: Path, items: Items, model: str, progress: Progre
             lines = errors.read().strip().splitlines()
             reason = lines[-1][:300] if lines else f"it ended with {child.returncode}"
             raise OutputError(
-                f"onnxruntime cannot run the exported {model} ({reason})",
-                "Try other versions of torch and onnxruntime; the model itself is as it was",
+                f"{reader.name} cannot run the exported {model} ({reason})",
+                f"Try other versions of torch and {reader.name}; the model itself is as it was",
             )
 
 
@@ -166,8 +249,14 @@ def _replayed(folder: Path, batches: int) -> Answers:
         torch.from_numpy(np.load(folder / f"logits-{number}.npy")) for number in range(batches)
     )
     best = torch.from_numpy(np.load(folder / "best.npy"))
-    losses = folder / "losses.npy"
-    return Answers(logits, best, torch.from_numpy(np.load(losses)) if losses.is_file() else None)
+    losses, words = folder / "losses.npy", folder / "continued.json"
+    continued = None
+    if words.is_file():
+        told = json.loads(words.read_bytes())
+        continued = Continued(torch.tensor(told["ids"]), text=told["text"])
+    return Answers(
+        logits, best, torch.from_numpy(np.load(losses)) if losses.is_file() else None, continued
+    )
 
 
 def _check_shapes(one: Answers, two: Answers, model: str) -> None:
@@ -177,7 +266,7 @@ def _check_shapes(one: Answers, two: Answers, model: str) -> None:
             raise OutputError(
                 f"the exported {model} gives outputs of shape {tuple(found.shape)}, "
                 f"and the model {tuple(wanted.shape)}",
-                "Nothing was kept. Try other versions of torch and onnxruntime",
+                _REMEDY,
             )
 
 
@@ -205,7 +294,7 @@ def _quality(answers: Answers, labels: Tensor | None) -> float:
     return exponential(mean) if mean == mean else float("inf")
 
 
-def _judge(found: Comparison, count: int, predictions: int, model: str) -> None:
+def _judge(found: Comparison, count: int, predictions: int, model: str, reader: str) -> None:
     """Raise `OutputError` unless the file gives what the model gives."""
     faults = []
     if not found.relative_difference <= TOLERANCE:
@@ -222,7 +311,35 @@ def _judge(found: Comparison, count: int, predictions: int, model: str) -> None:
         faults.append(f"its perplexity is {found.quality:.4f}, not {found.model_quality:.4f}")
     if faults:
         raise OutputError(
-            f"the exported {model}, read back, is not the model: on {count} items "
+            f"the exported {model}, read back by {reader}, is not the model: on {count} items "
             f"{'; '.join(faults)}",
-            "Nothing was kept. Try other versions of torch and onnxruntime",
+            _REMEDY,
         )
+
+
+def _check_continued(
+    wanted: Continued | None, found: Continued | None, model: str, reader: str
+) -> None:
+    """Raise `OutputError` if a prompt goes on in another way, unless the model was undecided."""
+    if wanted is None or found is None:
+        return
+    if found.text is not None and found.text != wanted.text:
+        raise OutputError(
+            f"the tokenizer of the exported {model} reads {found.text!r} where the model's "
+            f"reads {wanted.text!r}",
+            _REMEDY,
+        )
+    assert wanted.scores is not None  # noqa: S101 - the model gave them
+    for row, (ours, theirs) in enumerate(zip(wanted.ids, found.ids, strict=True)):
+        apart = (ours != theirs).nonzero()
+        if len(apart) == 0:
+            continue
+        step = int(apart[0])
+        scores = wanted.scores[step, row]
+        margin = float(scores[ours[step]] - scores[theirs[step]])
+        if margin > TOLERANCE * float(scores.abs().max()):
+            raise OutputError(
+                f"the exported {model}, read back by {reader}, continues prompt {row} with token "
+                f"{int(theirs[step])} at step {step}, and the model with {int(ours[step])}",
+                _REMEDY,
+            )

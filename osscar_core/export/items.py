@@ -6,6 +6,7 @@ prepared as it is judged.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,39 @@ FEWEST = 4
 _PIXELS_AT_ONCE = 2**21
 _LOGITS_AT_ONCE = 2**26
 _TOKENS_COMPARED = 48
+_PROMPTS = (5, 11, 17)
+_NEW_TOKENS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Beginnings of texts, of different lengths, and how far each is to be continued.
+
+    Attributes:
+        ids: Token ids of every prompt.
+        new: Tokens to add.
+        pad: Token to fill up with, on the left.
+        text: What the first prompt says, so that a tokenizer can be checked.
+    """
+
+    ids: tuple[tuple[int, ...], ...]
+    new: int
+    pad: int
+    text: str = ""
+
+    def padded(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return ids and attention mask of one batch, filled up on the left."""
+        longest = max(map(len, self.ids))
+        ids = [[self.pad] * (longest - len(one)) + list(one) for one in self.ids]
+        mask = [[0] * (longest - len(one)) + [1] * len(one) for one in self.ids]
+        return ids, mask
+
+    def json(self) -> str:
+        """Return them as a program of its own reads them."""
+        ids, mask = self.padded()
+        return json.dumps(
+            {"ids": ids, "mask": mask, "new": self.new, "pad": self.pad, "text": self.text}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +72,7 @@ class Items:
         at_once: Items a forward pass.
         images: The items, for images; they are decoded on demand.
         ids: The items, for text, (N, T).
+        prompts: What is to be continued, for text.
     """
 
     info: DataInfo
@@ -45,6 +80,7 @@ class Items:
     at_once: int
     images: ImageSet | None = None
     ids: Tensor | None = None
+    prompts: Prompts | None = None
 
     def __len__(self) -> int:
         return self.info.count
@@ -130,4 +166,17 @@ def _windows(loaded: LoadedModel, data: str, limit: int | None, seqlen: int | No
         "end_of_text": loaded.tokenizer.eos_token_id,  # type: ignore[union-attr]
     }
     at_once = max(1, min(8, _LOGITS_AT_ONCE // (length * vocabulary)))
-    return Items(windows.info, settings, at_once, ids=windows.ids)
+    prompts = _prompts(loaded, windows.ids, settings["max_tokens"])
+    return Items(windows.info, settings, at_once, ids=windows.ids, prompts=prompts)
+
+
+def _prompts(loaded: LoadedModel, ids: Tensor, most: int) -> Prompts | None:
+    """Return the beginnings of the first windows; ``None`` where texts are too short for it."""
+    new = min(_NEW_TOKENS, most - 2)
+    rows = zip(ids, _PROMPTS, strict=False)
+    cut = tuple(tuple(row[: min(length, most - new)].tolist()) for row, length in rows)
+    tokenizer: Any = loaded.tokenizer
+    end = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if new < 1 or not all(cut):
+        return None
+    return Prompts(cut, new, 0 if end is None else int(end), str(tokenizer.decode(cut[0])))

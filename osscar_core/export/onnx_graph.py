@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from osscar_core.errors import OutputError
 from osscar_core.evaluation.accuracy import class_logits
 from osscar_core.export.items import Items
+from osscar_core.export.job import Logits
 from osscar_core.tracing import TRACE_ERRORS, batch_dimension, trace_reason
 
 PIXELS, TEXT, MASK, LOGITS = "pixels", "input_ids", "attention_mask", "logits"
@@ -30,21 +31,6 @@ _TRACED_TEXTS, _TRACED_TOKENS, _TRACED_PAST = 3, 9, 11
 _HIDDEN = torch.finfo(torch.float32).min
 _SLIDING = "sliding_attention"
 _PAIR = ("key", "value")
-
-
-class Logits(nn.Module):
-    """A network that maps items to float32 logits and gives nothing else."""
-
-    def __init__(self, module: nn.Module, *, is_text: bool) -> None:
-        super().__init__()
-        self.module = module
-        self.is_text = is_text
-
-    def forward(self, items: Tensor) -> Tensor:
-        """Return logits (B, C) of pixels (B, 3, S, S), or (B, T, V) of token ids (B, T)."""
-        if self.is_text:
-            return class_logits(self.module(input_ids=items, use_cache=False))
-        return class_logits(self.module(items))
 
 
 class Decoder(nn.Module):

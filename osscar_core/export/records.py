@@ -13,35 +13,26 @@ from osscar_core.records import DataInfo
 from osscar_core.storage import FileDigest
 
 ONNX_FILE = "model.onnx"
-FLOAT32 = "the weights are float32 here, wider than in the model's own file"
-# What exports said before they had a cache; their reports are still shown.
 NO_CACHE = "no cache: every new token reads the whole text again"
+FLOAT32 = "the weights are float32 here, wider than in the model's own file"
 NO_PADDING = "no padding: all texts of a batch have the same length"
+NO_DENSE = "the dense model is not here, so nothing was compared with it"
 
 
 class ExportFormat(StrEnum):
-    """What a model can be written as."""
+    """What a model can be written as.
 
-    ONNX = "onnx"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """How a file wrote on after prompts of unlike length, padded, with its cache.
-
-    Attributes:
-        prompts: How many there were.
-        tokens: Tokens after each of them.
-        same: Prompts after which all tokens were those of the model; at the others two
-            tokens were as likely, within the tolerance of all outputs.
-        relative_difference: Largest difference of an output from the model's, each prompt
-            alone and without a cache, relative to the largest output.
+    - ``hf``: a directory for `transformers`, for language models.
+    - ``onnx``: an ONNX file, for onnxruntime.
+    - ``torch``: a program of `torch.export` and a loader that needs torch and torchvision,
+      for image models.
+    - ``gguf``: a file for llama.cpp and what is built on it, for the Llama family.
     """
 
-    prompts: int
-    tokens: int
-    same: int
-    relative_difference: float
+    HF = "hf"
+    ONNX = "onnx"
+    TORCH = "torch"
+    GGUF = "gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +43,9 @@ class ExportReport:
         out: The folder.
         format: What was written.
         model: Name of the model.
+        needs: What loads it, in words.
         data: What it was compared on.
         files: All files.
-        opset: Version of the operators that the file uses.
         versions: Versions of the packages that wrote and read it.
         shapes: Shapes of the input on which all outputs were compared.
         max_difference: Largest difference of an output from the model's.
@@ -65,16 +56,19 @@ class ExportReport:
         model_quality: Quality of the model in torch on these items.
         quality: Quality of the file that was read back, on the same items.
         seconds: Time it took.
+        opset: Version of the operators that an ONNX file uses.
+        continued: Prompts that were continued by the file, each with the model's own words;
+            ``None`` where nothing was generated.
+        dense_quality: Quality of the dense model in torch on these items, if it was here.
         notes: What a reader should know.
-        written: How it wrote on, for text; ``None`` in reports of files without a cache.
     """
 
     out: str
     format: ExportFormat
     model: str
+    needs: str
     data: DataInfo
     files: tuple[FileDigest, ...]
-    opset: int
     versions: dict[str, str]
     shapes: tuple[tuple[int, ...], ...]
     max_difference: float
@@ -85,8 +79,10 @@ class ExportReport:
     model_quality: float
     quality: float
     seconds: float
+    opset: int | None = None
+    continued: int | None = None
+    dense_quality: float | None = None
     notes: tuple[str, ...] = ()
-    written: Written | None = None
 
     @property
     def bytes(self) -> int:

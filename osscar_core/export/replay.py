@@ -27,6 +27,8 @@ class Network:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         self.session = ort.InferenceSession(file, options, providers=[provider])
+        if self.session.get_providers()[0] != provider:
+            raise SystemExit(f"{provider} is not here, {self.session.get_providers()[0]} is")
         inputs = self.session.get_inputs()
         self.items = inputs[0].name
         self.caches = [(one.name, one.shape) for one in inputs if one.name.startswith(_PAST)]
@@ -87,17 +89,19 @@ def main(arguments: Sequence[str]) -> int:
     """Answer all batches and items of a folder; one line on standard output is one step.
 
     Args:
-        arguments: The ONNX file, the folder, items at once, threads, and where to run.
+        arguments: The ONNX file, where it runs, the folder, items at once, and threads.
     """
-    folder, at_once, threads = Path(arguments[1]), *map(int, arguments[2:4])
-    network = Network(arguments[0], threads, arguments[4])
+    folder, at_once, threads = Path(arguments[2]), *map(int, arguments[3:5])
+    network = Network(arguments[0], threads, arguments[1])
     for batch in sorted(folder.glob("batch-*.npy")):
         logits = network.in_pieces(np.load(batch))
         np.save(folder / batch.name.replace("batch", "logits"), logits)
-    if network.caches and (folder / "prompts.npz").is_file():
-        prompts = np.load(folder / "prompts.npz")
-        tokens, scores = network.write(prompts["ids"], prompts["mask"], int(prompts["steps"]))
-        np.savez(folder / "written.npz", tokens=tokens, logits=scores)
+    prompts = folder / "prompts.json"
+    if network.caches and prompts.is_file():
+        given = json.loads(prompts.read_bytes())
+        ids, mask = np.array(given["ids"], np.int64), np.array(given["mask"], np.int64)
+        told = {"ids": network.write(ids, mask, given["new"])[0].tolist(), "text": None}
+        (folder / "continued.json").write_text(json.dumps(told), encoding="utf8")
     items = np.load(folder / "items.npy", mmap_mode="r")
     best, losses = [], []
     for start in range(0, len(items), at_once):

@@ -15,6 +15,7 @@ import torch
 
 from osscar_core.catalogue import (
     DEMO_MODELS,
+    OWN_LICENCE,
     CatalogueEntry,
     catalogue,
     demo_folder,
@@ -130,7 +131,9 @@ def _load_demo_text(
     loaded = load_text_model(str(folder), weights=weights, dtype=dtype, device=device)
     if loaded.tokenizer is not None:
         loaded.tokenizer.name_or_path = name
-    source = dataclasses.replace(loaded.source, model=name, tokenizer=name)
+    source = dataclasses.replace(
+        loaded.source, model=name, tokenizer=name, licence=loaded.source.licence or OWN_LICENCE
+    )
     if weights is None:
         source = dataclasses.replace(source, weights=name, sha256=sha256(folder))
     loaded.source = source

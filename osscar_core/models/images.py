@@ -16,7 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from osscar_core.adapters import find_adapter
-from osscar_core.catalogue import DEMO_MODELS, demo_folder, demo_remedy, torch_hub_folder
+from osscar_core.catalogue import (
+    DEMO_MODELS,
+    OWN_LICENCE,
+    demo_folder,
+    demo_remedy,
+    torch_hub_folder,
+)
 from osscar_core.errors import SpecError, WeightsError
 from osscar_core.models.loaded import LoadedModel, Precision
 from osscar_core.models.weights import fill_, read_state, sha256
@@ -145,6 +151,7 @@ def load_image_model(
         preprocess=preprocess,
         classes=classes,
         class_names=_names(architecture, classes),
+        licence=OWN_LICENCE if weights is None and name in DEMO_MODELS else None,
     )
     return LoadedModel(finished(module), adapter, source, precision.storage)
 

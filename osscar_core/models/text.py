@@ -51,6 +51,7 @@ _TOKENIZER_FILES = (
     "spiece.model",
 )
 _CONFIG = "config.json"
+_CARD = "README.md"
 _UNKNOWN_ARCHITECTURE = re.compile(
     r"does not recognize this architecture|Unrecognized (model|configuration class)"
     r"|model with architecture .* is not supported"
@@ -245,7 +246,33 @@ class _Source:
             revision=getattr(config, "_commit_hash", None),
             sha256=sha256(file) if file and weights != RANDOM else None,
             tokenizer=self.name,
+            licence=self.licence(),
         )
+
+    def licence(self) -> str | None:
+        """Return what the source says of its licence; ``None`` if it says nothing here."""
+        if self.is_gguf:
+            import gguf
+
+            field = gguf.GGUFReader(self._path).get_field("general.license")
+            return None if field is None else str(field.contents())
+        card = self._path / _CARD if self.is_local else self._cached_card()
+        if card is None or not card.is_file():
+            return None
+        from huggingface_hub import metadata_load
+        from yaml import YAMLError  # type: ignore[import-untyped]
+
+        try:
+            found = (metadata_load(card) or {}).get("license")
+        except (OSError, ValueError, YAMLError, AttributeError):
+            return None  # a card in somebody else's form is no reason to stop
+        return found if isinstance(found, str) else None
+
+    def _cached_card(self) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.name, _CARD)
+        return Path(found) if isinstance(found, str) else None
 
     def _single_file(self) -> Path | None:
         if self.is_gguf:

@@ -329,10 +329,6 @@ def _show_made_onnx(subject: Subject, run: Run, found: ExportReport) -> Sequence
             items=say(f"decide.onnx.items.{found.metric}"),
         )
     )
-    if found.written is not None:
-        one = found.written
-        counts = {"prompts": one.prompts, "tokens": one.tokens, "same": one.same}
-        _checked(say("decide.onnx.written", **{key: whole(n) for key, n in counts.items()}))
     for note in found.notes:
         known = _KNOWN_NOTES.get(note)
         text = say(known) if known else say("decide.kit.note", text=as_plain(note))

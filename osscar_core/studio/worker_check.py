@@ -17,7 +17,7 @@ from osscar_core.checks.shift import check_shift
 from osscar_core.checks.stress import DEFAULT_LIMIT as MOST_DISTURBED
 from osscar_core.checks.stress import check_stress
 from osscar_core.errors import DataError, SpecError
-from osscar_core.export import export_onnx
+from osscar_core.export import ExportFormat, export_model
 from osscar_core.models import LoadedModel, load_model, resolve_device
 from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
@@ -78,9 +78,10 @@ def make_export(attempt: Attempt) -> None:
     """
     small = _pruned_model(attempt, _wanted(attempt).run)
     attempt.begin("export")
-    report = export_onnx(
+    report = export_model(
         small,
         attempt.folder / ONNX,
+        ExportFormat.ONNX,
         data=located(attempt.request.data, attempt.home),
         limit=attempt.request.limit,
         progress=attempt.progress,

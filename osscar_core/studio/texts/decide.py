@@ -119,10 +119,6 @@ ENGLISH = {
     "decide.onnx.quality": (
         "{metric} {quality} in ONNX and {model} in torch, on the same {count} {items}."
     ),
-    "decide.onnx.written": (
-        "{prompts} prompts of unlike length, padded in one batch, {tokens} tokens each with its "
-        "cache: after {same} of them those of the model."
-    ),
     "decide.onnx.items.top1": "images",
     "decide.onnx.items.perplexity": "windows of text",
     "decide.onnx.cache": (
@@ -284,10 +280,6 @@ JAPANESE = {
     ),
     "decide.onnx.quality": (
         "{metric}：ONNXで{quality}、torchで{model}です（同じ{items}{count}件）。"
-    ),
-    "decide.onnx.written": (
-        "長さの異なる{prompts}つの文をパディングして1つのバッチにし、キャッシュを使って{tokens}トークンずつ"
-        "続けました。そのうち{same}つはモデルと同じトークンです。"
     ),
     "decide.onnx.items.top1": "画像",
     "decide.onnx.items.perplexity": "テキスト区間",

@@ -1,4 +1,4 @@
-"""The README of an export, in English and Japanese.
+"""How to run an ONNX file, in English and Japanese.
 
 The decision hidden here: what a person needs to run the file with onnxruntime and numpy,
 who never saw this program.
@@ -64,7 +64,7 @@ Install `onnxruntime` and `numpy`; nothing else is needed.
 {tokenizer}Read back by onnxruntime {runtime} in a process of its own and compared with the model in torch:
 largest difference {difference:.1e} ({relative:.1e} of the largest output) on inputs of shape {shapes};
 {same:.2%} of the predictions are the same; {quality}, on the same {count} items of `{data}`.
-{written}Operators: opset {opset}. Large weights lie in `model.onnx.data`; keep it beside `model.onnx`.
+Operators: opset {opset}. Large weights lie in `model.onnx.data`; keep it beside `model.onnx`.
 """
 
 _JAPANESE = """# ONNX形式の{model}
@@ -77,21 +77,14 @@ _JAPANESE = """# ONNX形式の{model}
 
 {tokenizer}onnxruntime {runtime}の別プロセスで読み直し、torchのモデルと比べました。最大の差は{difference:.1e}（最大出力の{relative:.1e}）、
 入力の形は{shapes}です。予測の{same:.2%}が一致し、{quality}です（同じ{count}件、`{data}`）。
-{written}演算子：opset {opset}。大きな重みは`model.onnx.data`にあります。`model.onnx`と同じ場所に置いてください。
+演算子：opset {opset}。大きな重みは`model.onnx.data`にあります。`model.onnx`と同じ場所に置いてください。
 """
 
 
-_WRITTEN = """After {prompts} prompts of unlike length, padded in one batch, it wrote {tokens} tokens each with its
-cache: after {same} of them those of the model, which read each text alone and whole (largest difference
-{apart:.1e} of the largest output).
-"""
-_WRITTEN_JAPANESE = """長さの異なる{prompts}つの文をパディングして1つのバッチにし、キャッシュを使って{tokens}トークンずつ続きを書かせました。
-そのうち{same}つは、文を1つずつ全文で読むモデルと同じトークンでした（最大の差は最大出力の{apart:.1e}）。
-"""
-
-
-def readme(model: str, found: Comparison, items: Items, opset: int, *, has_tokenizer: bool) -> str:
-    """Return the README in English, then in Japanese."""
+def onnx_usage(
+    model: str, found: Comparison, items: Items, opset: int, *, has_tokenizer: bool
+) -> str:
+    """Return the lines in English, then in Japanese."""
     settings = items.settings
     facts = {
         "model": model,
@@ -118,7 +111,6 @@ def readme(model: str, found: Comparison, items: Items, opset: int, *, has_token
             "prepared": f"Pictures are prepared like this: {described}; see `inputs.json`.",
             "quality": f"top-1 accuracy is {onnx} in ONNX and {torch} in torch",
             "tokenizer": "",
-            "written": "",
         }
         japanese = {
             **english,
@@ -142,7 +134,6 @@ def readme(model: str, found: Comparison, items: Items, opset: int, *, has_token
             "tokenizer": "`tokenizer.json` turns text into ids, with the package `tokenizers`.\n\n"
             if has_tokenizer
             else "",
-            "written": _written(_WRITTEN, found),
         }
         japanese = {
             **english,
@@ -156,16 +147,6 @@ def readme(model: str, found: Comparison, items: Items, opset: int, *, has_token
             "tokenizer": "`tokenizer.json`と`tokenizers`パッケージで文をトークンにできます。\n\n"
             if has_tokenizer
             else "",
-            "written": _written(_WRITTEN_JAPANESE, found),
         }
     english_text = _ENGLISH.format(code=code, **facts, **english)
     return f"{english_text}\n---\n\n{_JAPANESE.format(code=code, **facts, **japanese)}"
-
-
-def _written(sentence: str, found: Comparison) -> str:
-    one = found.written
-    if one is None:
-        return ""
-    return sentence.format(
-        prompts=one.prompts, tokens=one.tokens, same=one.same, apart=one.relative_difference
-    )

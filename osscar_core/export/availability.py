@@ -1,0 +1,60 @@
+"""Which format suits which model, and why another does not. No torch.
+
+The decision hidden here: what each format is for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from osscar_core.errors import MissingDependencyError, SpecError
+from osscar_core.export.records import ExportFormat
+from osscar_core.records import Task
+
+PACKAGES = {
+    ExportFormat.HF: (),
+    ExportFormat.ONNX: ("onnx", "onnxscript", "onnxruntime"),
+    ExportFormat.TORCH: (),
+    ExportFormat.GGUF: ("gguf",),
+}
+
+
+def why_not(kind: ExportFormat, task: Task, family: str) -> str | None:
+    """Return why a model cannot be written in a format; ``None`` if it can.
+
+    Args:
+        kind: The format.
+        task: The model's task.
+        family: The model's family.
+    """
+    match kind:
+        case ExportFormat.HF if task != "text":
+            return "transformers has no configuration for this network; take torch or onnx"
+        case ExportFormat.TORCH if task != "image":
+            return "a language model's PyTorch form is hf"
+        case ExportFormat.GGUF if family != "llama":
+            return "GGUF is written for the Llama family only"
+        case _:
+            return None
+
+
+def check_available(kind: ExportFormat, task: Task, family: str) -> None:
+    """Check that a model can be written in a format here.
+
+    Raises:
+        SpecError: The format does not suit the model.
+        MissingDependencyError: A package is missing.
+    """
+    reason = why_not(kind, task, family)
+    if reason is not None:
+        others = [one for one in ExportFormat if why_not(one, task, family) is None]
+        raise SpecError(
+            f"a model of the family {family} cannot be written as {kind}: {reason}",
+            f"Choose from: {', '.join(others)}",
+        )
+    missing = [name for name in PACKAGES[kind] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"{kind} needs {', '.join(missing)}, which is not installed",
+            "Run: pip install -r requirements.txt",
+        )

@@ -1,0 +1,177 @@
+"""A directory that `transformers` loads, with the model's own configuration where that will do.
+
+The decision hidden here: how widths are said. One number for all layers goes into the family's
+own configuration, and nothing else is needed. Widths that differ go into `per_layer_config`,
+and a modelling file in the directory reads them.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from osscar_core.errors import NumericalError
+from osscar_core.export import replay_torch
+from osscar_core.export.job import Job, Reader, Written
+from osscar_core.models import LoadedModel
+from osscar_core.models.weights import is_finite, unique_tensors
+from osscar_core.records import Structure, UnitPlan
+
+CODE = "modeling_pruned.py"
+LARGEST_SHARD = "5GB"
+PLAIN = "transformers"
+WITH_CODE = "transformers, with trust_remote_code=True"
+
+_CONFIG = "config.json"
+_LOADING = """```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = "."  # this directory
+model = AutoModelForCausalLM.from_pretrained(folder{extra})
+tokenizer = AutoTokenizer.from_pretrained(folder)
+ids = tokenizer("The pump", return_tensors="pt").input_ids
+print(tokenizer.decode(model.generate(ids, max_new_tokens=20)[0]))
+```"""
+_BIASES = {
+    Structure.HEADS: "attention_output_bias",
+    Structure.NEURONS: "mlp_output_bias",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """The widths of all layers as a configuration says them.
+
+    Attributes:
+        layers: Of every layer, by the configuration's own names.
+        reason: Why one number for all layers will not do; empty if it does.
+    """
+
+    layers: tuple[dict[str, Any], ...]
+    reason: str = ""
+
+
+def write_hf(job: Job) -> Written:
+    """Write weights, configuration and tokenizer of a language model.
+
+    Raises:
+        NumericalError: A weight does not fit the type in which it is to be stored.
+    """
+    loaded = job.loaded
+    module: Any = loaded.module
+    found = widths_of(loaded)
+    _write_weights(loaded, job.folder)
+    config = copy.deepcopy(module.config)
+    config.dtype = loaded.dtype
+    config.architectures = [type(module).__name__]
+    said = _plain_config(config, found)
+    _write_config(said, job.folder / _CONFIG)
+    if found.reason:
+        shutil.copyfile(Path(__file__).parent / "carried" / CODE, job.folder / CODE)
+    if getattr(module, "generation_config", None) is not None:
+        module.generation_config.to_json_file(job.folder / "generation_config.json")
+    notes: tuple[str, ...] = (
+        (f"it needs its modelling file: {found.reason}",) if found.reason else ()
+    )
+    if loaded.tokenizer is None:
+        notes = (*notes, "there is no tokenizer; the model reads token ids only")
+    else:
+        loaded.tokenizer.save_pretrained(job.folder)
+    kind = "hf-code" if found.reason else "hf"
+    reader = Reader("transformers", Path(replay_torch.__file__), (kind, str(job.folder)))
+    needs = WITH_CODE if found.reason else PLAIN
+    return Written((reader,), needs, notes, usage=_usage(found.reason))
+
+
+def _usage(reason: str) -> str:
+    extra = ", trust_remote_code=True" if reason else ""
+    code = _LOADING.format(extra=extra)
+    if not reason:
+        return f"It loads in plain `transformers`, and in what builds on it.\n\n{code}"
+    return (
+        f"It loads in `transformers` with the small modelling file beside it, `{CODE}`, because "
+        f"{reason}. Read the file; it needs nothing but `transformers`.\n\n{code}"
+    )
+
+
+def widths_of(loaded: LoadedModel) -> Widths:
+    """Return the widths of a language model's layers, as its configuration would say them."""
+    module, adapter = loaded.module, loaded.adapter
+    biases = {
+        unit.name: unit for unit in (loaded.plan.units if loaded.plan else ()) if unit.adds_bias
+    }
+    layers = {path: dict[str, Any]() for path in adapter.blocks(module)}
+    for unit in adapter.units(module):
+        values: dict[str, Any] = dict(adapter.config_values(module, unit))
+        if biases:
+            values[_BIASES[unit.structure]] = unit.consumer in biases
+        layers[unit.block].update(values)
+    return Widths(tuple(layers.values()), _reason(loaded, tuple(layers.values()), biases))
+
+
+def _reason(
+    loaded: LoadedModel, layers: tuple[dict[str, Any], ...], biases: Mapping[str, UnitPlan]
+) -> str:
+    module: Any = loaded.module
+    name = type(module.config).__name__
+    if biases:
+        return f"{next(iter(biases))} has got a bias, which {name} cannot say of a single layer"
+    for key in layers[0]:
+        values = [layer[key] for layer in layers]
+        if len(set(values)) > 1:
+            return f"layers have a {key} of {min(values)} to {max(values)}, and {name} holds one"
+    heads = layers[0].get("num_attention_heads")
+    if heads == module.config.num_attention_heads:
+        return ""
+    if not hasattr(module.config, "head_dim"):
+        return f"{name} cannot say that heads were removed"
+    if module.config.hidden_size % heads and loaded.source.family == "llama":
+        return f"{heads} heads do not divide the hidden size of {module.config.hidden_size}"
+    return ""
+
+
+def _plain_config(config: Any, found: Widths) -> dict[str, Any]:
+    """Return what is to stand in the configuration file."""
+    heads = config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    said: dict[str, Any] = config.to_dict()
+    if hasattr(config, "head_dim") or found.reason:
+        said["head_dim"] = head_dim
+    if not found.reason:
+        return {**said, **found.layers[0]}
+    name = config.architectures[0]
+    code = CODE.removesuffix(".py")
+    said["architectures"] = [f"Pruned{name}"]
+    said["auto_map"] = {"AutoModelForCausalLM": f"{code}.Pruned{name}"}
+    if name.startswith("Llama"):
+        said["auto_map"]["AutoConfig"] = f"{code}.PrunedLlamaConfig"
+    digits = len(str(len(found.layers) - 1))
+    said["per_layer_config"] = {
+        str(number).zfill(digits): layer for number, layer in enumerate(found.layers)
+    }
+    return said
+
+
+def _write_config(said: dict[str, Any], file: Path) -> None:
+    kept = {name: value for name, value in said.items() if not name.startswith("_name_or")}
+    file.write_text(json.dumps(kept, indent=2, sort_keys=True, default=str) + "\n", encoding="utf8")
+
+
+def _write_weights(loaded: LoadedModel, folder: Path) -> None:
+    from huggingface_hub import save_torch_state_dict
+
+    stored = {}
+    for name, tensor in unique_tensors(loaded.module).items():
+        kind = loaded.dtype if tensor.is_floating_point() else tensor.dtype
+        stored[name] = tensor.detach().to("cpu", kind).contiguous()
+        if not is_finite(stored[name]):
+            raise NumericalError(
+                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
+                "Store it in a wider type: --dtype bfloat16 or float32",
+            )
+    save_torch_state_dict(stored, folder, max_shard_size=LARGEST_SHARD, metadata={"format": "pt"})
