@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from osscar_core.errors import NumericalError
 from osscar_core.export import replay_torch
 from osscar_core.export.job import Job, Reader, Written
-from osscar_core.models import LoadedModel
-from osscar_core.models.weights import is_finite, unique_tensors
+from osscar_core.models import LoadedModel, stored_state
 from osscar_core.records import Structure, UnitPlan
 
 CODE = "modeling_pruned.py"
@@ -165,13 +163,5 @@ def _write_config(said: dict[str, Any], file: Path) -> None:
 def _write_weights(loaded: LoadedModel, folder: Path) -> None:
     from huggingface_hub import save_torch_state_dict
 
-    stored = {}
-    for name, tensor in unique_tensors(loaded.module).items():
-        kind = loaded.dtype if tensor.is_floating_point() else tensor.dtype
-        stored[name] = tensor.detach().to("cpu", kind).contiguous()
-        if not is_finite(stored[name]):
-            raise NumericalError(
-                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
-                "Store it in a wider type: --dtype bfloat16 or float32",
-            )
+    stored = stored_state(loaded.module, loaded.dtype)
     save_torch_state_dict(stored, folder, max_shard_size=LARGEST_SHARD, metadata={"format": "pt"})
