@@ -389,8 +389,9 @@ def test_what_a_kit_carries_needs_torch_only() -> None:
 
 
 def test_what_reads_an_export_back_needs_onnxruntime_and_numpy_only() -> None:
-    found = {_top(one.module) for one in IMPORTS[f"{CORE}.export.replay"]}
-    assert found - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+    for program in ("replay", "race"):
+        found = {_top(one.module) for one in IMPORTS[f"{CORE}.export.{program}"]}
+        assert found - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
 
 
 @pytest.mark.parametrize("screen", sorted(SCREENS))

@@ -97,8 +97,8 @@ def compare_files(job: Job, readers: Sequence[Reader]) -> Comparison:
         answers, labels = _asked(job, folder, total)
         for number, reader in enumerate(readers, 1):
             before = number * len(job.items)
-            _replay(reader, folder, job.items, job.name, job.progress, before, total)
-            replayed = _replayed(folder, len(answers.logits))
+            run_reader(reader, folder, job.items, job.name, job.progress, before, total)
+            replayed = replayed_answers(folder, len(answers.logits))
             versions = json.loads((folder / "replayed.json").read_bytes())
             _check_shapes(answers, replayed, job.name)
             one = _compared(answers, replayed, labels, job.items, versions)
@@ -139,7 +139,7 @@ def quality_of(module: nn.Module, items: Items) -> float:
             else:
                 labels.append(truth)
     answers = Answers((), torch.cat(best), torch.cat(losses) if losses else None)
-    return _quality(answers, torch.cat(labels) if labels else None)
+    return quality_from(answers, torch.cat(labels) if labels else None)
 
 
 def _asked(job: Job, folder: Path, total: int) -> tuple[Answers, Tensor | None]:
@@ -210,7 +210,7 @@ def _losses(logits: Tensor, ids: Tensor) -> Tensor:
     return torch.stack(each)
 
 
-def _replay(
+def run_reader(
     reader: Reader,
     folder: Path,
     items: Items,
@@ -219,7 +219,20 @@ def _replay(
     before: int,
     total: int,
 ) -> None:
-    """Run a reader on what is stored in the folder, without this project."""
+    """Run a reader on what is stored in the folder, without this project.
+
+    Args:
+        reader: The program.
+        folder: Where the items are, and where it leaves its answers.
+        items: The items.
+        model: The model's name, for messages.
+        progress: Called after every line that it prints.
+        before: Steps done before it.
+        total: Steps of the whole.
+
+    Raises:
+        OutputError: It failed.
+    """
     for old in ("best.npy", "losses.npy", "continued.json", "replayed.json"):
         (folder / old).unlink(missing_ok=True)
     command = [sys.executable, "-P", str(reader.program), *reader.arguments, str(folder)]
@@ -244,7 +257,8 @@ def _replay(
             )
 
 
-def _replayed(folder: Path, batches: int) -> Answers:
+def replayed_answers(folder: Path, batches: int) -> Answers:
+    """Return what a reader left in the folder, for so many batches compared in full."""
     logits = tuple(
         torch.from_numpy(np.load(folder / f"logits-{number}.npy")) for number in range(batches)
     )
@@ -280,13 +294,14 @@ def _compared(
         relative_difference=max(pair[1] for pair in apart),
         same=float((one.best == two.best).double().mean()),
         metric="perplexity" if labels is None else "top1",
-        model_quality=_quality(one, labels),
-        quality=_quality(two, labels),
+        model_quality=quality_from(one, labels),
+        quality=quality_from(two, labels),
         versions=versions,
     )
 
 
-def _quality(answers: Answers, labels: Tensor | None) -> float:
+def quality_from(answers: Answers, labels: Tensor | None) -> float:
+    """Return the share of labels met, or without labels the perplexity."""
     if labels is not None:
         return float((answers.best == labels).double().mean())
     assert answers.losses is not None  # noqa: S101 - text has losses

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from osscar_core.records import DataInfo
+from osscar_core.records import DataInfo, Latency
 from osscar_core.storage import FileDigest
 
 ONNX_FILE = "model.onnx"
@@ -88,3 +88,61 @@ class ExportReport:
     def bytes(self) -> int:
         """Size of the folder."""
         return sum(file.bytes for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One piece of work, as one file does it.
+
+    Attributes:
+        work: ``batch``, images at once; ``prefill``, a prompt that is read; or ``decode``,
+            one token after it.
+        size: Images, or tokens of the prompt.
+        latency: How long it takes.
+        speedup: How much faster than the first file of the contest, by medians.
+        interval: 95% interval of that, from resampling rounds.
+    """
+
+    work: Literal["batch", "prefill", "decode"]
+    size: int
+    latency: Latency
+    speedup: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A file in a contest.
+
+    Attributes:
+        name: What it is called.
+        bytes: Its size, with that of its weights beside it.
+        quality: Its quality on the items.
+        timings: What was timed; all files took turns.
+    """
+
+    name: str
+    bytes: int
+    quality: float
+    timings: tuple[Timing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Size, quality and speed of several files that do the same.
+
+    Attributes:
+        contenders: The files; the first is what others are faster than.
+        metric: Measure of quality.
+        data: What it was measured on.
+        count: Items that it was measured on.
+        conditions: What times depend on, in words.
+        seconds: Time it took.
+    """
+
+    contenders: tuple[Contender, ...]
+    metric: Literal["top1", "perplexity"]
+    data: DataInfo
+    count: int
+    conditions: dict[str, str]
+    seconds: float
