@@ -10,15 +10,15 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from osscar_core.export import replay_torch
 from osscar_core.export.job import Job, Reader, Written
+from osscar_core.loadable import why_not_plain
 from osscar_core.models import LoadedModel, stored_state
-from osscar_core.records import Structure, UnitPlan
+from osscar_core.records import Structure
 
 CODE = "modeling_pruned.py"
 LARGEST_SHARD = "5GB"
@@ -100,37 +100,15 @@ def _usage(reason: str) -> str:
 def widths_of(loaded: LoadedModel) -> Widths:
     """Return the widths of a language model's layers, as its configuration would say them."""
     module, adapter = loaded.module, loaded.adapter
-    biases = {
-        unit.name: unit for unit in (loaded.plan.units if loaded.plan else ()) if unit.adds_bias
-    }
+    plan, units = loaded.plan, adapter.units(module)
+    biases = {unit.name for unit in (plan.units if plan else ()) if unit.adds_bias}
     layers = {path: dict[str, Any]() for path in adapter.blocks(module)}
-    for unit in adapter.units(module):
+    for unit in units:
         values: dict[str, Any] = dict(adapter.config_values(module, unit))
         if biases:
             values[_BIASES[unit.structure]] = unit.consumer in biases
         layers[unit.block].update(values)
-    return Widths(tuple(layers.values()), _reason(loaded, tuple(layers.values()), biases))
-
-
-def _reason(
-    loaded: LoadedModel, layers: tuple[dict[str, Any], ...], biases: Mapping[str, UnitPlan]
-) -> str:
-    module: Any = loaded.module
-    name = type(module.config).__name__
-    if biases:
-        return f"{next(iter(biases))} has got a bias, which {name} cannot say of a single layer"
-    for key in layers[0]:
-        values = [layer[key] for layer in layers]
-        if len(set(values)) > 1:
-            return f"layers have a {key} of {min(values)} to {max(values)}, and {name} holds one"
-    heads = layers[0].get("num_attention_heads")
-    if heads == module.config.num_attention_heads:
-        return ""
-    if not hasattr(module.config, "head_dim"):
-        return f"{name} cannot say that heads were removed"
-    if module.config.hidden_size % heads and loaded.source.family == "llama":
-        return f"{heads} heads do not divide the hidden size of {module.config.hidden_size}"
-    return ""
+    return Widths(tuple(layers.values()), (plan and why_not_plain(plan, units)) or "")
 
 
 def _plain_config(config: Any, found: Widths) -> dict[str, Any]:
