@@ -171,7 +171,7 @@ def _described(tokenizer: Any, rows: int) -> Vocabulary:
         Entry(Keys.Tokenizer.LIST, words, GGUFValueType.ARRAY, strings),
         Entry(Keys.Tokenizer.TOKEN_TYPE, types, GGUFValueType.ARRAY, numbers),
         Entry(Keys.Tokenizer.MERGES, merges, GGUFValueType.ARRAY, strings),
-        *_special(tokenizer),
+        *_special(tokenizer, rows),
         *_template(tokenizer.chat_template),
     )
     notes = [NOT_NFC] if said["normalizer"] else []
@@ -246,7 +246,14 @@ def _words(said: Mapping[str, Any], rows: int) -> tuple[list[str], list[int]]:
         SpecError: There are more than the model has embeddings for, or one that reads otherwise.
     """
     named = {index: (word, TokenType.NORMAL) for word, index in said["model"]["vocab"].items()}
+    if max(named) >= rows:
+        raise SpecError(
+            f"its tokenizer has tokens up to number {max(named)}, and the model {rows} embeddings",
+            "The tokenizer belongs to another model; use the right one",
+        )
     for one in said["added_tokens"]:
+        if one["id"] >= rows:
+            continue  # a default of `transformers`, which the model has never seen
         if one["lstrip"] or one["rstrip"] or one["single_word"]:
             raise SpecError(
                 f"its token {one['content']!r} takes the spaces beside it, which GGUF cannot say",
@@ -254,11 +261,6 @@ def _words(said: Mapping[str, Any], rows: int) -> tuple[list[str], list[int]]:
             )
         kind = TokenType.CONTROL if one["special"] else TokenType.USER_DEFINED
         named[one["id"]] = (one["content"], kind)
-    if max(named) >= rows:
-        raise SpecError(
-            f"its tokenizer has tokens up to number {max(named)}, and the model {rows} embeddings",
-            "The tokenizer belongs to another model; use the right one",
-        )
     alphabet = set(_alphabet())
     for word, _ in named.values():
         if not set(word) <= alphabet:
@@ -279,13 +281,13 @@ def _alphabet() -> Sequence[str]:
     return letters
 
 
-def _special(tokenizer: Any) -> Iterator[Entry]:
+def _special(tokenizer: Any, rows: int) -> Iterator[Entry]:
     """Give the numbers of the tokens with a meaning, and which of them a text gets.
 
     Raises:
         SpecError: A text gets others, or none ends it.
     """
-    if tokenizer.eos_token_id is None:
+    if tokenizer.eos_token_id is None or tokenizer.eos_token_id >= rows:
         raise SpecError(
             "its tokenizer names no token that ends a text, and llama.cpp would take another",
             "Set eos_token in tokenizer_config.json",
@@ -296,7 +298,7 @@ def _special(tokenizer: Any) -> Iterator[Entry]:
         (Keys.Tokenizer.UNK_ID, tokenizer.unk_token_id),
         (Keys.Tokenizer.PAD_ID, tokenizer.pad_token_id),
     ):
-        if number is not None:
+        if number is not None and number < rows:
             yield Entry(key, int(number), GGUFValueType.UINT32)
     plain = tokenizer("a", add_special_tokens=False).input_ids
     whole = tokenizer("a").input_ids
