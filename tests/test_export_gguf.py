@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from families import FAMILIES, VOCABULARY, Family
+from families import FAMILIES, VOCABULARY, Family, randomise_
 from osscar_core.errors import OutputError, SpecError
 from osscar_core.export import ExportFormat, comparing, export_model, llamacpp
 from osscar_core.export.items import Items, open_items
 from osscar_core.export.job import Job, Logits, Reader
-from osscar_core.export.vocabulary import NOT_NFC, vocabulary_of
+from osscar_core.export.vocabulary import LEADING_SPACE, NOT_NFC, vocabulary_of
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune
 from osscar_core.records import PruneSpec, Structure
@@ -27,7 +28,6 @@ from osscar_core.tracing import traceable
 from test_models import write_gguf as write_foreign_gguf
 
 TEXT = "the pump  holds 12 of 345\n it's</s> a Pump"
-END = "<|endoftext|>"
 
 
 def merging_tokenizer(*, control: tuple[str, ...] = ("<s>", "</s>")) -> Any:
@@ -50,6 +50,28 @@ def merging_tokenizer(*, control: tuple[str, ...] = ("<s>", "</s>")) -> Any:
     )
 
 
+def character_tokenizer() -> Any:
+    """Return a tokenizer of characters that falls back on bytes, as Llama 2 has it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    merges = [("▁", "p"), ("u", "m"), ("▁p", "um"), ("▁", "h")]
+    made = [left + right for left, right in merges]
+    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *made, *"▁phum"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    unknown = special["unk_token"]
+    backend = Tokenizer(
+        models.BPE(vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
+    )
+    backend.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="first", split=False)
+    replaced, stripped = decoders.Replace("▁", " "), decoders.Strip(content=" ", left=1)
+    backend.decoder = decoders.Sequence(
+        [replaced, decoders.ByteFallback(), decoders.Fuse(), stripped]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A family to write, and how it is to be changed first."""
@@ -58,6 +80,7 @@ class Case:
     dtype: torch.dtype
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     structures: tuple[Structure, ...] = (Structure.HEADS, Structure.NEURONS)
+    tokenizer: Callable[[], Any] = merging_tokenizer
 
     def pruned(self, folder: Path) -> tuple[LoadedModel, str]:
         """Return a model of fewer heads and neurons, and the data it was calibrated on."""
@@ -69,22 +92,16 @@ class Case:
         """Write the model with a tokenizer that merges, and ask for less of it."""
         family = self.built()
         request = family.request(folder, sparsity=0.3, structures=self.structures)
-        control = (("<s>", "</s>"), ("<s>", END))[self.family == "qwen2"]
-        merging_tokenizer(control=control).save_pretrained(request.model)
+        self.tokenizer().save_pretrained(request.model)
         return request
 
     def built(self) -> Family:
         """Return the family's model with the changes."""
         family = FAMILIES[self.family]()
         if self.config:
-            kind: Any = type(family.model)
             old: Any = family.model
             config = type(old.config)(**{**old.config.to_dict(), **self.config})
-            weights = {
-                name: one for name, one in old.state_dict().items() if name != "lm_head.weight"
-            }
-            family.model = kind(config).eval()
-            family.model.load_state_dict(weights, strict=False)
+            family.model = randomise_(type(old)(config))
         family.model = family.model.to(self.dtype)
         return family
 
@@ -94,7 +111,11 @@ CASES = {
     "llama": Case("llama", torch.float32),
     "tied": Case("llama", torch.float16, {"tie_word_embeddings": True}),
     "mistral": Case("mistral", torch.bfloat16, {"sliding_window": 32}),
-    "qwen2": Case("qwen2", torch.float32, NO_WINDOW, (Structure.NEURONS,)),
+    "qwen2": Case(
+        *("qwen2", torch.float32, NO_WINDOW, (Structure.NEURONS,)),
+        tokenizer=partial(merging_tokenizer, control=("<s>", "<|endoftext|>")),
+    ),
+    "characters": Case("llama", torch.float32, {"vocab_size": 272}, tokenizer=character_tokenizer),
 }
 
 
@@ -152,7 +173,7 @@ def test_a_pruned_model_reads_back_exactly(written: tuple[str, Job]) -> None:
     assert logits_apart(job, model) == 0
     ours: Any = job.loaded.tokenizer
     assert tokenizer(TEXT).input_ids == ours(TEXT).input_ids
-    ids = list(range(VOCABULARY))
+    ids = list(range(VOCABULARY if name != "characters" else 268))
     assert tokenizer.convert_ids_to_tokens(ids) == ours.convert_ids_to_tokens(ids)
     assert tokenizer.decode(ours(TEXT).input_ids) == ours.decode(ours(TEXT).input_ids)
     assert tokenizer.decode(ids, skip_special_tokens=True) == ours.decode(
@@ -161,7 +182,7 @@ def test_a_pruned_model_reads_back_exactly(written: tuple[str, Job]) -> None:
     said = fields_of(job)
     architecture = "qwen2" if name == "qwen2" else "llama"
     assert said["general.architecture"] == architecture
-    heads = {"llama": (4, 2), "tied": (4, 2), "mistral": (4, 2), "qwen2": (6, 3)}[name]
+    heads = (6, 3) if name == "qwen2" else (4, 2)
     counts = ("head_count", "head_count_kv")
     assert tuple(said[f"{architecture}.attention.{one}"] for one in counts) == heads
     assert said[f"{architecture}.feed_forward_length"] == 28
@@ -385,10 +406,10 @@ def spaced(said: dict[str, Any]) -> None:
     [
         (splitting_by(split("a+"), byte_level()), r"Split\(pattern=.*a\+.*\) \+ ByteLevel.*qwen2"),
         (splitting_by(byte_level(add_prefix_space=True)), "add_prefix_space=True"),
-        (no_merges, "without merges"),
+        (no_merges, "merges nothing"),
         (greedy, "'<s>' takes the spaces beside it"),
         (lowering, "changes text by Lowercase"),
-        (by_byte, "only byte-level BPE"),
+        (by_byte, "prepares text by .*ByteLevel"),
         (spaced, "'a word' holds characters beside"),
     ],
 )
@@ -397,6 +418,48 @@ def test_tokenizers_without_a_name_are_refused(
 ) -> None:
     with pytest.raises(SpecError, match=words):
         vocabulary_of(retold(llama[0], change), VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def characters(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    request = CASES["characters"].request(tmp_path_factory.mktemp("characters"))
+    return load_model(request.model, device="cpu")
+
+
+def test_scores_say_what_merges_say(characters: LoadedModel) -> None:
+    found = vocabulary_of(characters, 272)
+    assert found.is_exact
+    assert found.notes == (LEADING_SPACE,)
+    said = {entry.key: entry.value for entry in found.entries}
+    words, types = said["tokenizer.ggml.tokens"], said["tokenizer.ggml.token_type"]
+    assert types == [2, 3, 3, *[6] * 256, *[1] * 9, *[5] * 4]
+    scores = dict(zip(words, said["tokenizer.ggml.scores"], strict=True))
+    assert scores["▁p"] > scores["um"] > scores["▁pum"] > scores["▁h"] > scores["u"]
+    assert said["tokenizer.ggml.add_space_prefix"] is True
+
+
+def marked(said: dict[str, Any]) -> None:
+    prepend = {"type": "Prepend", "prepend": "▁"}
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    said["pre_tokenizer"] = None
+    said["normalizer"] = {"type": "Sequence", "normalizers": [prepend, replace]}
+
+
+def unmarked(said: dict[str, Any]) -> None:
+    said["pre_tokenizer"]["prepend_scheme"] = "never"
+
+
+def shorter(said: dict[str, Any]) -> None:
+    said["model"]["merges"] = said["model"]["merges"][1:]
+    said["model"]["merges"].remove(["▁p", "um"])
+
+
+def test_merges_that_no_score_says_are_refused(characters: LoadedModel) -> None:
+    assert not vocabulary_of(retold(characters, marked), 272).is_exact
+    with pytest.raises(SpecError, match=r"prepares text by .*never"):
+        vocabulary_of(retold(characters, unmarked), 272)
+    with pytest.raises(SpecError, match="an order that is none of whole tokens"):
+        vocabulary_of(retold(characters, shorter), 272)
 
 
 def test_rows_and_tokens_need_not_be_as_many(llama: tuple[LoadedModel, str]) -> None:

@@ -195,6 +195,7 @@ def continue_prompts(module: Any, prompts: Prompts) -> Continued:
         torch.tensor(ids),
         attention_mask=torch.tensor(mask),
         pad_token_id=prompts.pad,
+        eos_token_id=prompts.pad,
         do_sample=False,
         num_beams=1,
         min_new_tokens=prompts.new,

@@ -39,7 +39,9 @@ class Prompts:
     Attributes:
         ids: Token ids of every prompt.
         new: Tokens to add.
-        pad: Token to fill up with, on the left.
+        pad: Token to fill up with, on the left. It is also the one that would end a text: which
+            others do, a file may tell in another way than the model, and the words that come
+            before are what is compared.
         text: What the first prompt says, so that a tokenizer can be checked.
         sample: A longer text.
         encoded: The tokens that the model's tokenizer makes of it.

@@ -344,5 +344,5 @@ def _int8_note(
         return note
     return (
         f"{note}; {kept:,} stay {str(dtype).removeprefix('torch.')}, because their rows are no "
-        "multiple of 32 long"
+        "multiple of 32 long, which prune --round-to 32 makes them"
     )

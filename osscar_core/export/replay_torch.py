@@ -145,6 +145,7 @@ def _continue(model: Any, prompts: dict[str, Any], tokenizer: Any | None, folder
         ids,
         attention_mask=torch.tensor(prompts["mask"]),
         pad_token_id=prompts["pad"],
+        eos_token_id=prompts["pad"],
         do_sample=False,
         num_beams=1,
         min_new_tokens=prompts["new"],

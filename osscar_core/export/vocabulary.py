@@ -2,13 +2,15 @@
 
 The decision hidden here: which tokenizers llama.cpp reads as they are. It knows the way in which
 a text is split by name only, so a tokenizer is matched with the names piece by piece, and one
-that matches none is refused: a file that splits text in another way is another model. A tokenizer
+that matches none is refused: a file that splits text in another way is another model. Of a
+tokenizer of characters it knows scores in place of merges, and they have to say the same. One
 that came from a GGUF file which is still there goes into the new one word for word.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,22 @@ from osscar_core.models.weights import sha256
 NOT_NFC = (
     "its tokenizer brings text into the Unicode form NFC first; what reads GGUF takes it as it is"
 )
+LEADING_SPACE = (
+    "llama.cpp puts a space before text that begins with one or follows a special token, where "
+    "the model's own tokenizer puts none"
+)
+_NOT_COMPARED = "the latter makes the model's own tokens, so what text becomes was not compared"
 _REMEDY = "Take hf or onnx, which carry the tokenizer's own file"
 _PREFIX = "tokenizer."
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+_METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+_MARKED = {
+    "type": "Sequence",
+    "normalizers": [
+        {"type": "Prepend", "prepend": "▁"},
+        {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+    ],
+}
 _LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -34,6 +50,8 @@ _QWEN_2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+
+_Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +124,7 @@ _SPLITTINGS = (
         "llama-bpe",
         (_split(_LLAMA_3), _bytes(use_regex=False)),
         ignore_merges=True,
-        inexact="takes no word of the vocabulary whole unless its merges lead there",
+        inexact="takes fewer words of the vocabulary whole",
     ),
     Splitting("qwen2", (_split(_QWEN_2), _bytes(use_regex=False))),
 )
@@ -148,39 +166,115 @@ def _copied(loaded: LoadedModel, rows: int) -> Vocabulary | None:
     tokenizer: Any = loaded.tokenizer
     if len(words) != rows or words != tokenizer.convert_ids_to_tokens(range(rows)):
         return None
-    return Vocabulary(tuple(entries))
+    name = values.get(Keys.Tokenizer.PRE)
+    notes = (_differs(one.inexact) for one in _SPLITTINGS if one.name == name and one.inexact)
+    return Vocabulary(tuple(entries), notes=tuple(notes))
 
 
 def _described(tokenizer: Any, rows: int) -> Vocabulary:
-    """Return a tokenizer of byte-level BPE in GGUF's words."""
+    """Return a tokenizer in GGUF's words."""
     said = json.loads(tokenizer.backend_tokenizer.to_str())
     model = said["model"]
-    splitting = _splitting(said)
-    _check_merging(model, splitting)
-    words, types = _words(said, rows)
-    merges = [one if isinstance(one, str) else " ".join(one) for one in model["merges"]]
-    if not merges:
+    if model["type"] != "BPE":
         raise SpecError(
-            "its tokenizer is one of bytes without merges, and llama.cpp reads none without them",
+            f"its tokenizer is {model['type']}, and only BPE is written in GGUF here, unless the "
+            "model came from a GGUF file that is still there",
             _REMEDY,
         )
-    strings, numbers = GGUFValueType.STRING, GGUFValueType.INT32
+    pairs = [one.split(" ") if isinstance(one, str) else one for one in model["merges"]]
+    merges = [(left, right) for left, right in pairs]
+    if not merges:
+        raise SpecError("its tokenizer merges nothing, and llama.cpp reads none like it", _REMEDY)
+    make = _of_characters if model["byte_fallback"] else _of_bytes
+    entries, notes, is_exact = make(said, merges, rows)
+    all_entries = (*entries, *_special(tokenizer, rows), *_template(tokenizer.chat_template))
+    return Vocabulary(all_entries, is_exact, notes)
+
+
+def _of_bytes(
+    said: Mapping[str, Any], merges: Sequence[_Pair], rows: int
+) -> tuple[tuple[Entry, ...], tuple[str, ...], bool]:
+    """Return entries and notes of byte-level BPE, and whether `transformers` reads it alike."""
+    splitting = _splitting(said)
+    _check_merging(said["model"], splitting.name, ignore_merges=splitting.ignore_merges)
+    words, types = _words(said, rows)
+    alphabet = set(_alphabet())
+    for word in words:
+        if not set(word) <= alphabet:
+            raise SpecError(
+                f"its token {word!r} holds characters beside those that stand for bytes, and is "
+                "read from GGUF as another",
+                _REMEDY,
+            )
     entries = (
-        Entry(Keys.Tokenizer.MODEL, "gpt2", strings),
-        Entry(Keys.Tokenizer.PRE, splitting.name, strings),
-        Entry(Keys.Tokenizer.LIST, words, GGUFValueType.ARRAY, strings),
-        Entry(Keys.Tokenizer.TOKEN_TYPE, types, GGUFValueType.ARRAY, numbers),
-        Entry(Keys.Tokenizer.MERGES, merges, GGUFValueType.ARRAY, strings),
-        *_special(tokenizer, rows),
-        *_template(tokenizer.chat_template),
+        Entry(Keys.Tokenizer.MODEL, "gpt2", GGUFValueType.STRING),
+        Entry(Keys.Tokenizer.PRE, splitting.name, GGUFValueType.STRING),
+        *_lists(words, types, merges),
+        Entry(Keys.Tokenizer.ADD_PREFIX, value=False, kind=GGUFValueType.BOOL),
     )
     notes = [NOT_NFC] if said["normalizer"] else []
     if splitting.inexact:
-        notes.append(
-            f"transformers, reading GGUF, {splitting.inexact}; llama.cpp makes the model's own "
-            "tokens, so what text becomes was not compared"
+        notes.append(f"{_differs(splitting.inexact)}; {_NOT_COMPARED}")
+    return entries, tuple(notes), not splitting.inexact
+
+
+def _of_characters(
+    said: Mapping[str, Any], merges: Sequence[_Pair], rows: int
+) -> tuple[tuple[Entry, ...], tuple[str, ...], bool]:
+    """Return entries and notes of BPE of characters, and whether `transformers` reads it alike.
+
+    What SentencePiece merges next is the pair that makes the token of the highest score, whatever
+    the pair; so merges must come token by token, and none may be missing.
+    """
+    _check_merging(said["model"], "llama", ignore_merges=False)
+    step, normalizer = said["pre_tokenizer"], said["normalizer"]
+    is_now, was_so = (normalizer, step) == (None, _METASPACE), (normalizer, step) == (_MARKED, None)
+    if not (is_now or was_so):
+        raise SpecError(
+            f"its tokenizer of characters prepares text by {normalizer or step}, which GGUF's "
+            "llama does not",
+            _REMEDY,
         )
-    return Vocabulary(entries, is_exact=not splitting.inexact, notes=tuple(notes))
+    words, types = _words(said, rows)
+    made = list(dict.fromkeys(left + right for left, right in merges))
+    rank = {word: number for number, word in enumerate(made)}
+    order = [rank[left + right] for left, right in merges]
+    normal = {word for word, kind in zip(words, types, strict=True) if kind == TokenType.NORMAL}
+    possible = {
+        (word[:cut], word[cut:])
+        for word in normal
+        for cut in range(1, len(word))
+        if word[:cut] in normal and word[cut:] in normal
+    }
+    if order != sorted(order) or not possible <= set(merges):
+        raise SpecError(
+            "its tokenizer of characters merges in an order that is none of whole tokens, and "
+            "GGUF's llama knows a score of every token only",
+            _REMEDY,
+        )
+    scores = [-float(rank.get(word, len(made))) if word in normal else 0.0 for word in words]
+    array, numbers = GGUFValueType.ARRAY, GGUFValueType.FLOAT32
+    entries = (
+        Entry(Keys.Tokenizer.MODEL, "llama", GGUFValueType.STRING),
+        Entry(Keys.Tokenizer.PRE, "default", GGUFValueType.STRING),
+        *_lists(words, types, merges),
+        Entry(Keys.Tokenizer.SCORES, scores, array, numbers),
+        Entry(Keys.Tokenizer.ADD_PREFIX, value=True, kind=GGUFValueType.BOOL),
+    )
+    inexact = "puts fewer spaces before text that begins with one or follows a special token"
+    note = LEADING_SPACE if is_now else f"{_differs(inexact)}; {_NOT_COMPARED}"
+    return entries, (note,), is_now
+
+
+def _differs(inexact: str) -> str:
+    return f"transformers, reading GGUF, {inexact} than llama.cpp does"
+
+
+def _lists(words: list[str], types: list[int], merges: Sequence[_Pair]) -> Iterator[Entry]:
+    array, strings = GGUFValueType.ARRAY, GGUFValueType.STRING
+    yield Entry(Keys.Tokenizer.LIST, words, array, strings)
+    yield Entry(Keys.Tokenizer.TOKEN_TYPE, types, array, GGUFValueType.INT32)
+    yield Entry(Keys.Tokenizer.MERGES, [" ".join(pair) for pair in merges], array, strings)
 
 
 def _splitting(said: Mapping[str, Any]) -> Splitting:
@@ -189,12 +283,6 @@ def _splitting(said: Mapping[str, Any]) -> Splitting:
     Raises:
         SpecError: It has none.
     """
-    if said["model"]["type"] != "BPE" or said["model"].get("byte_fallback"):
-        raise SpecError(
-            f"its tokenizer is {said['model']['type']} of characters, and only byte-level BPE is "
-            "written in GGUF here, unless the model came from a GGUF file that is still there",
-            _REMEDY,
-        )
     if said["normalizer"] not in (None, {"type": "NFC"}):
         kind = said["normalizer"]["type"]
         raise SpecError(f"its tokenizer changes text by {kind}, which GGUF cannot say", _REMEDY)
@@ -220,21 +308,20 @@ def _kind(step: Mapping[str, Any]) -> str:
     return f"{step['type']}({shown})" if len(shown) <= 120 else f"{step['type']}({shown[:117]}...)"
 
 
-def _check_merging(model: Mapping[str, Any], splitting: Splitting) -> None:
+def _check_merging(model: Mapping[str, Any], name: str, *, ignore_merges: bool) -> None:
     """Raise `SpecError` unless words are put together as llama.cpp does it."""
     wanted = {
         "dropout": None,
-        "unk_token": None,
         "continuing_subword_prefix": "",
         "end_of_word_suffix": "",
-        "ignore_merges": splitting.ignore_merges,
+        "ignore_merges": ignore_merges,
     }
     for key, value in wanted.items():
         found = model.get(key)
         if (found or None) != (value or None):
             raise SpecError(
-                f"its tokenizer merges with {key} = {found!r}, and what splits text as "
-                f"{splitting.name} does has {value!r}",
+                f"its tokenizer merges with {key} = {found!r}, and what GGUF calls {name} has "
+                f"{value!r}",
                 _REMEDY,
             )
 
@@ -245,7 +332,8 @@ def _words(said: Mapping[str, Any], rows: int) -> tuple[list[str], list[int]]:
     Raises:
         SpecError: There are more than the model has embeddings for, or one that reads otherwise.
     """
-    named = {index: (word, TokenType.NORMAL) for word, index in said["model"]["vocab"].items()}
+    model = said["model"]
+    named = {index: (word, _type(word, model)) for word, index in model["vocab"].items()}
     if max(named) >= rows:
         raise SpecError(
             f"its tokenizer has tokens up to number {max(named)}, and the model {rows} embeddings",
@@ -260,18 +348,18 @@ def _words(said: Mapping[str, Any], rows: int) -> tuple[list[str], list[int]]:
                 _REMEDY,
             )
         kind = TokenType.CONTROL if one["special"] else TokenType.USER_DEFINED
-        named[one["id"]] = (one["content"], kind)
-    alphabet = set(_alphabet())
-    for word, _ in named.values():
-        if not set(word) <= alphabet:
-            raise SpecError(
-                f"its token {word!r} holds characters beside those that stand for bytes, and is "
-                "read from GGUF as another",
-                _REMEDY,
-            )
+        known = named.get(one["id"], ("", kind))[1]
+        named[one["id"]] = (one["content"], known if known is TokenType.UNKNOWN else kind)
     filled = (named.get(index, (f"[PAD{index}]", TokenType.UNUSED)) for index in range(rows))
     words, types = zip(*filled, strict=True)
     return list(words), [int(one) for one in types]
+
+
+def _type(word: str, model: Mapping[str, Any]) -> TokenType:
+    if model["byte_fallback"] and word == model["unk_token"]:
+        return TokenType.UNKNOWN
+    is_byte = model["byte_fallback"] and _BYTE.fullmatch(word)
+    return TokenType.BYTE if is_byte else TokenType.NORMAL
 
 
 def _alphabet() -> Sequence[str]:
@@ -313,7 +401,6 @@ def _special(tokenizer: Any, rows: int) -> Iterator[Entry]:
         )
     yield Entry(Keys.Tokenizer.ADD_BOS, begins, GGUFValueType.BOOL)
     yield Entry(Keys.Tokenizer.ADD_EOS, ends, GGUFValueType.BOOL)
-    yield Entry(Keys.Tokenizer.ADD_PREFIX, value=False, kind=GGUFValueType.BOOL)
 
 
 def _template(found: str | Mapping[str, str] | None) -> Iterator[Entry]:
