@@ -40,11 +40,13 @@ class Continued:
         ids: The new tokens of every prompt, (prompts, new).
         scores: Logits behind them, (new, prompts, V); ``None`` if they are not known.
         text: What its tokenizer makes of the first prompt; ``None`` if there is none.
+        encoded: The tokens that it makes of the sample.
     """
 
     ids: Tensor
     scores: Tensor | None = None
     text: str | None = None
+    encoded: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def compare_files(job: Job, readers: Sequence[Reader]) -> Comparison:
             _check_shapes(answers, replayed, job.name)
             one = _compared(answers, replayed, labels, job.items, versions)
             _judge(one, len(job.items), answers.best.numel(), job.name, reader.name)
-            _check_continued(answers.continued, replayed.continued, job.name, reader.name)
+            _check_continued(answers.continued, replayed.continued, job.name, reader)
             found.append(one)
     worst = max(found, key=lambda one: one.relative_difference)
     merged = {name: version for one in found for name, version in one.versions.items()}
@@ -193,6 +195,7 @@ def continue_prompts(module: Any, prompts: Prompts) -> Continued:
         torch.tensor(ids),
         attention_mask=torch.tensor(mask),
         pad_token_id=prompts.pad,
+        eos_token_id=prompts.pad,
         do_sample=False,
         num_beams=1,
         min_new_tokens=prompts.new,
@@ -201,7 +204,7 @@ def continue_prompts(module: Any, prompts: Prompts) -> Continued:
         output_logits=True,
     )
     new = made.sequences[:, len(ids[0]) :]
-    return Continued(new, torch.stack(made.logits), prompts.text)
+    return Continued(new, torch.stack(made.logits), prompts.text, prompts.encoded)
 
 
 def _losses(logits: Tensor, ids: Tensor) -> Tensor:
@@ -267,7 +270,8 @@ def replayed_answers(folder: Path, batches: int) -> Answers:
     continued = None
     if words.is_file():
         told = json.loads(words.read_bytes())
-        continued = Continued(torch.tensor(told["ids"]), text=told["text"])
+        encoded = None if told["encoded"] is None else tuple(told["encoded"])
+        continued = Continued(torch.tensor(told["ids"]), text=told["text"], encoded=encoded)
     return Answers(
         logits, best, torch.from_numpy(np.load(losses)) if losses.is_file() else None, continued
     )
@@ -333,7 +337,7 @@ def _judge(found: Comparison, count: int, predictions: int, model: str, reader: 
 
 
 def _check_continued(
-    wanted: Continued | None, found: Continued | None, model: str, reader: str
+    wanted: Continued | None, found: Continued | None, model: str, reader: Reader
 ) -> None:
     """Raise `OutputError` if a prompt goes on in another way, unless the model was undecided."""
     if wanted is None or found is None:
@@ -342,6 +346,12 @@ def _check_continued(
         raise OutputError(
             f"the tokenizer of the exported {model} reads {found.text!r} where the model's "
             f"reads {wanted.text!r}",
+            _REMEDY,
+        )
+    if reader.encodes and found.encoded is not None and found.encoded != wanted.encoded:
+        raise OutputError(
+            f"the tokenizer of the exported {model}, read back by {reader.name}, splits a text "
+            f"into other tokens than the model's: {_apart(wanted.encoded or (), found.encoded)}",
             _REMEDY,
         )
     assert wanted.scores is not None  # noqa: S101 - the model gave them
@@ -354,7 +364,16 @@ def _check_continued(
         margin = float(scores[ours[step]] - scores[theirs[step]])
         if margin > TOLERANCE * float(scores.abs().max()):
             raise OutputError(
-                f"the exported {model}, read back by {reader}, continues prompt {row} with token "
+                f"the exported {model}, read back by {reader.name}, continues prompt {row} with "
+                f"token "
                 f"{int(theirs[step])} at step {step}, and the model with {int(ours[step])}",
                 _REMEDY,
             )
+
+
+def _apart(wanted: tuple[int, ...], found: tuple[int, ...]) -> str:
+    pairs = enumerate(zip(wanted, found, strict=False))
+    same = next((number for number, (ours, theirs) in pairs if ours != theirs), None)
+    if same is None:
+        return f"it makes {len(found)} of it, and the model's {len(wanted)}"
+    return f"number {same} is {found[same]}, and the model's {wanted[same]}"

@@ -64,11 +64,13 @@ class Reader:
         program: The Python file. Its arguments are those below, then the folder with the
             items, the items at once, and the threads.
         arguments: What comes first.
+        encodes: Whether it is to make the tokens of a text that the model's own tokenizer makes.
     """
 
     name: str
     program: Path
     arguments: Sequence[str]
+    encodes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
