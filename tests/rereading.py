@@ -90,12 +90,10 @@ def read_back(waiting: Mapping[str, Waiting], reader: int = 0) -> dict[str, Comp
     assert ended.returncode == 0, ended.stderr
     found = {}
     for name, one in waiting.items():
-        replayed = comparing._replayed(one.asked, len(one.answers.logits))
+        replayed = comparing.replayed_answers(one.asked, len(one.answers.logits))
         comparing._check_shapes(one.answers, replayed, name)
         compared = comparing._compared(one.answers, replayed, one.labels, one.job.items, {})
         comparing._judge(compared, 6, one.answers.best.numel(), name, readers[name].name)
-        comparing._check_continued(
-            one.answers.continued, replayed.continued, name, readers[name].name
-        )
+        comparing._check_continued(one.answers.continued, replayed.continued, name, readers[name])
         found[name] = compared
     return found

@@ -276,6 +276,9 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("--seqlen", type=_whole, help="tokens a window")
     parser.add_argument("--weights", metavar="FILE", help="weights, for networks built from code")
     parser.add_argument(
+        "--int8", action="store_true", help="weights of eight bits, too (onnx), or only (gguf)"
+    )
+    parser.add_argument(
         "--dense", metavar="MODEL", help="the model before pruning (default: as the plan names it)"
     )
     parser.add_argument(

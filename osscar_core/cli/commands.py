@@ -295,6 +295,7 @@ def _export(args: argparse.Namespace, progress: Progress) -> Outcome:
         limit=args.limit,
         seqlen=args.seqlen,
         dense=_dense_of(args, loaded),
+        int8=args.int8,
         progress=progress,
     )
     return Outcome({**to_dict(report), "bytes": report.bytes}, export_text(report))

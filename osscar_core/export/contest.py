@@ -23,10 +23,10 @@ from osscar_core.export import race, replay
 from osscar_core.export.comparing import quality_from, replayed_answers, run_reader
 from osscar_core.export.items import Items
 from osscar_core.export.job import Reader
-from osscar_core.export.onnx import CPU
 from osscar_core.export.records import Contender, Contest, Timing
 from osscar_core.progress import Progress
 
+CPU = "CPUExecutionProvider"
 PROMPT = 128
 IMAGES = (1, 16)
 SECONDS = 10.0

@@ -94,18 +94,18 @@ class Shape:
     epsilon: float
 
 
-def write_gguf(job: Job, *, int8: bool = False) -> Written:
+def write_gguf(job: Job) -> Written:
     """Write weights, shape and tokenizer of a language model into one file.
 
     Args:
-        job: The export.
-        int8: Whether matrices are stored as 8-bit numbers (``Q8_0``), where their rows allow it.
+        job: The export; with ``int8``, matrices are stored as 8-bit numbers (``Q8_0``) where
+            their rows allow it.
 
     Raises:
         SpecError: GGUF, or what reads it back, cannot say what the model is.
         NumericalError: A weight does not fit the type in which it is to be stored.
     """
-    loaded = job.loaded
+    loaded, int8 = job.loaded, job.int8
     shape, notes = shape_of(loaded, job.items)
     vocabulary = vocabulary_of(loaded, shape.rows)
     file = job.folder / FILE
@@ -132,6 +132,7 @@ def write_gguf(job: Job, *, int8: bool = False) -> Written:
         Path(replay_torch.__file__),
         ("gguf", str(file)),
         encodes=vocabulary.is_exact,
+        is_exact=not int8,
     )
     versions = {"gguf": importlib.metadata.version("gguf")}
     return Written((reader,), NEEDS, (*notes, *vocabulary.notes), versions, usage=_USAGE)
