@@ -17,7 +17,13 @@ from osscar_core.errors import OutputError
 from osscar_core.export import replay
 from osscar_core.export.items import Items
 from osscar_core.export.job import STAGE, Job, Reader, Written
-from osscar_core.export.records import FLOAT32, NO_CACHE, NO_PADDING, ONNX_FILE
+from osscar_core.export.records import (
+    FLOAT32,
+    NO_CACHE,
+    NO_PADDING,
+    NO_TOKENIZER_FILE,
+    ONNX_FILE,
+)
 from osscar_core.models import LoadedModel
 from osscar_core.progress import report
 from osscar_core.tracing import TRACE_ERRORS, batch_dimension, trace_reason
@@ -99,6 +105,6 @@ def write_tokenizer(loaded: LoadedModel, folder: Path) -> tuple[str, ...]:
         return ()
     backend = getattr(loaded.tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return ("the tokenizer has no tokenizer.json; the file reads token ids only",)
+        return (NO_TOKENIZER_FILE,)
     backend.save(str(folder / "tokenizer.json"))
     return ()

@@ -16,6 +16,11 @@ ONNX_FILE = "model.onnx"
 NO_CACHE = "no cache: every new token reads the whole text again"
 FLOAT32 = "the weights are float32 here, wider than in the model's own file"
 NO_PADDING = "no padding: all texts of a batch have the same length"
+NO_TOKENIZER = "there is no tokenizer; the model reads token ids only"
+NO_TOKENIZER_FILE = "the tokenizer has no tokenizer.json; the file reads token ids only"
+PLAIN = "transformers"
+WITH_CODE = "transformers, with trust_remote_code=True"
+NEEDS_CODE = "it needs its modelling file: "
 NO_DENSE = "the dense model is not here, so nothing was compared with it"
 
 

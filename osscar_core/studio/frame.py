@@ -28,7 +28,7 @@ from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import duration
 from osscar_core.studio.pace import STEPS
 from osscar_core.studio.requests import JobKind
-from osscar_core.studio.summary import asked, method_name
+from osscar_core.studio.summary import asked, kind_name, method_name
 from osscar_core.studio.texts import LANGUAGES, as_plain, language, say
 from osscar_core.studio.urlstate import Parameter
 
@@ -177,6 +177,8 @@ def run_title(run: Run) -> str:
     model = shown_name(spec.model)
     if run.request.check is not None and kind is JobKind.CHECK:
         return say(f"runs.title.check.{run.request.check.kind.value}", model=model)
+    if run.request.writes is not None:
+        return say("runs.title.export", model=model, name=kind_name(run.request))
     if kind is not JobKind.PRUNE:
         return say(f"runs.title.{kind.value}", model=model)
     return say("runs.title", model=model, asked=asked(spec), method=method_name(spec.method))

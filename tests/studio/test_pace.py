@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from osscar_core.studio.pace import STEPS, Pace
+from osscar_core.export.records import ExportFormat
+from osscar_core.studio.pace import STEPS, Pace, customary_seconds
 from osscar_core.studio.requests import JobKind
 
 
@@ -45,7 +46,16 @@ def test_a_past_without_time_teaches_nothing() -> None:
 
 
 def test_habit_speaks_of_the_projects_models_before_there_is_a_past() -> None:
-    pace = Pace.learned(JobKind.PRUNE, [], "demo/opt")
+    habit = customary_seconds("demo/opt", JobKind.PRUNE, None)
+    pace = Pace.learned(JobKind.PRUNE, [], habit)
     assert pace.shares == Pace.learned(JobKind.PRUNE, []).shares
     assert pace.left(0.0, 0.0) == pytest.approx(40.0)
-    assert Pace.learned(JobKind.PRUNE, [], "facebook/opt-125m").left(0.0, 0.0) is None
+    unknown = customary_seconds("facebook/opt-125m", JobKind.PRUNE, None)
+    assert Pace.learned(JobKind.PRUNE, [], unknown).left(0.0, 0.0) is None
+
+
+def test_an_export_has_a_habit_of_its_format() -> None:
+    habits = {kind: customary_seconds("demo/opt", JobKind.EXPORT, kind) for kind in ExportFormat}
+    assert habits[ExportFormat.HF] != habits[ExportFormat.ONNX]
+    assert habits[ExportFormat.GGUF] is None
+    assert customary_seconds("demo/opt", JobKind.EXPORT, None) is None

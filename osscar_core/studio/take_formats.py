@@ -1,0 +1,165 @@
+"""The cards of what other programs load, one a format.
+
+The decision hidden here: which formats are offered and which are only explained, and what of
+an export a person is told before opening it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from osscar_core.export.availability import missing_packages, why_not
+from osscar_core.export.records import PLAIN, ExportFormat, ExportReport
+from osscar_core.studio.check_found import Subject
+from osscar_core.studio.export_words import format_name, remark
+from osscar_core.studio.jobs import Run
+from osscar_core.studio.numbers import duration, megabytes, percent, tiny, whole
+from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
+from osscar_core.studio.summary import value_of
+from osscar_core.studio.take_cards import (
+    Order,
+    Sum,
+    show_checked,
+    show_facts,
+    show_folder,
+    show_head,
+    show_info,
+    show_order,
+)
+from osscar_core.studio.takehome import (
+    export_folder,
+    export_of,
+    main_file,
+    pack_export,
+    packed_as,
+    snippets,
+)
+from osscar_core.studio.texts import as_plain, say
+
+_ICONS = {
+    ExportFormat.HF: "folder_open",
+    ExportFormat.ONNX: "swap_horiz",
+    ExportFormat.TORCH: "local_fire_department",
+    ExportFormat.GGUF: "memory",
+}
+_READERS = ("onnxruntime", "transformers", "torch")
+"""What exports are read back with; the first one whose version is known did it."""
+
+
+def show_formats(subject: Subject, runs: Sequence[Run]) -> Sequence[Sum]:
+    """Show a card for each format that suits the model, and why the others do not.
+
+    Args:
+        subject: The model.
+        runs: All runs of the reader, the newest first.
+    """
+    family = subject.result.prune.plan.source.family
+    reasons = {kind: why_not(kind, subject.task, family) for kind in ExportFormat}
+    sums = [
+        each
+        for kind, reason in reasons.items()
+        if reason is None
+        for each in _show_format(subject, kind, runs)
+    ]
+    unsuited = {kind: reason for kind, reason in reasons.items() if reason is not None}
+    if unsuited:
+        lines = [f"- **{format_name(kind)}** · {remark(unsuited[kind])}" for kind in unsuited]
+        with st.container(key="take_unsuited", gap="xsmall"):
+            st.markdown(say("decide.unsuited"))
+            st.markdown("\n".join(lines))
+    return sums
+
+
+def _show_format(subject: Subject, kind: ExportFormat, runs: Sequence[Run]) -> Sequence[Sum]:
+    def made(run: Run) -> Callable[[], Sequence[Sum]] | None:
+        found = export_of(run)
+        return None if found is None else functools.partial(_show_made, subject, run, found)
+
+    request = JobRequest(
+        subject.spec,
+        # It is compared on what the model was judged on.
+        data=subject.run.request.data,
+        kind=JobKind.EXPORT,
+        check=CheckRequest(CheckKind.AB, subject.run.id),
+        format=kind,
+    )
+    name = format_name(kind)
+    order = Order(kind.value, "format", request, name)
+    with st.container(border=True, key=f"take_{kind.value}", gap="small"):
+        show_head(name, say(f"format.{kind.value}.what"), _ICONS[kind])
+        missing = missing_packages(kind)
+        if missing and not order.among(runs):
+            show_info(say("decide.format.missing", names=", ".join(missing)))
+            return ()
+        return show_order(subject, order, runs, made)
+
+
+def _show_made(subject: Subject, run: Run, found: ExportReport) -> Sequence[Sum]:
+    main = main_file(found)
+    folder = packed_as(run, found)
+    show_facts(megabytes(found.bytes), Sum(main.name, main.sha256))
+    show_checked(_compared(found))
+    show_checked(_judged(subject, found))
+    if found.needs == PLAIN:
+        show_checked(say("decide.format.plain"))
+    for note in found.notes:
+        show_info(remark(note))
+    show_folder(
+        say("decide.format.get", name=format_name(found.format)),
+        found.bytes,
+        export_folder(run, found),
+        found.format.value,
+        run,
+        functools.partial(pack_export, run, found),
+    )
+    parts = snippets(run, found)
+    if parts:
+        with st.expander(say("decide.model.load"), icon=":material/code:"):
+            for language, code in parts:
+                st.code(code, language=language or None)
+    st.markdown(f":gray[{_versions(found)}]")
+    st.markdown(say("decide.format.took", time=duration(run.status.seconds), id=run.id))
+    return [Sum(f"{folder}/{file.name}", file.sha256) for file in found.files]
+
+
+def _compared(found: ExportReport) -> str:
+    """Return how far what was read back is from the model."""
+    known = found.versions
+    reader = next((f"{name} {known[name]}" for name in _READERS if name in known), found.needs)
+    text = say(
+        "decide.format.same",
+        reader=as_plain(reader),
+        difference=tiny(found.max_difference),
+        relative=tiny(found.relative_difference),
+        same=percent(found.same, 2),
+    )
+    if not found.continued:
+        return text
+    return f"{text} {say('decide.format.continued', count=whole(found.continued))}"
+
+
+def _judged(subject: Subject, found: ExportReport) -> str:
+    """Return the quality of what was read back, beside the model's and the dense one's."""
+    quality = subject.result.pruned
+    values = {
+        "metric": say(f"metric.name.{found.metric}"),
+        "quality": value_of(quality, found.quality),
+        "model": value_of(quality, found.model_quality),
+        "count": whole(found.count),
+        "items": say(f"decide.format.items.{found.metric}"),
+    }
+    if found.dense_quality is None:
+        return say("decide.format.quality", **values)
+    return say(
+        "decide.format.quality.dense", dense=value_of(quality, found.dense_quality), **values
+    )
+
+
+def _versions(found: ExportReport) -> str:
+    parts = [f"{name} {version}" for name, version in found.versions.items()]
+    if found.opset is not None:
+        parts.insert(0, f"opset {found.opset}")
+    return as_plain(" · ".join(parts))

@@ -1,0 +1,146 @@
+"""Take home: what other programs load, what was compared, and what has to be known of it."""
+
+ENGLISH = {
+    "format.hf": "Hugging Face folder",
+    "format.hf.what": (
+        "For transformers and what builds on it: a folder with weights, configuration "
+        "and tokenizer."
+    ),
+    "format.onnx": "ONNX file",
+    "format.onnx.what": (
+        "For onnxruntime and other programs, in batches of any size; it runs with onnxruntime and "
+        "numpy alone."
+    ),
+    "format.torch": "PyTorch program",
+    "format.torch.what": (
+        "For PyTorch without this project: a program and a small loader that need torch and "
+        "torchvision only."
+    ),
+    "format.gguf": "GGUF file",
+    "format.gguf.what": "For llama.cpp and what is built on it, such as Ollama and LM Studio.",
+    "order.format.make": "Make the {name}",
+    "order.format.none": "It is made from the model, and the model is not here: get that first.",
+    "order.format.damaged": (
+        "What was made cannot be read. Delete its run under Runs and make it again."
+    ),
+    "decide.format.get": "Download the {name}",
+    "decide.format.missing": (
+        "It cannot be made here: {names} is not installed. Run `pip install -r requirements.txt`."
+    ),
+    "decide.format.same": (
+        "Re-loaded in a fresh process with {reader}: largest difference {difference} ({relative} "
+        "of the largest output); {same} of the predictions are the same."
+    ),
+    "decide.format.continued": "{count} of {count} prompts continued alike.",
+    "decide.format.quality": (
+        "{metric} {quality} re-loaded and {model} in memory, on the same {count} {items}."
+    ),
+    "decide.format.quality.dense": (
+        "{metric} {quality} re-loaded, {model} in memory, {dense} of the dense model, on the same "
+        "{count} {items}."
+    ),
+    "decide.format.items.top1": "images",
+    "decide.format.items.perplexity": "windows of text",
+    "decide.format.plain": "Loads in plain transformers: no code of its own, no special option.",
+    "decide.format.took": "Made in {time} · `{id}`.",
+    "decide.remark": "{text}",
+    "decide.remark.float32": "Its weights are float32, so it is larger than the model's own file.",
+    "decide.remark.cache": (
+        "It has no cache: every new token reads the whole text again, so writing is slow."
+    ),
+    "decide.remark.padding": "It has no padding: all texts of a batch have the same length.",
+    "decide.remark.dense": "The dense model is not here, so its quality was not measured again.",
+    "decide.remark.tokenizer": "It comes without a tokenizer file, so it reads token ids only.",
+    "decide.remark.code": (
+        "Needs the modelling file in the folder (`trust_remote_code=True`): {reason}."
+    ),
+    "decide.code.bias": "`{unit}` has got a bias, which `{config}` cannot say of a single layer",
+    "decide.code.widths": (
+        "`{name}` is {low} to {high} from layer to layer, and `{config}` holds one number"
+    ),
+    "decide.code.heads": "`{config}` cannot say that heads were removed",
+    "decide.code.divide": "{heads} heads do not divide the hidden size of {size}",
+    "decide.unsuited": "**Not for this model**",
+    "decide.unsuited.network": (
+        "For language models; transformers has no configuration for this network."
+    ),
+    "decide.unsuited.text": (
+        "For image models; a language model is taken to PyTorch as a Hugging Face folder."
+    ),
+    "decide.unsuited.llama": "Written for the Llama family only.",
+}
+
+JAPANESE = {
+    "format.hf": "Hugging Faceフォルダー",
+    "format.hf.what": (
+        "transformersと、それを使うソフトウェアのためのフォルダーです。重み、設定、トークナイザーが"
+        "入っています。"
+    ),
+    "format.onnx": "ONNXファイル",
+    "format.onnx.what": (
+        "onnxruntimeなどで使えるファイルです。バッチの大きさは自由で、onnxruntimeとnumpyだけで"
+        "動きます。"
+    ),
+    "format.torch": "PyTorchプログラム",
+    "format.torch.what": (
+        "このソフトウェアなしでPyTorchから使えます。プログラムと小さな読み込みコードに必要なのは、"
+        "torchとtorchvisionだけです。"
+    ),
+    "format.gguf": "GGUFファイル",
+    "format.gguf.what": "llama.cppと、それを使うOllamaやLM Studioなどのためのファイルです。",
+    "order.format.make": "{name}を作成する",
+    "order.format.none": (
+        "モデルから作成しますが、ここにはモデルがありません。先にモデルを入手してください。"
+    ),
+    "order.format.damaged": (
+        "作成したものを読み込めません。「実行履歴」で削除し、もう一度作成してください。"
+    ),
+    "decide.format.get": "{name}をダウンロード",
+    "decide.format.missing": (
+        "この環境では作成できません。{names}がインストールされていません。"
+        "`pip install -r requirements.txt`を実行してください。"
+    ),
+    "decide.format.same": (
+        "別のプロセスの{reader}で再読み込み済み：最大の差は{difference}（最大出力の{relative}）、"
+        "予測の{same}が一致します。"
+    ),
+    "decide.format.continued": "文の続きは{count}件中{count}件が一致します。",
+    "decide.format.quality": (
+        "{metric}：再読み込み後は{quality}、メモリー上では{model}です（同じ{items}{count}件）。"
+    ),
+    "decide.format.quality.dense": (
+        "{metric}：再読み込み後は{quality}、メモリー上では{model}、元のモデルは{dense}です"
+        "（同じ{items}{count}件）。"
+    ),
+    "decide.format.items.top1": "画像",
+    "decide.format.items.perplexity": "テキスト区間",
+    "decide.format.plain": "標準のtransformersで読み込めます。独自のコードや特別な指定は不要です。",
+    "decide.format.took": "作成時間：{time} · `{id}`。",
+    "decide.remark": "（英語）{text}",
+    "decide.remark.float32": "重みはfloat32のため、元のモデルのファイルより大きくなります。",
+    "decide.remark.cache": (
+        "キャッシュはありません。トークンごとに全文を読み直すため、文章の生成は遅くなります。"
+    ),
+    "decide.remark.padding": "パディングはありません。同じバッチの文は同じ長さにしてください。",
+    "decide.remark.dense": "ここに元のモデルがないため、その品質は測り直していません。",
+    "decide.remark.tokenizer": (
+        "トークナイザーのファイルはありません。入力はトークンのIDだけです。"
+    ),
+    "decide.remark.code": (
+        "フォルダー内のモデル定義ファイルが必要です（`trust_remote_code=True`）：{reason}。"
+    ),
+    "decide.code.bias": "`{unit}`にバイアスが加わりましたが、`{config}`では層ごとに指定できません",
+    "decide.code.widths": (
+        "`{name}`は層によって{low}～{high}ですが、`{config}`で指定できる数は1つです"
+    ),
+    "decide.code.heads": "`{config}`では、ヘッドを削除したことを表せません",
+    "decide.code.divide": "ヘッド数{heads}では、隠れ層の大きさ{size}を割り切れません",
+    "decide.unsuited": "**このモデルには使えない形式**",
+    "decide.unsuited.network": (
+        "言語モデル用です。このネットワークの設定はtransformersにありません。"
+    ),
+    "decide.unsuited.text": (
+        "画像モデル用です。言語モデルをPyTorchで使うには、Hugging Faceフォルダーを選んでください。"
+    ),
+    "decide.unsuited.llama": "Llama系のモデルだけに対応しています。",
+}

@@ -1,0 +1,349 @@
+"""Take home: one card a format, and why the other formats do not suit the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from osscar_core.export import ExportFormat, ExportReport
+from osscar_core.export.records import (
+    FLOAT32,
+    NEEDS_CODE,
+    NO_CACHE,
+    NO_DENSE,
+    NO_PADDING,
+    NO_TOKENIZER,
+    NO_TOKENIZER_FILE,
+    PLAIN,
+    WITH_CODE,
+)
+from osscar_core.records import DataInfo, to_json
+from osscar_core.studio import takehome
+from osscar_core.studio.database import runs
+from osscar_core.studio.jobs import RunStore, State, Status
+from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
+
+EXAMPLE = "example-resnet50-osscar-removed-0.5"
+RUN = "20260101-000000-000000"
+MADE = "20260304-000000-000000"
+LANGUAGES = ["en", "ja"]
+
+
+def words(at) -> str:
+    items = [*at.markdown, *at.error, *at.warning, *at.code]
+    return "\n".join(item.value for item in items)
+
+
+def plain(text: str) -> str:
+    """Return Markdown as the words that are read."""
+    return re.sub(r"\s+", " ", re.sub(r"\\(.)", r"\1", text))
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch, sample_run: Path) -> None:
+    """Let nothing be computed: runs wait."""
+    monkeypatch.setattr("osscar_core.studio.jobs.RunStore.ensure_dispatched", lambda _: None)
+
+
+def export_request(kind: ExportFormat | None = ExportFormat.ONNX) -> JobRequest:
+    """Return the request for an export; without a format it is one of an earlier release."""
+    request = RunStore().get(RUN).request
+    check = CheckRequest(CheckKind.AB, RUN)
+    return JobRequest(
+        request.spec, request.data, kind=JobKind.EXPORT, check=check, format=kind
+    )  # fmt: skip
+
+
+def orders(at) -> set[str]:
+    """Return what can be ordered."""
+    keys = {button.key.removeprefix("take_make_") for button in at.button if button.key}
+    return keys & set(ExportFormat)
+
+
+def unsuited(at) -> str:
+    """Return the list of formats that do not suit the model."""
+    return next(item.value for item in at.markdown if item.value.startswith("- **"))
+
+
+def with_source(home: Path, samples, task: str, family: str) -> None:
+    """Put a run with a model of a family, made up, into the workspace."""
+    asked = samples.image_request() if task == "image" else samples.text_request()
+    found = samples.result(asked, **({} if task == "image" else {"dense": 20.0, "pruned": 22.0}))
+    source = dataclasses.replace(found.prune.plan.source, task=task, family=family)
+    plan = dataclasses.replace(found.prune.plan, source=source)
+    found = dataclasses.replace(found, prune=dataclasses.replace(found.prune, plan=plan))
+    (samples.write_run(home, RUN, asked, found) / "model").mkdir()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize(
+    ("task", "family", "offered"),
+    [
+        ("image", "resnet", {"onnx", "torch"}),
+        ("text", "opt", {"hf", "onnx"}),
+        ("text", "llama", {"hf", "onnx", "gguf"}),
+    ],
+)
+def test_formats_that_suit_are_offered_and_others_say_why(
+    home: Path, samples, open_page, monkeypatch, task: str, family: str, offered: set, lang: str
+) -> None:
+    monkeypatch.setattr("osscar_core.studio.take_formats.missing_packages", lambda _: ())
+    with_source(home, samples, task, family)
+    at = open_page("decide", run=RUN, lang=lang)
+    assert not at.exception
+    assert not at.error
+    assert orders(at) == offered
+    lines = unsuited(at).splitlines()
+    assert len(lines) == len(ExportFormat) - len(offered)
+    assert "（英語）" not in unsuited(at)
+    known = {
+        "hf": {"en": "no configuration for this network", "ja": "設定はtransformersにありません"},
+        "torch": {"en": "For image models", "ja": "画像モデル用"},
+        "gguf": {"en": "the Llama family only", "ja": "Llama系のモデルだけ"},
+    }
+    for kind in set(known) - offered:
+        assert known[kind][lang] in unsuited(at)
+
+
+def test_a_format_whose_package_is_missing_has_no_dead_button(
+    with_model, open_page, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        "osscar_core.studio.take_formats.missing_packages",
+        lambda kind: ("onnxruntime",) if kind is ExportFormat.ONNX else (),
+    )
+    at = open_page("decide", run=RUN)
+    assert "onnxruntime is not installed" in plain(words(at))
+    assert orders(at) == {"torch"}
+
+
+def test_each_format_is_one_click_away_and_lives_by_itself(with_model, open_page) -> None:
+    at = open_page("decide", run=RUN)
+    at.button(key="take_make_onnx").click().run()
+    assert not at.exception
+    (run,) = [run for run in RunStore().runs("local") if run.kind is JobKind.EXPORT]
+    assert run.request.key == export_request().key
+    assert orders(at) == {"torch"}
+    at.button(key="take_make_torch").click().run()
+    assert not at.exception
+    made = {run.request.writes for run in RunStore().runs("local")} - {None}
+    assert made == {ExportFormat.ONNX, ExportFormat.TORCH}
+    assert orders(at) == set()
+
+
+def test_the_time_of_an_order_is_that_of_its_format(
+    with_model, home: Path, samples, open_page
+) -> None:
+    other = dataclasses.replace(
+        export_request(ExportFormat.TORCH), check=CheckRequest(CheckKind.AB, EXAMPLE)
+    )
+    ended = Status(State.FINISHED, fraction=1.0, overall=1.0, seconds=61.0)
+    samples.write_run(home, MADE, other, None, ended)
+    at = open_page("decide", run=RUN)
+    assert at.button(key="take_make_torch").label.endswith("1 min 00 s)")
+    assert at.button(key="take_make_onnx").label == "Make the ONNX file"
+
+
+README = """# small
+
+```python
+import {module}
+```
+
+It was read back.
+
+---
+
+```python
+import {module}
+```
+"""
+
+
+def write_export(
+    home: Path, samples, kind: ExportFormat, run_id: str = MADE, **changes: object
+) -> tuple[Path, ExportReport]:
+    """Put a finished export, made up, into the workspace."""
+    file, module = {
+        ExportFormat.HF: ("model.safetensors", "transformers"),
+        ExportFormat.ONNX: ("model.onnx", "onnxruntime"),
+        ExportFormat.TORCH: ("model.pt2", "torch"),
+        ExportFormat.GGUF: ("model-f16.gguf", "llama_cpp"),
+    }[kind]
+    ended = Status(State.FINISHED, fraction=1.0, overall=1.0, seconds=21.0)
+    run_folder = samples.write_run(home, run_id, export_request(kind), None, ended)
+    folder = run_folder / kind.value
+    folder.mkdir()
+    (folder / file).write_bytes(b"graph" * 300_000)
+    (folder / "README.md").write_text(README.format(module=module))
+    (folder / "vocabulary.json").write_bytes(b"words" * 400_000)
+    made = ExportReport(
+        out="out",
+        format=kind,
+        model="small",
+        needs=module,
+        data=DataInfo("images:test", "image", 500, "ab"),
+        files=takehome.digests(folder),
+        versions={"torch": "2.14.1", module: "1.32.0"},
+        shapes=((1, 3, 32, 32), (4, 3, 32, 32)),
+        max_difference=2.06e-6,
+        relative_difference=3.1e-7,
+        same=0.998,
+        metric="top1",
+        count=500,
+        model_quality=0.702,
+        quality=0.704,
+        seconds=21.0,
+        opset=20 if kind is ExportFormat.ONNX else None,
+    )
+    made = dataclasses.replace(made, **changes)
+    (run_folder / "export.json").write_text(to_json(made))
+    return run_folder, made
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_made_onnx_file_tells_how_it_was_compared(
+    with_model, home: Path, samples, open_page, lang: str
+) -> None:
+    notes = (NO_PADDING, "some *warning*")
+    folder, made = write_export(home, samples, ExportFormat.ONNX, notes=notes)
+    at = open_page("decide", run=RUN, lang=lang)
+    assert not at.exception
+    assert not at.error
+    text = plain(words(at))
+    expected = {
+        "en": (
+            "onnxruntime 1.32.0: largest difference 2.1e−6 (3.1e−7 of the largest output); 99.80%",
+            "70.4% re-loaded and 70.2% in memory, on the same 500 images",
+            "It has no padding",
+            "some *warning*",
+        ),
+        "ja": (
+            "onnxruntime 1.32.0で再読み込み済み：最大の差は2.1e−6（最大出力の3.1e−7）",
+            "予測の99.80%が一致します",
+            "再読み込み後は70.4%、メモリー上では70.2%です（同じ画像500件）",
+            "パディングはありません",
+            "（英語）some *warning*",
+        ),
+    }[lang]
+    for each in (*expected, "opset 20 · torch 2.14.1 · onnxruntime 1.32.0", "3.50 MB"):
+        assert each in text
+    digest = hashlib.sha256(b"graph" * 300_000).hexdigest()
+    assert f"{digest[:12]}…" in text
+    sums = "\n".join(code.value for code in at.code)
+    assert f"{digest}  {MADE}-onnx/model.onnx" in sums
+    assert f"  {MADE}-onnx/README.md" in sums
+    assert [code.value for code in at.code].count("import onnxruntime") == 1
+    labels = " ".join(item.proto.label for item in at.get("download_button"))
+    assert {"en": "Download the ONNX file", "ja": "ONNXファイルをダウンロード"}[lang] in labels
+    run = RunStore().get(MADE)
+    with zipfile.ZipFile(takehome.pack_export(run, made)) as archive:
+        assert archive.testzip() is None
+        assert f"{MADE}-onnx/model.onnx" in archive.namelist()
+    (folder / "onnx.zip").unlink()
+    (folder / "onnx" / "model.onnx").write_bytes(b"other")
+    with pytest.raises(takehome.StoreError, match="not the file that was measured"):
+        takehome.pack_export(run, made)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("has_code", [False, True])
+def test_a_made_folder_says_whether_plain_transformers_will_do(
+    home: Path, samples, open_page, has_code: bool, lang: str
+) -> None:
+    with_source(home, samples, "text", "opt")
+    reason = "layers have a ffn_dim of 128 to 512, and OPTConfig holds one"
+    changes = {"needs": WITH_CODE, "notes": (f"{NEEDS_CODE}{reason}",)} if has_code else {}
+    write_export(
+        home, samples, ExportFormat.HF,
+        **{"needs": PLAIN, "metric": "perplexity", "quality": 22.0, "model_quality": 22.0,
+           "dense_quality": 20.0, "continued": 4, **changes},
+    )  # fmt: skip
+    at = open_page("decide", run=RUN, lang=lang)
+    assert not at.exception
+    text = plain(words(at))
+    expected = {
+        ("en", False): "Loads in plain transformers",
+        ("ja", False): "標準のtransformersで読み込めます",
+        ("en", True): "`ffn_dim` is 128 to 512 from layer to layer, and `OPTConfig` holds one",
+        ("ja", True): "`ffn_dim`は層によって128～512ですが、`OPTConfig`で指定できる数は1つです",
+    }
+    assert expected[lang, has_code] in text
+    assert (expected[lang, False] in text) != has_code
+    assert {"en": "4 of 4 prompts continued alike", "ja": "4件中4件が一致"}[lang] in text
+    assert {"en": "20.0 of the dense model", "ja": "元のモデルは20.0"}[lang] in text
+    assert orders(at) == {"onnx"}
+
+
+def test_every_remark_of_an_export_has_a_sentence(home: Path, samples, open_page) -> None:
+    with_source(home, samples, "text", "opt")
+    remarks = (
+        *(FLOAT32, NO_CACHE, NO_PADDING, NO_DENSE, NO_TOKENIZER, NO_TOKENIZER_FILE),
+        f"{NEEDS_CODE}layers.0.fc2 has got a bias, which OPTConfig cannot say of a single layer",
+        f"{NEEDS_CODE}OPTConfig cannot say that heads were removed",
+        f"{NEEDS_CODE}5 heads do not divide the hidden size of 96",
+    )
+    write_export(home, samples, ExportFormat.HF, needs=WITH_CODE, notes=remarks)
+    text = words(open_page("decide", run=RUN, lang="ja"))
+    assert "（英語）" not in text
+    assert "ヘッド数5では、隠れ層の大きさ96" in text
+
+
+def test_an_export_of_an_earlier_release_is_still_shown(
+    with_model, home: Path, samples, open_page
+) -> None:
+    folder, _ = write_export(home, samples, ExportFormat.ONNX)
+    old = json.loads((folder / "export.json").read_bytes())
+    for name in ("needs", "continued", "dense_quality"):
+        del old[name]
+    (folder / "export.json").write_text(json.dumps(old))
+    asked = json.loads(to_json(export_request()))
+    del asked["format"]
+    with RunStore().database.write() as connection:
+        old_row = runs.update().where(runs.c.id == MADE).values(request=json.dumps(asked))
+        connection.execute(old_row)
+    at = open_page("decide", run=RUN)
+    assert not at.exception
+    assert "70.4% re-loaded" in plain(words(at))
+    assert orders(at) == {"torch"}
+
+
+def test_a_failed_format_says_why_on_its_card_and_can_be_tried_again(
+    with_model, home: Path, samples, open_page
+) -> None:
+    failed = Status(
+        State.FAILED,
+        reason="the exported small, read back, is not the model",
+        remedy="Nothing was kept",
+    )
+    samples.write_run(home, MADE, export_request(), None, failed)
+    at = open_page("decide", run=RUN)
+    (error,) = at.error
+    assert "read back, is not the model" in error.value
+    assert orders(at) == {"onnx", "torch"}
+
+
+def test_a_damaged_record_of_an_export_leaves_no_dead_button(
+    with_model, home: Path, samples, open_page
+) -> None:
+    ended = Status(State.FINISHED, fraction=1.0, overall=1.0)
+    samples.write_run(home, MADE, export_request(), None, ended)
+    at = open_page("decide", run=RUN)
+    assert "cannot be read" in at.warning[0].value
+    assert orders(at) == {"torch"}
+
+
+def test_an_export_of_somebody_else_is_not_shown(
+    with_model, home: Path, samples, open_page
+) -> None:
+    ended = Status(State.FINISHED, fraction=1.0, overall=1.0)
+    samples.write_run(home, MADE, export_request(), None, ended, owner="other")
+    at = open_page("decide", run=RUN)
+    assert not at.warning
+    assert orders(at) == {"onnx", "torch"}
