@@ -120,8 +120,8 @@ def _show_made(subject: Subject, run: Run, found: ExportReport) -> Sequence[Sum]
         with st.expander(say("decide.model.load"), icon=":material/code:"):
             for language, code in parts:
                 st.code(code, language=language or None)
-    st.markdown(f":gray[{_versions(found)}]")
-    st.markdown(say("decide.format.took", time=duration(run.status.seconds), id=run.id))
+    took = say("decide.format.took", time=duration(run.status.seconds), id=run.id)
+    st.markdown(say("decide.format.both", first=took, second=f":gray[{_versions(found)}]"))
     return [Sum(f"{folder}/{file.name}", file.sha256) for file in found.files]
 
 
@@ -129,8 +129,9 @@ def _compared(found: ExportReport) -> str:
     """Return how far what was read back is from the model."""
     known = found.versions
     reader = next((f"{name} {known[name]}" for name in _READERS if name in known), found.needs)
+    is_identical = found.max_difference == 0 and found.same == 1
     text = say(
-        "decide.format.same",
+        "decide.format.identical" if is_identical else "decide.format.same",
         reader=as_plain(reader),
         difference=tiny(found.max_difference),
         relative=tiny(found.relative_difference),
@@ -138,7 +139,8 @@ def _compared(found: ExportReport) -> str:
     )
     if not found.continued:
         return text
-    return f"{text} {say('decide.format.continued', count=whole(found.continued))}"
+    continued = say("decide.format.continued", count=whole(found.continued))
+    return say("decide.format.both", first=text, second=continued)
 
 
 def _judged(subject: Subject, found: ExportReport) -> str:

@@ -31,6 +31,11 @@ ENGLISH = {
         "Re-loaded in a fresh process with {reader}: largest difference {difference} ({relative} "
         "of the largest output); {same} of the predictions are the same."
     ),
+    "decide.format.identical": (
+        "Re-loaded in a fresh process with {reader}: all outputs that were compared, and all "
+        "predictions, are the same."
+    ),
+    "decide.format.both": "{first} {second}",
     "decide.format.continued": "{count} of {count} prompts continued alike.",
     "decide.format.quality": (
         "{metric} {quality} re-loaded and {model} in memory, on the same {count} {items}."
@@ -104,6 +109,10 @@ JAPANESE = {
         "別のプロセスの{reader}で再読み込み済み：最大の差は{difference}（最大出力の{relative}）、"
         "予測の{same}が一致します。"
     ),
+    "decide.format.identical": (
+        "別のプロセスの{reader}で再読み込み済み：比べた出力も予測もすべて一致します。"
+    ),
+    "decide.format.both": "{first}{second}",
     "decide.format.continued": "文の続きは{count}件中{count}件が一致します。",
     "decide.format.quality": (
         "{metric}：再読み込み後は{quality}、メモリー上では{model}です（同じ{items}{count}件）。"
