@@ -39,8 +39,9 @@ CUSTOMARY: dict[tuple[str, JobKind | ExportFormat], float] = {
     ("demo/resnet50", JobKind.TIMING): 40.0,
     ("demo/opt", JobKind.KIT): 40.0,
     ("demo/resnet50", JobKind.KIT): 60.0,
-    ("demo/opt", ExportFormat.ONNX): 30.0,
-    ("demo/resnet50", ExportFormat.ONNX): 30.0,
+    ("demo/opt", ExportFormat.HF): 25.0,
+    ("demo/opt", ExportFormat.ONNX): 35.0,
+    ("demo/resnet50", ExportFormat.ONNX): 40.0,
 }
 """Seconds that a run takes on two cores, for the models that come with the project."""
 

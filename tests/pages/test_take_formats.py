@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from osscar_core.export import ExportFormat, ExportReport
+from exported import MADE, RUN, export_request, write_export
+from osscar_core.export import ExportFormat
 from osscar_core.export.records import (
     FLOAT32,
     NEEDS_CODE,
@@ -23,15 +24,13 @@ from osscar_core.export.records import (
     PLAIN,
     WITH_CODE,
 )
-from osscar_core.records import DataInfo, to_json
+from osscar_core.records import to_json
 from osscar_core.studio import takehome
 from osscar_core.studio.database import runs
 from osscar_core.studio.jobs import RunStore, State, Status
-from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
+from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind
 
 EXAMPLE = "example-resnet50-osscar-removed-0.5"
-RUN = "20260101-000000-000000"
-MADE = "20260304-000000-000000"
 LANGUAGES = ["en", "ja"]
 
 
@@ -49,15 +48,6 @@ def plain(text: str) -> str:
 def quiet(monkeypatch: pytest.MonkeyPatch, sample_run: Path) -> None:
     """Let nothing be computed: runs wait."""
     monkeypatch.setattr("osscar_core.studio.jobs.RunStore.ensure_dispatched", lambda _: None)
-
-
-def export_request(kind: ExportFormat | None = ExportFormat.ONNX) -> JobRequest:
-    """Return the request for an export; without a format it is one of an earlier release."""
-    request = RunStore().get(RUN).request
-    check = CheckRequest(CheckKind.AB, RUN)
-    return JobRequest(
-        request.spec, request.data, kind=JobKind.EXPORT, check=check, format=kind
-    )  # fmt: skip
 
 
 def orders(at) -> set[str]:
@@ -123,12 +113,12 @@ def test_a_format_whose_package_is_missing_has_no_dead_button(
     assert orders(at) == {"torch"}
 
 
-def test_each_format_is_one_click_away_and_lives_by_itself(with_model, open_page) -> None:
+def test_each_format_is_one_click_away_and_lives_by_itself(with_model, home, open_page) -> None:
     at = open_page("decide", run=RUN)
     at.button(key="take_make_onnx").click().run()
     assert not at.exception
     (run,) = [run for run in RunStore().runs("local") if run.kind is JobKind.EXPORT]
-    assert run.request.key == export_request().key
+    assert run.request.key == export_request(home).key
     assert orders(at) == {"torch"}
     at.button(key="take_make_torch").click().run()
     assert not at.exception
@@ -141,7 +131,7 @@ def test_the_time_of_an_order_is_that_of_its_format(
     with_model, home: Path, samples, open_page
 ) -> None:
     other = dataclasses.replace(
-        export_request(ExportFormat.TORCH), check=CheckRequest(CheckKind.AB, EXAMPLE)
+        export_request(home, ExportFormat.TORCH), check=CheckRequest(CheckKind.AB, EXAMPLE)
     )
     ended = Status(State.FINISHED, fraction=1.0, overall=1.0, seconds=61.0)
     samples.write_run(home, MADE, other, None, ended)
@@ -150,69 +140,12 @@ def test_the_time_of_an_order_is_that_of_its_format(
     assert at.button(key="take_make_onnx").label == "Make the ONNX file"
 
 
-README = """# small
-
-```python
-import {module}
-```
-
-It was read back.
-
----
-
-```python
-import {module}
-```
-"""
-
-
-def write_export(
-    home: Path, samples, kind: ExportFormat, run_id: str = MADE, **changes: object
-) -> tuple[Path, ExportReport]:
-    """Put a finished export, made up, into the workspace."""
-    file, module = {
-        ExportFormat.HF: ("model.safetensors", "transformers"),
-        ExportFormat.ONNX: ("model.onnx", "onnxruntime"),
-        ExportFormat.TORCH: ("model.pt2", "torch"),
-        ExportFormat.GGUF: ("model-f16.gguf", "llama_cpp"),
-    }[kind]
-    ended = Status(State.FINISHED, fraction=1.0, overall=1.0, seconds=21.0)
-    run_folder = samples.write_run(home, run_id, export_request(kind), None, ended)
-    folder = run_folder / kind.value
-    folder.mkdir()
-    (folder / file).write_bytes(b"graph" * 300_000)
-    (folder / "README.md").write_text(README.format(module=module))
-    (folder / "vocabulary.json").write_bytes(b"words" * 400_000)
-    made = ExportReport(
-        out="out",
-        format=kind,
-        model="small",
-        needs=module,
-        data=DataInfo("images:test", "image", 500, "ab"),
-        files=takehome.digests(folder),
-        versions={"torch": "2.14.1", module: "1.32.0"},
-        shapes=((1, 3, 32, 32), (4, 3, 32, 32)),
-        max_difference=2.06e-6,
-        relative_difference=3.1e-7,
-        same=0.998,
-        metric="top1",
-        count=500,
-        model_quality=0.702,
-        quality=0.704,
-        seconds=21.0,
-        opset=20 if kind is ExportFormat.ONNX else None,
-    )
-    made = dataclasses.replace(made, **changes)
-    (run_folder / "export.json").write_text(to_json(made))
-    return run_folder, made
-
-
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_a_made_onnx_file_tells_how_it_was_compared(
     with_model, home: Path, samples, open_page, lang: str
 ) -> None:
     notes = (NO_PADDING, "some *warning*")
-    folder, made = write_export(home, samples, ExportFormat.ONNX, notes=notes)
+    folder, made = write_export(home, ExportFormat.ONNX, notes=notes)
     at = open_page("decide", run=RUN, lang=lang)
     assert not at.exception
     assert not at.error
@@ -261,7 +194,7 @@ def test_a_made_folder_says_whether_plain_transformers_will_do(
     reason = "layers have a ffn_dim of 128 to 512, and OPTConfig holds one"
     changes = {"needs": WITH_CODE, "notes": (f"{NEEDS_CODE}{reason}",)} if has_code else {}
     write_export(
-        home, samples, ExportFormat.HF,
+        home, ExportFormat.HF,
         **{"needs": PLAIN, "metric": "perplexity", "quality": 22.0, "model_quality": 22.0,
            "dense_quality": 20.0, "continued": 4, **changes},
     )  # fmt: skip
@@ -277,7 +210,7 @@ def test_a_made_folder_says_whether_plain_transformers_will_do(
     assert expected[lang, has_code] in text
     assert (expected[lang, False] in text) != has_code
     assert {"en": "4 of 4 prompts continued alike", "ja": "4件中4件が一致"}[lang] in text
-    assert {"en": "20.0 of the dense model", "ja": "元のモデルは20.0"}[lang] in text
+    assert {"en": "the dense model has 20.0", "ja": "元のモデルは20.0"}[lang] in text
     assert orders(at) == {"onnx"}
 
 
@@ -289,7 +222,7 @@ def test_every_remark_of_an_export_has_a_sentence(home: Path, samples, open_page
         f"{NEEDS_CODE}OPTConfig cannot say that heads were removed",
         f"{NEEDS_CODE}5 heads do not divide the hidden size of 96",
     )
-    write_export(home, samples, ExportFormat.HF, needs=WITH_CODE, notes=remarks)
+    write_export(home, ExportFormat.HF, needs=WITH_CODE, notes=remarks)
     text = words(open_page("decide", run=RUN, lang="ja"))
     assert "（英語）" not in text
     assert "ヘッド数5では、隠れ層の大きさ96" in text
@@ -298,12 +231,12 @@ def test_every_remark_of_an_export_has_a_sentence(home: Path, samples, open_page
 def test_an_export_of_an_earlier_release_is_still_shown(
     with_model, home: Path, samples, open_page
 ) -> None:
-    folder, _ = write_export(home, samples, ExportFormat.ONNX)
+    folder, _ = write_export(home, ExportFormat.ONNX)
     old = json.loads((folder / "export.json").read_bytes())
     for name in ("needs", "continued", "dense_quality"):
         del old[name]
     (folder / "export.json").write_text(json.dumps(old))
-    asked = json.loads(to_json(export_request()))
+    asked = json.loads(to_json(export_request(home)))
     del asked["format"]
     with RunStore().database.write() as connection:
         old_row = runs.update().where(runs.c.id == MADE).values(request=json.dumps(asked))
@@ -322,7 +255,7 @@ def test_a_failed_format_says_why_on_its_card_and_can_be_tried_again(
         reason="the exported small, read back, is not the model",
         remedy="Nothing was kept",
     )
-    samples.write_run(home, MADE, export_request(), None, failed)
+    samples.write_run(home, MADE, export_request(home), None, failed)
     at = open_page("decide", run=RUN)
     (error,) = at.error
     assert "read back, is not the model" in error.value
@@ -333,7 +266,7 @@ def test_a_damaged_record_of_an_export_leaves_no_dead_button(
     with_model, home: Path, samples, open_page
 ) -> None:
     ended = Status(State.FINISHED, fraction=1.0, overall=1.0)
-    samples.write_run(home, MADE, export_request(), None, ended)
+    samples.write_run(home, MADE, export_request(home), None, ended)
     at = open_page("decide", run=RUN)
     assert "cannot be read" in at.warning[0].value
     assert orders(at) == {"torch"}
@@ -343,7 +276,7 @@ def test_an_export_of_somebody_else_is_not_shown(
     with_model, home: Path, samples, open_page
 ) -> None:
     ended = Status(State.FINISHED, fraction=1.0, overall=1.0)
-    samples.write_run(home, MADE, export_request(), None, ended, owner="other")
+    samples.write_run(home, MADE, export_request(home), None, ended, owner="other")
     at = open_page("decide", run=RUN)
     assert not at.warning
     assert orders(at) == {"onnx", "torch"}

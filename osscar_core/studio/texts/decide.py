@@ -79,7 +79,10 @@ ENGLISH = {
         "More than {size} are not sent through a browser. Copy this folder on the server:"
     ),
     "decide.model": "Model",
-    "decide.model.what": "A folder with safetensors, configuration and plan, as a zip file.",
+    "decide.model.what": (
+        "For OSSCAR Studio and its Python library: a folder with safetensors, configuration and "
+        "plan, as a zip file."
+    ),
     "decide.model.get": "Download the model",
     "decide.model.load": "How to load it",
     "decide.model.checked": (
@@ -214,7 +217,10 @@ JAPANESE = {
         "コピーしてください："
     ),
     "decide.model": "モデル",
-    "decide.model.what": "safetensors、設定、計画を収めたフォルダーのzipファイルです。",
+    "decide.model.what": (
+        "OSSCAR StudioとそのPythonライブラリ用です。safetensors、設定、計画を収めたフォルダーの"
+        "zipファイルです。"
+    ),
     "decide.model.get": "モデルをダウンロード",
     "decide.model.load": "読み込み方",
     "decide.model.checked": (

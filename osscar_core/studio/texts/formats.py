@@ -13,7 +13,7 @@ ENGLISH = {
     ),
     "format.torch": "PyTorch program",
     "format.torch.what": (
-        "For PyTorch without this project: a program and a small loader that need torch and "
+        "For PyTorch without OSSCAR Studio: a program and a small loader that need torch and "
         "torchvision only."
     ),
     "format.gguf": "GGUF file",
@@ -41,8 +41,8 @@ ENGLISH = {
         "{metric} {quality} re-loaded and {model} in memory, on the same {count} {items}."
     ),
     "decide.format.quality.dense": (
-        "{metric} {quality} re-loaded, {model} in memory, {dense} of the dense model, on the same "
-        "{count} {items}."
+        "{metric} {quality} re-loaded and {model} in memory; the dense model has {dense}; all on "
+        "the same {count} {items}."
     ),
     "decide.format.items.top1": "images",
     "decide.format.items.perplexity": "windows of text",
@@ -88,7 +88,7 @@ JAPANESE = {
     ),
     "format.torch": "PyTorchプログラム",
     "format.torch.what": (
-        "このソフトウェアなしでPyTorchから使えます。プログラムと小さな読み込みコードに必要なのは、"
+        "OSSCAR StudioなしでPyTorchから使えます。プログラムと小さな読み込みコードに必要なのは、"
         "torchとtorchvisionだけです。"
     ),
     "format.gguf": "GGUFファイル",
