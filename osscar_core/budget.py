@@ -481,6 +481,57 @@ def product_options(
     )
 
 
+def common_options(
+    block: str,
+    candidates: Mapping[str, Sequence[int]],
+    members: Mapping[str, Sequence[str]],
+    curves: Mapping[str, LossCurve],
+    price: Callable[[Mapping[str, _Integers]], ArrayLike],
+) -> BlockOptions:
+    """Return the combinations of widths that sets of units have in common, as one block's.
+
+    Combinations that are no cheaper than another of at most their loss are left out.
+
+    Args:
+        block: What to call all units together.
+        candidates: The ascending widths to combine, by the name of a set, the complete one last.
+        members: The units of every set.
+        curves: The loss of every unit; all of them add up.
+        price: Returns total prices at int64 arrays of widths by unit, all of shape (options,).
+
+    Raises:
+        SpecError: A unit without a curve or out of its range, or too many combinations.
+    """
+    units = [unit for name in candidates for unit in members[name]]
+    lacking = [unit for unit in units if unit not in curves]
+    if lacking:
+        raise SpecError(f"{lacking[0]} has no loss curve", "Measure every unit that has options")
+    summed = {
+        name: LossCurve(
+            name,
+            widths[-1],
+            tuple(widths),
+            tuple(np.sum([curves[unit].at(widths) for unit in members[name]], axis=0).tolist()),
+        )
+        for name, widths in candidates.items()
+    }
+    of_sets = product_options(
+        block,
+        candidates,
+        summed,
+        lambda widths: price({unit: widths[name] for name in widths for unit in members[name]}),
+    )
+    rows = _undominated(of_sets)
+    columns = np.repeat(np.arange(len(candidates)), [len(members[name]) for name in candidates])
+    return BlockOptions(
+        block,
+        tuple(units),
+        of_sets.widths[rows][:, columns],
+        of_sets.prices[rows],
+        of_sets.losses[rows],
+    )
+
+
 def _non_increasing(losses: Sequence[float]) -> tuple[float, ...]:
     """Return the non-increasing sequence nearest in squares, by pooling neighbours."""
     pools: list[tuple[float, int]] = []

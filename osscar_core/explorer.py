@@ -7,6 +7,7 @@ with a band (quality). Nothing here runs a model, so an answer takes millisecond
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from osscar_core.budget import (
     LossCurve,
     UnreachableError,
     candidate_widths,
+    common_options,
     product_options,
 )
 from osscar_core.costs import CostModel, Price
@@ -30,8 +32,9 @@ from osscar_core.errors import SpecError
 from osscar_core.estimates import Estimate, QualityModel
 from osscar_core.goals import TIMED, Goal, GoalKind
 from osscar_core.latencies import LatencyTable
-from osscar_core.methods import InterceptPlace, fits_intercept, refits
-from osscar_core.records import Method, PruneSpec, Structure, Task
+from osscar_core.loadable import check_alike, refuse_biases, removable_from_survey
+from osscar_core.methods import gains_bias
+from osscar_core.records import PruneSpec, Structure, Task
 from osscar_core.units import Unit
 from osscar_core.widths import caps, least_kept, round_width, uniform_widths
 
@@ -118,7 +121,8 @@ class Explorer:
         quality: As given; it may be replaced by one that knows more.
 
     Raises:
-        SpecError: A loss-weighted budget without curves, or a cap on nothing.
+        SpecError: A loss-weighted budget without curves, a cap on nothing, or a request for
+            what plain `transformers` can load that this model or its biases rule out.
     """
 
     def __init__(
@@ -145,6 +149,9 @@ class Explorer:
         self._task = task
         self._is_deployed = is_deployed
         self._gaining = tuple(unit for unit in self._units if _gains_bias(unit, costs, spec))
+        if spec.plain_loadable:
+            refuse_biases([unit.name for unit in self._gaining])
+            check_alike(self._units)
         self.quality = quality
         # `costs.removed` weighs all units of the model, a goal only those of the request.
         self._share = costs.share_of(unit.name for unit in self._units)
@@ -167,7 +174,8 @@ class Explorer:
             is_deployed: Whether quality is that of models made from the survey alone.
 
         Raises:
-            SpecError: A structure that was not surveyed, or a cap on nothing.
+            SpecError: A structure that was not surveyed, a cap on nothing, or a request for
+                what plain `transformers` can load that the family rules out.
         """
         record = brief.record
         known = {unit.name for unit in record.units}
@@ -179,7 +187,8 @@ class Explorer:
                     f"the survey of {record.source.model} says nothing of {structure}",
                     f"It covers {', '.join(there)}; survey again with all that may be removed",
                 )
-        units = [unit for unit in surveyed if unit.structure in (spec.structures or there)]
+        wanted = removable_from_survey(spec, record.source.family, there)
+        units = [unit for unit in surveyed if unit.structure in wanted]
         return cls(
             record.costs,
             spec,
@@ -207,7 +216,7 @@ class Explorer:
         if not self._spec.is_weighted:
             return self._uniform(goal, factor)
         try:
-            return self._frontier(goal.kind).allocate(self._budget(goal) * factor)
+            return self._proven(self._frontier(goal.kind).allocate(self._budget(goal) * factor))
         except UnreachableError as error:
             raise UnreachableGoal(goal, self._nearest(goal, error.nearest, factor)) from error
 
@@ -391,16 +400,69 @@ class Explorer:
         if kind not in self._frontiers:
             if self._curves is None:
                 raise SpecError("this goal needs a survey", "Make one first")
-            options = []
-            for block in self._blocks():
-                here = [unit for unit in self._units if unit.block == block]
-                levels = _LEVELS.get(len(here), 6)
-                offered = {unit.name: self._candidates(unit, levels, kind) for unit in here}
-                options.append(
-                    product_options(block, offered, self._curves, self._price(kind, block))
-                )
+            if self._spec.plain_loadable:
+                options = [self._common_options(kind, self._curves)]
+            else:
+                options = [
+                    self._block_options(kind, block, self._curves) for block in self._blocks()
+                ]
             self._frontiers[kind] = Frontier(options, self.fixed(kind))
         return self._frontiers[kind]
+
+    def _block_options(
+        self, kind: GoalKind, block: str, curves: Mapping[str, LossCurve]
+    ) -> BlockOptions:
+        here = [unit for unit in self._units if unit.block == block]
+        levels = _LEVELS.get(len(here), 6)
+        offered = {unit.name: self._candidates(unit, levels, kind) for unit in here}
+        return product_options(block, offered, curves, self._price(kind, block))
+
+    def _common_options(self, kind: GoalKind, curves: Mapping[str, LossCurve]) -> BlockOptions:
+        """Return the options of the whole model, of one width for each structure."""
+        members: dict[str, list[Unit]] = {}
+        for unit in self._units:
+            members.setdefault(unit.structure, []).append(unit)
+        prices = {block: self._price(kind, block) for block in self._blocks()}
+
+        def price(widths: Mapping[str, NDArray[np.int64]]) -> ArrayLike:
+            return sum(
+                np.asarray(prices[block]({name: widths[name] for name in self._whole(block)}))
+                for block in self._blocks()
+            )
+
+        return common_options(
+            "all layers",
+            {name: self._common_candidates(units, kind) for name, units in members.items()},
+            {name: [unit.name for unit in units] for name, units in members.items()},
+            curves,
+            price,
+        )
+
+    def _common_candidates(self, units: Sequence[Unit], kind: GoalKind) -> tuple[int, ...]:
+        """Return all widths that units of one structure may have in common."""
+        curves, first = self._curves or {}, units[0]
+        cap, least = self._caps[first.name], max(curves[unit.name].widths[0] for unit in units)
+        offered = candidate_widths(
+            first.groups,
+            most_removed=cap,
+            multiple=self._multiple(first),
+            levels=first.groups + 1,
+            protected=least,
+        )
+        if kind in TIMED and self._spec.round_to == 1:
+            fast = (width for unit in units for width in self._timed().fast_widths(unit.name))
+            offered = candidate_widths(
+                first.groups, most_removed=cap, fast=(*offered, *fast), protected=least
+            )
+        if first.said is None:
+            return offered
+        return tuple(each for each in offered if each in first.said or each == first.groups)
+
+    def _proven(self, choice: Allocation) -> Allocation:
+        """Return a choice with what is known of the best one: all common widths were compared."""
+        if not self._spec.plain_loadable:
+            return choice
+        return dataclasses.replace(choice, bound=choice.loss)
 
     def _candidates(self, unit: Unit, levels: int, kind: GoalKind) -> tuple[int, ...]:
         """Return the widths offered for a unit: for goals of speed those that are fast here."""
@@ -433,7 +495,7 @@ class Explorer:
         allowed = math.log1p(goal.value) if self._task == "text" else goal.value
         divergence = self.quality.invert(allowed) * factor
         if self._spec.is_weighted:
-            return self._frontier(self.saved).at_loss(divergence)
+            return self._proven(self._frontier(self.saved).at_loss(divergence))
         return self._bisect(
             lambda widths: self._is_measured(widths) and self.predicted(widths) <= divergence,
             is_least=False,
@@ -470,7 +532,10 @@ class Explorer:
         return Allocation(widths, math.nan, predicted, predicted)
 
     def _widths(self, share: float) -> dict[str, int]:
-        return uniform_widths(self._units, share, self._caps, self._spec.round_to)
+        spec = self._spec
+        return uniform_widths(
+            self._units, share, self._caps, spec.round_to, is_plain=spec.plain_loadable
+        )
 
     def _total(self, kind: GoalKind, widths: Mapping[str, int]) -> float:
         """Return what a model of these widths has of what a goal limits, exactly."""
@@ -502,8 +567,7 @@ def _gains_bias(unit: Unit, costs: CostModel, spec: PruneSpec) -> bool:
     has_place = unit.norm is not None or any(
         tensor.name == f"{unit.consumer}.bias" for tensor in costs.tensors
     )
-    changes_it = refits(spec.method) or spec.method is Method.FLAP
-    return not has_place and changes_it and fits_intercept(spec, InterceptPlace.NEW_BIAS)
+    return not has_place and gains_bias(spec)
 
 
 def _outward(kind: GoalKind, value: float) -> float:

@@ -42,6 +42,12 @@ def refits(method: Method) -> bool:
     return method in _REFITTING
 
 
+def gains_bias(spec: PruneSpec) -> bool:
+    """Return whether a request adds a bias to layers that cannot store an intercept."""
+    changes_it = refits(spec.method) or spec.method is Method.FLAP
+    return changes_it and fits_intercept(spec, InterceptPlace.NEW_BIAS)
+
+
 def fits_intercept(spec: PruneSpec, place: InterceptPlace) -> bool:
     """Return whether a request re-fits the intercept of a layer that can store it there."""
     match spec.intercept:

@@ -2,15 +2,13 @@
 
 The decision hidden here: how the CIFAR ResNets of He et al. are built, with names that
 fit the checkpoints in circulation (``conv1``, ``bn1``, ``layer1.0.conv1``, ...,
-``linear``).
+``linear``). The file goes along with what is exported, so it imports torch alone.
 """
 
 from __future__ import annotations
 
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
-
-from osscar_core.errors import SpecError
 
 _WIDTHS = (16, 32, 64)
 
@@ -87,14 +85,11 @@ def cifar_resnet(depth: int, classes: int = 10) -> CifarResNet:
         classes: Number of classes.
 
     Raises:
-        SpecError: No such network has that depth.
+        ValueError: No such network has that depth.
     """
     blocks, rest = divmod(depth - 2, 6)
     if rest or blocks < 1:
-        raise SpecError(
-            f"no CIFAR ResNet has a depth of {depth}",
-            "The depth is 6 n + 2: 20, 32, 44, 56 or 110",
-        )
+        raise ValueError(f"no CIFAR ResNet has a depth of {depth}; it is 6 n + 2, such as 20 or 56")
     return CifarResNet(blocks, classes)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from osscar_core.catalogue import own_samples
 from osscar_core.datasets import load_images, load_windows
 from osscar_core.errors import SpecError
-from osscar_core.methods import default_target
+from osscar_core.loadable import refuse_biases, removable
+from osscar_core.methods import default_target, gains_bias
 from osscar_core.models import LoadedModel
 from osscar_core.records import DataInfo, Plan, PruneSpec
 from osscar_core.units import Unit
@@ -30,7 +31,8 @@ def resolve(model: LoadedModel, spec: PruneSpec) -> PruneSpec:
     """Return the request with every ``None`` that has a default replaced by it.
 
     Raises:
-        SpecError: Windows longer than the model's limit.
+        SpecError: Windows longer than the model's limit, or a result that plain
+            `transformers` could not load, where that is asked for.
     """
     is_text = model.task == "text"
     seqlen = spec.seqlen
@@ -42,14 +44,25 @@ def resolve(model: LoadedModel, spec: PruneSpec) -> PruneSpec:
                 f"seqlen is {seqlen}, more than the {limit} positions of {spec.model}",
                 f"Use --seqlen {limit} or less",
             )
+    if spec.plain_loadable and gains_bias(spec):
+        refuse_biases(_without_place(model))
     usual = DEFAULT_WINDOWS if is_text else DEFAULT_IMAGES
     return dataclasses.replace(
         spec,
-        structures=spec.structures or model.adapter.structures,
+        structures=removable(spec, model.adapter.family, model.adapter.structures),
         target=spec.target or default_target(spec.method),
         samples=spec.samples or own_samples(spec.model) or usual,
         seqlen=seqlen if is_text else None,
     )
+
+
+def _without_place(model: LoadedModel) -> list[str]:
+    """Return the units whose consumers cannot store an intercept."""
+    return [
+        unit.name
+        for unit in model.adapter.units(model.module)
+        if unit.norm is None and model.module.get_submodule(unit.consumer).bias is None
+    ]
 
 
 def chosen_units(

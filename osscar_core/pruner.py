@@ -18,6 +18,7 @@ from osscar_core.checks.records import ABReport
 from osscar_core.errors import SpecError, unknown_name
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.guarded import Judge, prune_guarded
+from osscar_core.loadable import check_widths, notes, removable_from_survey
 from osscar_core.models import LoadedModel, check_output, load_model, resolve_device, save_pruned
 from osscar_core.preparation import calibration_inputs, chosen_units, resolve
 from osscar_core.probe import placed
@@ -217,6 +218,9 @@ def deploy(
         check_output(out)
     report(progress, "load", 0, 1, spec.model)
     model = surveyed_model(survey, spec)
+    surveyed = survey.record.spec.structures or model.adapter.structures
+    wanted = removable_from_survey(spec, model.adapter.family, surveyed)
+    spec = dataclasses.replace(spec, structures=wanted)
     outcome = Pursuit(model, spec, survey=survey, is_deployed=True, progress=progress).run()
     result, plan = outcome.report, outcome.model.plan
     size = result.bytes.pruned
@@ -288,7 +292,8 @@ def prune_(
 
     Raises:
         SpecError: A structure that the family does not have, a plan or widths that do not
-            fit, or a goal that cannot be reached.
+            fit, a goal that cannot be reached, or a result that plain `transformers` could
+            not load, where that is asked for.
         DataError: Calibration data missing, unreadable or too small.
         NumericalError: Statistics that no re-fit can use.
         OutputError: The checkpoint cannot be written.
@@ -302,7 +307,7 @@ def prune_(
         outcome = Pursuit(model, spec, survey=survey, progress=progress).run()
         model.module, model.plan = outcome.model.module, outcome.model.plan
         return outcome.report
-    exactly = spec.samples is not None
+    exactly, adapter, asked = spec.samples is not None, model.adapter, spec
     spec = resolve(model, spec)
     units = chosen_units(model, spec, repeat)
     if repeat is not None:
@@ -310,10 +315,13 @@ def prune_(
     elif widths is not None:
         chosen = _given_widths(spec, units, widths)
     else:
-        chosen = uniform_widths(units, spec.sparsity, caps(spec, units), spec.round_to)
+        most, is_plain = caps(spec, units), spec.plain_loadable
+        chosen = uniform_widths(units, spec.sparsity, most, spec.round_to, is_plain=is_plain)
+    check_widths(spec, adapter.family, adapter.units(model.module), chosen)
+    said = notes(asked, adapter.family, adapter.structures, units)
     inputs, data = calibration_inputs(model, spec, exactly=exactly)
     spec = dataclasses.replace(spec, samples=data.count)
-    return prune_to_widths_(
+    result = prune_to_widths_(
         model,
         spec,
         chosen,
@@ -324,6 +332,7 @@ def prune_(
         progress=progress,
         observe=observe,
     )
+    return dataclasses.replace(result, warnings=(*result.warnings, *said))
 
 
 def _check_choice(

@@ -28,6 +28,7 @@ from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.explorer import ROUNDING, Explorer, UnreachableGoal
 from osscar_core.goals import TIMED, Budget, Goal, GoalKind
 from osscar_core.latencies import LatencyTable
+from osscar_core.loadable import notes
 from osscar_core.models import LoadedModel, resolve_device
 from osscar_core.preparation import calibration_inputs, chosen_units, resolve
 from osscar_core.pricing import cost_model
@@ -138,11 +139,15 @@ class Pursuit:
         self._model = model
         self._progress = progress
         exactly = spec.samples is not None
+        # What is deployed is about what was surveyed, which nobody chose for this model.
+        asked = dataclasses.replace(spec, structures=None) if is_deployed else spec
         spec = resolve(model, spec)
         self._goal = spec.goal or Goal(GoalKind.REMOVED, spec.sparsity)
         self._quality_data = self._data_to_evaluate(spec)
         self._units = chosen_units(model, spec)
         caps(spec, self._units)  # a pattern that names nothing is refused before any work
+        adapter = model.adapter
+        self._notes = notes(asked, adapter.family, adapter.structures, self._units)
         self._inputs: list[dict[str, Tensor | bool]] = []
         if survey is not None:
             self._check_survey(survey)
@@ -188,7 +193,7 @@ class Pursuit:
         if self._spec.refine:
             outcome, choice, budget = self._refine(outcome, choice, budget)
         goal = self._goal_report(outcome, choice)
-        warnings = outcome.report.warnings
+        warnings = (*outcome.report.warnings, *self._notes)
         if not self._is_steady:
             warnings = (*warnings, _UNSTEADY)
         if not goal.is_met:

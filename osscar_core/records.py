@@ -147,6 +147,9 @@ class PruneSpec:
         data: Data to measure quality on, for the goal ``quality_loss`` and for guards;
             ``None`` for the model's own.
         guards: Groups of that data that may lose only so much; see `osscar_core.guarded`.
+        plain_loadable: Whether the result is to load in plain `transformers`: every layer
+            keeps the same number, of structures that the family's configuration has one
+            number of, and no layer gains a bias. See `osscar_core.loadable`.
         weights: File with the weights, for families built from code.
         structures: What may be removed; ``None`` for all the family has.
         method: Selection method.
@@ -199,6 +202,7 @@ class PruneSpec:
     refine: int = 0
     data: str | None = None
     guards: tuple[Guard, ...] = ()
+    plain_loadable: bool = False
 
     def __post_init__(self) -> None:
         """Check every setting that can be checked without the model or the data."""
@@ -225,6 +229,12 @@ class PruneSpec:
             raise SpecError(
                 f"refine is {self.refine}, and a uniform budget has nothing to exchange",
                 "Use --budget loss-weighted",
+            )
+        if self.refine and self.plain_loadable:
+            raise SpecError(
+                f"refine is {self.refine}, and exchanges would leave layers of unequal width, "
+                "which plain transformers cannot load",
+                "Set refine to 0, or leave --plain-loadable out",
             )
         for name in ("samples", "batch_size", "image_size"):
             value = getattr(self, name)

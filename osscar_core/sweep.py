@@ -379,6 +379,7 @@ def _survey_request(request: PruneSpec) -> PruneSpec:
         certify=Certify.AUTO,
         round_to=1,
         refit_head=True,
+        plain_loadable=False,
     )
 
 

@@ -68,6 +68,8 @@ class Unit:
         norm: Module path of the batch norm that follows the consumer, if any: its
             scale weighs the outputs, and it can absorb an intercept.
         counters: Attributes to keep in step with the number of groups.
+        said: The numbers of groups that the configuration of the model's library can say,
+            ascending; ``None`` for any.
     """
 
     structure: Structure
@@ -79,6 +81,7 @@ class Unit:
     stream: Tap | None = None
     norm: str | None = None
     counters: tuple[Counter, ...] = ()
+    said: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:

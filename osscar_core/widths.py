@@ -32,7 +32,24 @@ class Named(Protocol):
 def caps(spec: PruneSpec, units: Sequence[Named]) -> dict[str, float]:
     """Return the most that may be removed of every unit, as a share in [0, 1].
 
-    Where several patterns name a unit, the smallest share holds.
+    Where several patterns name a unit, the smallest share holds. Where all layers are to keep
+    the same number, the smallest share of a structure holds for all its units.
+
+    Raises:
+        SpecError: A pattern names no unit of the request.
+    """
+    most = stated_caps(spec, units)
+    if not spec.plain_loadable:
+        return most
+    strictest: dict[Structure, float] = {}
+    for unit in units:
+        share = most[unit.name]
+        strictest[unit.structure] = min(share, strictest.get(unit.structure, share))
+    return {unit.name: strictest[unit.structure] for unit in units}
+
+
+def stated_caps(spec: PruneSpec, units: Sequence[Named]) -> dict[str, float]:
+    """Return what a request itself says of the most that may be removed of every unit.
 
     Raises:
         SpecError: A pattern names no unit of the request.
@@ -56,7 +73,12 @@ def least_kept(groups: int, cap: float) -> int:
 
 
 def uniform_widths(
-    units: Sequence[Unit], sparsity: float, most: Mapping[str, float], round_to: int = 1
+    units: Sequence[Unit],
+    sparsity: float,
+    most: Mapping[str, float],
+    round_to: int = 1,
+    *,
+    is_plain: bool = False,
 ) -> dict[str, int]:
     """Return how many groups each unit keeps if all lose the same share, caps apart.
 
@@ -65,13 +87,23 @@ def uniform_widths(
         sparsity: Share of groups removed, in [0, 1).
         most: The cap of every unit.
         round_to: Widths are rounded up to a multiple of this.
+        is_plain: Whether they are rounded up to what a configuration can say, too.
     """
     widths = {}
     for unit in units:
         removed = math.floor(sparsity * unit.groups + 0.5)
         keep = max(unit.groups - removed, least_kept(unit.groups, most[unit.name]))
-        widths[unit.name] = round_width(keep, unit.groups, round_to)
+        width = round_width(keep, unit.groups, round_to)
+        widths[unit.name] = _said(unit, width, round_to) if is_plain else width
     return widths
+
+
+def _said(unit: Unit, width: int, multiple: int) -> int:
+    """Return the width nearest above that a configuration can say, or all groups."""
+    if unit.said is None:
+        return width
+    fitting = (each for each in unit.said if each >= width and each % multiple == 0)
+    return min(fitting, default=unit.groups)
 
 
 def _is_named(unit: Named, pattern: str) -> bool:

@@ -24,10 +24,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from osscar_core.adapters import find_adapter
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.models.images import ARCHITECTURES, Architecture
 from osscar_core.networks import cifar_resnet
 from osscar_core.records import ImagePreprocess, PruneSpec
+from osscar_core.surgery import shrink_
 
 VOCABULARY = 260
 SEQLEN = 24
@@ -189,6 +191,16 @@ def _llama(name: str, kind: str = "Llama", **changes: Any) -> Family:
     }
     config = getattr(transformers, f"{kind}Config")(**{**settings, **changes})
     return _text(name, getattr(transformers, f"{kind}ForCausalLM")(config))
+
+
+def halve_(model: nn.Module) -> nn.Module:
+    """Remove a different random half of every unit, so that layers end up unlike."""
+    for seed, unit in enumerate(find_adapter(model).units(model)):
+        keep = max(1, unit.groups // 2 - seed % 2)
+        generator = torch.Generator().manual_seed(seed)
+        kept = torch.randperm(unit.groups, generator=generator)[:keep].sort().values
+        shrink_(model, unit, kept)
+    return model
 
 
 class NarrowResNet(ResNet):

@@ -36,6 +36,7 @@ LIBRARY = {
     "catalogue",
     "checks",
     "guarded",
+    "loadable",
     "checkpoint",
     "costs",
     "datasets",
@@ -68,6 +69,7 @@ ALLOWED: dict[str, set[str]] = {
     "methods": {"records"},
     "widths": {"errors", "records", "units"},
     "latencies": {"errors", "records"},
+    "loadable": {"errors", "records", "units", "widths"},
     "tensorfile": set(),
     "brief": {"budget", "costs", "estimates", "latencies", *BASE},
     "solver": {"errors", "records", "methods"},
@@ -103,7 +105,7 @@ ALLOWED: dict[str, set[str]] = {
         "units",
         *BASE,
     },
-    "preparation": {"catalogue", "datasets", "methods", "models", "units", *BASE},
+    "preparation": {"catalogue", "datasets", "loadable", "methods", "models", "units", *BASE},
     "probe": {"calibration", *BASE},
     "checkpoint": {"adapters", "models", "surgery", *BASE},
     "sequential": {
@@ -125,6 +127,7 @@ ALLOWED: dict[str, set[str]] = {
         "costs",
         "estimates",
         "latencies",
+        "loadable",
         "methods",
         "units",
         "widths",
@@ -153,7 +156,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"checks", "difference", "notation", "phrases", "savings", "verdict", *BASE},
     "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
     "tracing": {"models"},
-    "export": {"datasets", "evaluation", "models", "tracing", *BASE},
+    "export": {"datasets", "evaluation", "loadable", "models", "tracing", *BASE},
     "monitoring": {"datasets", "evaluation", "models", "tracing", *BASE},
     "demo": {
         "brief",
@@ -182,7 +185,17 @@ ALLOWED: dict[str, set[str]] = {
 }
 # Answers to what-if questions need numbers only; the app gives them in its own process.
 LIGHT = (
-    *("brief", "budget", "costs", "estimates", "explorer", "goals", "latencies", "widths"),
+    *(
+        "brief",
+        "budget",
+        "costs",
+        "estimates",
+        "explorer",
+        "goals",
+        "latencies",
+        "loadable",
+        "widths",
+    ),
     *sorted(DECISION),
 )
 HEAVY = {
@@ -376,8 +389,9 @@ def test_what_a_kit_carries_needs_torch_only() -> None:
 
 
 def test_what_reads_an_export_back_needs_onnxruntime_and_numpy_only() -> None:
-    found = {_top(one.module) for one in IMPORTS[f"{CORE}.export.replay"]}
-    assert found - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+    for program in ("replay", "race"):
+        found = {_top(one.module) for one in IMPORTS[f"{CORE}.export.{program}"]}
+        assert found - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
 
 
 @pytest.mark.parametrize("screen", sorted(SCREENS))

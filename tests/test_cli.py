@@ -177,7 +177,7 @@ def test_prune_passes_every_option(library: object, calls: Calls, main: Main, te
         *("--seed", 3, "--damping", "1e-3", "--intercept", "on", "--swaps", 2, "--round-to", 8),
         *("--batch-size", 4, "--weights", "w.safetensors", "--image-size", 64),
         *("--budget", "uniform", "--trust-remote-code", "--out", "small", "--json"),
-        *("--checkpoint", "kept"),
+        *("--checkpoint", "kept", "--plain-loadable"),
     )
     ((spec, rest),) = calls
     assert spec == PruneSpec(
@@ -201,6 +201,7 @@ def test_prune_passes_every_option(library: object, calls: Calls, main: Main, te
         image_size=64,
         trust_remote_code=True,
         budget=Budget.UNIFORM,
+        plain_loadable=True,
     )
     assert rest["out"] == Path("small")
     assert rest["repeat"] is None

@@ -14,8 +14,9 @@ import families
 from command import Main, runner
 from osscar_core import cli
 from osscar_core.brief import SurveyRecord
+from osscar_core.loadable import why_not_plain
 from osscar_core.models import load_model
-from osscar_core.records import PruneReport, from_dict
+from osscar_core.records import Plan, PruneReport, from_dict, from_json
 from osscar_core.survey import load_survey
 
 GOALS = ("removed=0.5", "flops=70%", "bytes=90kB", "parameters=0.8", "quality_loss=0.05")
@@ -129,6 +130,19 @@ def test_limits_of_a_goal_are_kept(main: Main, opt: Case, survey: Path, tmp_path
         if unit["structure"] == "neurons":
             assert unit["kept"] >= 36
     assert report["parameters"]["pruned"] == answer["parameters"]
+
+
+def test_a_survey_deploys_what_plain_transformers_loads(
+    main: Main, survey: Path, tmp_path: Path
+) -> None:
+    asked = ("--goal", "removed=0.25", "--plain-loadable")
+    (answer,) = main("estimate", survey, *asked, "--json").payload["estimates"]
+    assert set(answer["widths"].values()) == {36}
+    told = main("deploy", survey, *asked, "--out", tmp_path / "small").out
+    assert "all heads stay: OPTConfig cannot say" in told
+    plan = from_json(Plan, (tmp_path / "small" / "plan.json").read_text(encoding="utf8"))
+    assert plan.spec.plain_loadable
+    assert why_not_plain(plan) is None
 
 
 def test_estimates_as_text(main: Main, survey: Path) -> None:
@@ -283,6 +297,12 @@ PRUNE_MISTAKES: dict[str, tuple[str, str]] = {
     "no data": ("--goal quality_loss=0.1", "needs data to measure quality on"),
     "missing data": ("--goal quality_loss=0.1 --data text:/no/such", "does not exist"),
     "images to judge text": ("--goal quality_loss=0.1 --data images:/tmp", "images"),
+    "heads that no configuration can say": (
+        "--goal removed=0.5 --plain-loadable --structures heads",
+        "--structures neurons",
+    ),
+    "exchanges between layers": ("--goal removed=0.5 --plain-loadable --refine 1", "unequal width"),
+    "a plan has its widths": ("--plan PLAN --plain-loadable", "--plain-loadable does not go with"),
     "another model's survey": ("--goal removed=0.5 --survey OTHER", "the survey of cifar/resnet20"),
 }
 DEPLOY_MISTAKES: dict[str, tuple[Mistake, str, str]] = {
@@ -360,6 +380,7 @@ def test_mistakes_of_a_deployment_are_told(main: Main, survey: Path, out: Path, 
     [
         ("--goal removed=0.5 --structures channels", "says nothing of channels"),
         ("--goal removed=0.5 --protect fc9", "'fc9'"),
+        ("--goal removed=0.5 --plain-loadable --structures heads", "OPTConfig cannot say"),
         ("--goal flops=0.01 --goal removed=0.5", "Ask for flops=0."),
         ("--goal removed=0.5 --budget fair", "unknown budget 'fair'"),
         ("--goal speedup=2 --device tpu", "tpu"),

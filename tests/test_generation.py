@@ -6,27 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import families
-from osscar_core.adapters import find_adapter
+from families import halve_
 from osscar_core.models import load_model
-from osscar_core.surgery import shrink_
 
 TEXT_FAMILIES = sorted(
     name for name, build in families.FAMILIES.items() if "input_ids" in build().inputs
 )
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
-
-
-def halve_(model: nn.Module) -> nn.Module:
-    """Remove a different random half of every unit, so that layers end up unlike."""
-    for seed, unit in enumerate(find_adapter(model).units(model)):
-        keep = max(1, unit.groups // 2 - seed % 2)
-        generator = torch.Generator().manual_seed(seed)
-        kept = torch.randperm(unit.groups, generator=generator)[:keep].sort().values
-        shrink_(model, unit, kept)
-    return model
 
 
 @pytest.fixture(scope="module", params=[*TEXT_FAMILIES, "facebook/opt-125m"])

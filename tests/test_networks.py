@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from osscar_core.errors import SpecError
 from osscar_core.networks import PaddedShortcut, cifar_resnet
 
 
@@ -25,7 +24,7 @@ def test_sizes_are_those_of_the_paper(depth: int, parameters: int) -> None:
 
 @pytest.mark.parametrize("depth", [2, 18, 21, -4])
 def test_other_depths_are_refused(depth: int) -> None:
-    with pytest.raises(SpecError, match=f"depth of {depth}"):
+    with pytest.raises(ValueError, match=f"depth of {depth}"):
         cifar_resnet(depth)
 
 

@@ -59,7 +59,9 @@ class LlamaAdapter(Adapter):
 def _layer_units(model: nn.Module, path: str) -> tuple[Unit, Unit]:
     layer: Any = model.get_submodule(path)
     head_dim = layer.self_attn.head_dim
-    queries = layer.self_attn.num_key_value_groups * head_dim
+    ratio = layer.self_attn.num_key_value_groups
+    queries = ratio * head_dim
+    groups = layer.self_attn.o_proj.in_features // queries
     heads = Unit(
         structure=Structure.HEADS,
         block=path,
@@ -69,9 +71,10 @@ def _layer_units(model: nn.Module, path: str) -> tuple[Unit, Unit]:
             Producer(f"{path}.self_attn.k_proj", head_dim),
             Producer(f"{path}.self_attn.v_proj", head_dim),
         ),
-        groups=layer.self_attn.o_proj.in_features // queries,
+        groups=groups,
         width=queries,
         stream=Tap(f"{path}.input_layernorm", "input"),
+        said=tuple(k for k in range(1, groups + 1) if _can_say(layer.self_attn.config, ratio * k)),
     )
     neurons = Unit(
         structure=Structure.NEURONS,
@@ -83,3 +86,14 @@ def _layer_units(model: nn.Module, path: str) -> tuple[Unit, Unit]:
         stream=Tap(f"{path}.post_attention_layernorm", "input"),
     )
     return heads, neurons
+
+
+def _can_say(config: Any, heads: int) -> bool:
+    """Return whether a configuration can say a number of query heads of the present size.
+
+    They have to divide the hidden size: `LlamaConfig` insists on that, and other programs
+    rely on it. A configuration without a size of the heads takes the quotient for it.
+    """
+    if not hasattr(config, "head_dim"):
+        return heads == int(config.num_attention_heads)
+    return int(config.hidden_size) % heads == 0

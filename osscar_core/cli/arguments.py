@@ -276,6 +276,9 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("--seqlen", type=_whole, help="tokens a window")
     parser.add_argument("--weights", metavar="FILE", help="weights, for networks built from code")
     parser.add_argument(
+        "--int8", action="store_true", help="weights of eight bits, too (onnx), or only (gguf)"
+    )
+    parser.add_argument(
         "--dense", metavar="MODEL", help="the model before pruning (default: as the plan names it)"
     )
     parser.add_argument(
@@ -412,6 +415,13 @@ def _add_budget_options(group: Any) -> None:
     )
     group.add_argument(
         "--protect", type=_names, metavar="LIST", help="units or structures that stay whole"
+    )
+    group.add_argument(
+        "--plain-loadable",
+        action="store_true",
+        default=None,
+        help="the best that plain transformers can load: the same widths in every layer, of "
+        "structures that the family's configuration can say",
     )
 
 

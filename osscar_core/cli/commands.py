@@ -53,7 +53,10 @@ if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
     from osscar_core.survey import Survey
 
-_FIXED_BY_PLAN = ("sparsity", "goal", "budget", "caps", "refine", "structures", "round_to", "swaps")
+_FIXED_BY_PLAN = (
+    *("sparsity", "goal", "budget", "caps", "plain_loadable", "refine", "structures", "round_to"),
+    "swaps",
+)
 
 
 def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -203,7 +206,7 @@ def _deploy(args: argparse.Namespace, progress: Progress) -> Outcome:
 def _limits(args: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a survey's request that its users may replace."""
     settings = _settings(args)
-    names = ("budget", "caps", "structures", "round_to", "device")
+    names = ("budget", "caps", "plain_loadable", "structures", "round_to", "device")
     return {name: settings[name] for name in names if name in settings}
 
 
@@ -292,6 +295,7 @@ def _export(args: argparse.Namespace, progress: Progress) -> Outcome:
         limit=args.limit,
         seqlen=args.seqlen,
         dense=_dense_of(args, loaded),
+        int8=args.int8,
         progress=progress,
     )
     return Outcome({**to_dict(report), "bytes": report.bytes}, export_text(report))

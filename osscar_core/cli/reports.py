@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from osscar_core.cli.console import change, scaled, table
+from osscar_core.export.records import WORKS
 from osscar_core.goals import Budget, GoalKind
 from osscar_core.guards import GuardReport
 from osscar_core.records import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
     from osscar_core.export import ExportReport
+    from osscar_core.export.records import Contest
     from osscar_core.monitoring import KitReport
 
 
@@ -387,10 +389,32 @@ def export_text(report: ExportReport) -> str:
         ),
         f"{name} {after}, in memory {before}{dense}, on the same {report.count} items",
         *continued,
+        *contest_lines(report.contest),
         *report.notes,
         f"{report.out}: README.md says how to use it",
     ]
     return "\n".join(lines)
+
+
+def contest_lines(contest: Contest | None) -> list[str]:
+    """Return a table of files that were measured in turns."""
+    if contest is None:
+        return []
+    first = contest.contenders[0]
+    header = ["in onnxruntime", "bytes", contest.metric]
+    header += [WORKS[one.work].format(size=one.size) for one in first.timings]
+    is_top1 = contest.metric == "top1"
+    rows = [
+        (
+            one.name,
+            scaled(one.bytes, "B"),
+            f"{one.quality:.2%}" if is_top1 else f"{one.quality:.4f}",
+            *(f"{each.latency.median:.3g} ms, {each.speedup:.2f}x" for each in one.timings),
+        )
+        for one in contest.contenders
+    ]
+    where = ", ".join(f"{name} {value}" for name, value in contest.conditions.items())
+    return ["", table(tuple(header), rows), f"medians of turns in one process; {where}", ""]
 
 
 def _versions(report: ExportReport) -> str:

@@ -113,10 +113,10 @@ def compare(
     _rounds(benches, repeats, progress)
     seconds = time.perf_counter() - started
     first, second = benches
-    speedup, interval = _ratio(first.forward, second.forward)
+    speedup, interval = ratio_of(first.forward, second.forward)
     decode: tuple[float, tuple[float, float]] | tuple[None, None] = (None, None)
     if first.decode and second.decode:
-        decode = _ratio(first.decode, second.decode)
+        decode = ratio_of(first.decode, second.decode)
     return SpeedComparison(
         dense=first.summary(seconds),
         pruned=second.summary(seconds),
@@ -285,7 +285,7 @@ class _Bench:
 
     def summary(self, seconds: float) -> MeasureReport:
         """Return what was measured."""
-        latency = _latency(self.forward)
+        latency = summary_of(self.forward)
         inputs, steps = self.work.inputs, self.work.steps
         is_image = self.work.loaded.task == "image"
         items = inputs.shape[0] if is_image else inputs.numel()
@@ -299,7 +299,7 @@ class _Bench:
             throughput_unit="images/s" if is_image else "tokens/s",
             conditions=conditions,
             seconds=seconds,
-            decode_ms=_latency(self.decode) if self.decode else None,
+            decode_ms=summary_of(self.decode) if self.decode else None,
         )
 
 
@@ -325,7 +325,8 @@ def _rounds(benches: Sequence[_Bench], repeats: int | None, progress: Progress |
     report(progress, "measure", total, total, names)
 
 
-def _latency(times: Sequence[float]) -> Latency:
+def summary_of(times: Sequence[float]) -> Latency:
+    """Return what repeated times of one operation come to, in milliseconds."""
     values = torch.tensor(times, dtype=torch.float64)
     return Latency(
         median=float(values.quantile(0.5)),
@@ -335,7 +336,7 @@ def _latency(times: Sequence[float]) -> Latency:
     )
 
 
-def _ratio(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, tuple[float, float]]:
+def ratio_of(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """Return the ratio of medians and its 95% percentile bootstrap interval over rounds."""
     pairs = torch.tensor([slow, fast], dtype=torch.float64)  # (2, rounds)
     generator = torch.Generator().manual_seed(0)

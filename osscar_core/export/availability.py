@@ -42,13 +42,17 @@ def why_not(kind: ExportFormat, task: Task, family: str) -> str | None:
             return None
 
 
+IN_EIGHT_BITS = (ExportFormat.ONNX, ExportFormat.GGUF)
+"""Formats that can hold weights of eight bits."""
+
+
 def missing_packages(kind: ExportFormat) -> tuple[str, ...]:
     """Return the packages that a format needs and that are not installed here."""
     return tuple(name for name in PACKAGES[kind] if importlib.util.find_spec(name) is None)
 
 
-def check_available(kind: ExportFormat, task: Task, family: str) -> None:
-    """Check that a model can be written in a format here.
+def check_available(kind: ExportFormat, task: Task, family: str, *, int8: bool = False) -> None:
+    """Check that a model can be written in a format here, in eight bits if so asked.
 
     Raises:
         SpecError: The format does not suit the model.
@@ -60,6 +64,11 @@ def check_available(kind: ExportFormat, task: Task, family: str) -> None:
         raise SpecError(
             f"a model of the family {family} cannot be written as {kind}: {reason}",
             f"Choose from: {', '.join(others)}",
+        )
+    if int8 and kind not in IN_EIGHT_BITS:
+        raise SpecError(
+            f"{kind} is not written in eight bits",
+            f"Use --int8 with {' or '.join(IN_EIGHT_BITS)}, or leave it out",
         )
     missing = missing_packages(kind)
     if missing:

@@ -15,7 +15,7 @@ from pathlib import Path
 from osscar_core.evaluation.size import count_parameters
 from osscar_core.export.comparing import Comparison
 from osscar_core.export.job import Job, Written
-from osscar_core.export.records import ExportFormat
+from osscar_core.export.records import WORKS, Contest, ExportFormat
 from osscar_core.export.usage import onnx_usage
 from osscar_core.models import LoadedModel, state_bytes
 from osscar_core.records import DataInfo, Plan, to_json
@@ -98,7 +98,12 @@ def without_folders(text: str) -> str:
 
 
 def model_card(
-    kind: ExportFormat, job: Job, written: Written, found: Comparison, facts: Provenance
+    kind: ExportFormat,
+    job: Job,
+    written: Written,
+    found: Comparison,
+    facts: Provenance,
+    contest: Contest | None = None,
 ) -> str:
     """Return the README of an export."""
     head = _front_matter(facts) if kind in (ExportFormat.HF, ExportFormat.GGUF) else ""
@@ -109,7 +114,8 @@ def model_card(
         )
     else:
         usage = f"# {job.name}\n\n{written.usage}\n\n{_checked(job, written, found)}"
-    return f"{head}{usage.rstrip()}\n\n{_origin(facts)}\n"
+    raced = "" if contest is None else f"\n\n{_raced(contest)}"
+    return f"{head}{usage.rstrip()}{raced}\n\n{_origin(facts)}\n"
 
 
 def _front_matter(facts: Provenance) -> str:
@@ -134,6 +140,25 @@ def _checked(job: Job, written: Written, found: Comparison) -> str:
         f"`{without_folders(job.items.info.spec)}`: it {same}its outputs differ by at most "
         f"{found.max_difference:.1e} ({found.relative_difference:.1e} of the largest one), and "
         f"{found.same:.2%} of the predictions are the same."
+    )
+
+
+def _raced(contest: Contest) -> str:
+    """Return the table of files that were measured in turns."""
+    works = [(one.work, one.size) for one in contest.contenders[0].timings]
+    is_top1 = contest.metric == "top1"
+    header = ["in onnxruntime", "MB", "top-1 accuracy" if is_top1 else "perplexity"]
+    header += [WORKS[work].format(size=size) for work, size in works]
+    rows = [header, ["---"] * len(header)]
+    for one in contest.contenders:
+        quality = f"{one.quality:.2%}" if is_top1 else f"{one.quality:.4f}"
+        times = [f"{each.latency.median:.3g} ms ({each.speedup:.2f}x)" for each in one.timings]
+        rows.append([one.name, f"{one.bytes / 1e6:,.1f}", quality, *times])
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    where = ", ".join(f"{name} {value}" for name, value in contest.conditions.items())
+    return (
+        f"{lines}\n\nMeasured in turns in one process ({where}), medians; quality on "
+        f"{contest.count:,} items of `{without_folders(contest.data.spec)}`."
     )
 
 

@@ -8,6 +8,7 @@ generated text only where the model itself was undecided.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -40,11 +41,13 @@ class Continued:
         ids: The new tokens of every prompt, (prompts, new).
         scores: Logits behind them, (new, prompts, V); ``None`` if they are not known.
         text: What its tokenizer makes of the first prompt; ``None`` if there is none.
+        encoded: The tokens that it makes of the sample.
     """
 
     ids: Tensor
     scores: Tensor | None = None
     text: str | None = None
+    encoded: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +100,26 @@ def compare_files(job: Job, readers: Sequence[Reader]) -> Comparison:
         answers, labels = _asked(job, folder, total)
         for number, reader in enumerate(readers, 1):
             before = number * len(job.items)
-            _replay(reader, folder, job.items, job.name, job.progress, before, total)
-            replayed = _replayed(folder, len(answers.logits))
+            run_reader(reader, folder, job.items, job.name, job.progress, before, total)
+            replayed = replayed_answers(folder, len(answers.logits))
             versions = json.loads((folder / "replayed.json").read_bytes())
             _check_shapes(answers, replayed, job.name)
             one = _compared(answers, replayed, labels, job.items, versions)
-            _judge(one, len(job.items), answers.best.numel(), job.name, reader.name)
-            _check_continued(answers.continued, replayed.continued, job.name, reader.name)
+            if reader.is_exact:
+                _judge(one, len(job.items), answers.best.numel(), job.name, reader.name)
+            elif not math.isfinite(one.quality):
+                raise OutputError(
+                    f"the exported {job.name}, read back by {reader.name}, has a {one.metric} of "
+                    f"{one.quality}",
+                    "Eight bits are not enough for this model; export it without --int8",
+                )
+            _check_continued(answers.continued, replayed.continued, job.name, reader)
             found.append(one)
     worst = max(found, key=lambda one: one.relative_difference)
     merged = {name: version for one in found for name, version in one.versions.items()}
     count = None if job.items.prompts is None else len(job.items.prompts.ids)
-    continued = None if answers.continued is None else count
+    is_same = answers.continued is not None and all(one.is_exact for one in readers)
+    continued = count if is_same else None
     return Comparison(
         shapes=worst.shapes,
         max_difference=worst.max_difference,
@@ -139,7 +150,7 @@ def quality_of(module: nn.Module, items: Items) -> float:
             else:
                 labels.append(truth)
     answers = Answers((), torch.cat(best), torch.cat(losses) if losses else None)
-    return _quality(answers, torch.cat(labels) if labels else None)
+    return quality_from(answers, torch.cat(labels) if labels else None)
 
 
 def _asked(job: Job, folder: Path, total: int) -> tuple[Answers, Tensor | None]:
@@ -193,6 +204,7 @@ def continue_prompts(module: Any, prompts: Prompts) -> Continued:
         torch.tensor(ids),
         attention_mask=torch.tensor(mask),
         pad_token_id=prompts.pad,
+        eos_token_id=prompts.pad,
         do_sample=False,
         num_beams=1,
         min_new_tokens=prompts.new,
@@ -201,7 +213,7 @@ def continue_prompts(module: Any, prompts: Prompts) -> Continued:
         output_logits=True,
     )
     new = made.sequences[:, len(ids[0]) :]
-    return Continued(new, torch.stack(made.logits), prompts.text)
+    return Continued(new, torch.stack(made.logits), prompts.text, prompts.encoded)
 
 
 def _losses(logits: Tensor, ids: Tensor) -> Tensor:
@@ -210,7 +222,7 @@ def _losses(logits: Tensor, ids: Tensor) -> Tensor:
     return torch.stack(each)
 
 
-def _replay(
+def run_reader(
     reader: Reader,
     folder: Path,
     items: Items,
@@ -219,7 +231,20 @@ def _replay(
     before: int,
     total: int,
 ) -> None:
-    """Run a reader on what is stored in the folder, without this project."""
+    """Run a reader on what is stored in the folder, without this project.
+
+    Args:
+        reader: The program.
+        folder: Where the items are, and where it leaves its answers.
+        items: The items.
+        model: The model's name, for messages.
+        progress: Called after every line that it prints.
+        before: Steps done before it.
+        total: Steps of the whole.
+
+    Raises:
+        OutputError: It failed.
+    """
     for old in ("best.npy", "losses.npy", "continued.json", "replayed.json"):
         (folder / old).unlink(missing_ok=True)
     command = [sys.executable, "-P", str(reader.program), *reader.arguments, str(folder)]
@@ -244,7 +269,8 @@ def _replay(
             )
 
 
-def _replayed(folder: Path, batches: int) -> Answers:
+def replayed_answers(folder: Path, batches: int) -> Answers:
+    """Return what a reader left in the folder, for so many batches compared in full."""
     logits = tuple(
         torch.from_numpy(np.load(folder / f"logits-{number}.npy")) for number in range(batches)
     )
@@ -253,7 +279,8 @@ def _replayed(folder: Path, batches: int) -> Answers:
     continued = None
     if words.is_file():
         told = json.loads(words.read_bytes())
-        continued = Continued(torch.tensor(told["ids"]), text=told["text"])
+        encoded = None if told["encoded"] is None else tuple(told["encoded"])
+        continued = Continued(torch.tensor(told["ids"]), text=told["text"], encoded=encoded)
     return Answers(
         logits, best, torch.from_numpy(np.load(losses)) if losses.is_file() else None, continued
     )
@@ -280,13 +307,14 @@ def _compared(
         relative_difference=max(pair[1] for pair in apart),
         same=float((one.best == two.best).double().mean()),
         metric="perplexity" if labels is None else "top1",
-        model_quality=_quality(one, labels),
-        quality=_quality(two, labels),
+        model_quality=quality_from(one, labels),
+        quality=quality_from(two, labels),
         versions=versions,
     )
 
 
-def _quality(answers: Answers, labels: Tensor | None) -> float:
+def quality_from(answers: Answers, labels: Tensor | None) -> float:
+    """Return the share of labels met, or without labels the perplexity."""
     if labels is not None:
         return float((answers.best == labels).double().mean())
     assert answers.losses is not None  # noqa: S101 - text has losses
@@ -318,7 +346,7 @@ def _judge(found: Comparison, count: int, predictions: int, model: str, reader: 
 
 
 def _check_continued(
-    wanted: Continued | None, found: Continued | None, model: str, reader: str
+    wanted: Continued | None, found: Continued | None, model: str, reader: Reader
 ) -> None:
     """Raise `OutputError` if a prompt goes on in another way, unless the model was undecided."""
     if wanted is None or found is None:
@@ -329,6 +357,14 @@ def _check_continued(
             f"reads {wanted.text!r}",
             _REMEDY,
         )
+    if reader.encodes and found.encoded is not None and found.encoded != wanted.encoded:
+        raise OutputError(
+            f"the tokenizer of the exported {model}, read back by {reader.name}, splits a text "
+            f"into other tokens than the model's: {_apart(wanted.encoded or (), found.encoded)}",
+            _REMEDY,
+        )
+    if not reader.is_exact:
+        return
     assert wanted.scores is not None  # noqa: S101 - the model gave them
     for row, (ours, theirs) in enumerate(zip(wanted.ids, found.ids, strict=True)):
         apart = (ours != theirs).nonzero()
@@ -339,7 +375,16 @@ def _check_continued(
         margin = float(scores[ours[step]] - scores[theirs[step]])
         if margin > TOLERANCE * float(scores.abs().max()):
             raise OutputError(
-                f"the exported {model}, read back by {reader}, continues prompt {row} with token "
+                f"the exported {model}, read back by {reader.name}, continues prompt {row} with "
+                f"token "
                 f"{int(theirs[step])} at step {step}, and the model with {int(ours[step])}",
                 _REMEDY,
             )
+
+
+def _apart(wanted: tuple[int, ...], found: tuple[int, ...]) -> str:
+    pairs = enumerate(zip(wanted, found, strict=False))
+    same = next((number for number, (ours, theirs) in pairs if ours != theirs), None)
+    if same is None:
+        return f"it makes {len(found)} of it, and the model's {len(wanted)}"
+    return f"number {same} is {found[same]}, and the model's {wanted[same]}"

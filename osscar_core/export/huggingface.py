@@ -10,18 +10,16 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from osscar_core.errors import NumericalError
 from osscar_core.export import replay_torch
 from osscar_core.export.job import Job, Reader, Written
 from osscar_core.export.records import NEEDS_CODE, NO_TOKENIZER, PLAIN, WITH_CODE
-from osscar_core.models import LoadedModel
-from osscar_core.models.weights import is_finite, unique_tensors
-from osscar_core.records import Structure, UnitPlan
+from osscar_core.loadable import why_not_plain
+from osscar_core.models import LoadedModel, stored_state
+from osscar_core.records import Structure
 
 CODE = "modeling_pruned.py"
 LARGEST_SHARD = "5GB"
@@ -99,37 +97,15 @@ def _usage(reason: str) -> str:
 def widths_of(loaded: LoadedModel) -> Widths:
     """Return the widths of a language model's layers, as its configuration would say them."""
     module, adapter = loaded.module, loaded.adapter
-    biases = {
-        unit.name: unit for unit in (loaded.plan.units if loaded.plan else ()) if unit.adds_bias
-    }
+    plan, units = loaded.plan, adapter.units(module)
+    biases = {unit.name for unit in (plan.units if plan else ()) if unit.adds_bias}
     layers = {path: dict[str, Any]() for path in adapter.blocks(module)}
-    for unit in adapter.units(module):
+    for unit in units:
         values: dict[str, Any] = dict(adapter.config_values(module, unit))
         if biases:
             values[_BIASES[unit.structure]] = unit.consumer in biases
         layers[unit.block].update(values)
-    return Widths(tuple(layers.values()), _reason(loaded, tuple(layers.values()), biases))
-
-
-def _reason(
-    loaded: LoadedModel, layers: tuple[dict[str, Any], ...], biases: Mapping[str, UnitPlan]
-) -> str:
-    module: Any = loaded.module
-    name = type(module.config).__name__
-    if biases:
-        return f"{next(iter(biases))} has got a bias, which {name} cannot say of a single layer"
-    for key in layers[0]:
-        values = [layer[key] for layer in layers]
-        if len(set(values)) > 1:
-            return f"layers have a {key} of {min(values)} to {max(values)}, and {name} holds one"
-    heads = layers[0].get("num_attention_heads")
-    if heads == module.config.num_attention_heads:
-        return ""
-    if not hasattr(module.config, "head_dim"):
-        return f"{name} cannot say that heads were removed"
-    if module.config.hidden_size % heads and loaded.source.family == "llama":
-        return f"{heads} heads do not divide the hidden size of {module.config.hidden_size}"
-    return ""
+    return Widths(tuple(layers.values()), (plan and why_not_plain(plan, units)) or "")
 
 
 def _plain_config(config: Any, found: Widths) -> dict[str, Any]:
@@ -147,6 +123,9 @@ def _plain_config(config: Any, found: Widths) -> dict[str, Any]:
     said["auto_map"] = {"AutoModelForCausalLM": f"{code}.Pruned{name}"}
     if name.startswith("Llama"):
         said["auto_map"]["AutoConfig"] = f"{code}.PrunedLlamaConfig"
+        # Who reads the configuration without the code, like a tokenizer, checks it by the
+        # dense model's numbers; without this, it would not be read at all.
+        said["allow_global_per_layer_attribute_access"] = True
     digits = len(str(len(found.layers) - 1))
     said["per_layer_config"] = {
         str(number).zfill(digits): layer for number, layer in enumerate(found.layers)
@@ -162,13 +141,5 @@ def _write_config(said: dict[str, Any], file: Path) -> None:
 def _write_weights(loaded: LoadedModel, folder: Path) -> None:
     from huggingface_hub import save_torch_state_dict
 
-    stored = {}
-    for name, tensor in unique_tensors(loaded.module).items():
-        kind = loaded.dtype if tensor.is_floating_point() else tensor.dtype
-        stored[name] = tensor.detach().to("cpu", kind).contiguous()
-        if not is_finite(stored[name]):
-            raise NumericalError(
-                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
-                "Store it in a wider type: --dtype bfloat16 or float32",
-            )
+    stored = stored_state(loaded.module, loaded.dtype)
     save_torch_state_dict(stored, folder, max_shard_size=LARGEST_SHARD, metadata={"format": "pt"})

@@ -29,6 +29,7 @@ _LOGITS_AT_ONCE = 2**26
 _TOKENS_COMPARED = 48
 _PROMPTS = (5, 11, 17)
 _NEW_TOKENS = 12
+_TOKENS_ENCODED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,20 @@ class Prompts:
     Attributes:
         ids: Token ids of every prompt.
         new: Tokens to add.
-        pad: Token to fill up with, on the left.
+        pad: Token to fill up with, on the left. It is also the one that would end a text: which
+            others do, a file may tell in another way than the model, and the words that come
+            before are what is compared.
         text: What the first prompt says, so that a tokenizer can be checked.
+        sample: A longer text.
+        encoded: The tokens that the model's tokenizer makes of it.
     """
 
     ids: tuple[tuple[int, ...], ...]
     new: int
     pad: int
     text: str = ""
+    sample: str = ""
+    encoded: tuple[int, ...] = ()
 
     def padded(self) -> tuple[list[list[int]], list[list[int]]]:
         """Return ids and attention mask of one batch, filled up on the left."""
@@ -57,9 +64,8 @@ class Prompts:
     def json(self) -> str:
         """Return them as a program of its own reads them."""
         ids, mask = self.padded()
-        return json.dumps(
-            {"ids": ids, "mask": mask, "new": self.new, "pad": self.pad, "text": self.text}
-        )
+        told = {"ids": ids, "mask": mask, "new": self.new, "pad": self.pad, "sample": self.sample}
+        return json.dumps(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,4 +185,12 @@ def _prompts(loaded: LoadedModel, ids: Tensor, most: int) -> Prompts | None:
     end = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if new < 1 or not all(cut):
         return None
-    return Prompts(cut, new, 0 if end is None else int(end), str(tokenizer.decode(cut[0])))
+    sample = str(tokenizer.decode(ids[0, :_TOKENS_ENCODED].tolist()))
+    return Prompts(
+        cut,
+        new,
+        0 if end is None else int(end),
+        text=str(tokenizer.decode(cut[0])),
+        sample=sample,
+        encoded=tuple(tokenizer(sample).input_ids),
+    )

@@ -45,6 +45,7 @@ class Job:
         name: The model's name; it tells no folder of this machine.
         folder: Where files are written.
         progress: Called after every batch.
+        int8: Whether weights of eight bits are asked for, too.
     """
 
     loaded: LoadedModel
@@ -53,6 +54,7 @@ class Job:
     name: str
     folder: Path
     progress: Progress | None
+    int8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,16 @@ class Reader:
         program: The Python file. Its arguments are those below, then the folder with the
             items, the items at once, and the threads.
         arguments: What comes first.
+        encodes: Whether it is to make the tokens of a text that the model's own tokenizer makes.
+        is_exact: Whether it is to give what the model gives; weights of eight bits give
+            something near it, and what that is worth is measured.
     """
 
     name: str
     program: Path
     arguments: Sequence[str]
+    encodes: bool = True
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,37 +1,35 @@
 """An ONNX file, with what a person needs to run it.
 
-The decision hidden here: what the file's input and output are called, and what lies beside it.
+The decision hidden here: what lies beside the file, and what reads it back.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import warnings
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
-from osscar_core.errors import OutputError
+from osscar_core.datasets import ImageSet
+from osscar_core.errors import DataError, OutputError
 from osscar_core.export import replay
-from osscar_core.export.items import Items
-from osscar_core.export.job import STAGE, Job, Reader, Written
+from osscar_core.export.contest import CPU, contest
+from osscar_core.export.job import STAGE, Job, Logits, Reader, Written
+from osscar_core.export.onnx_graph import write_onnx
+from osscar_core.export.onnx_int8 import INT8_FILE, calibration_images, write_int8
 from osscar_core.export.records import (
+    DENSE,
     FLOAT32,
-    NO_CACHE,
-    NO_PADDING,
+    INT8,
     NO_TOKENIZER_FILE,
     ONNX_FILE,
+    PRUNED,
+    Contest,
 )
 from osscar_core.models import LoadedModel
 from osscar_core.progress import report
-from osscar_core.tracing import TRACE_ERRORS, batch_dimension, trace_reason
-
-MOST_INSIDE = 2_000_000_000
-"""Bytes of weights from which on they lie in a file of their own: ONNX itself ends at 2 GB."""
-
-_TRACED_TOKENS = 9
+from osscar_core.tracing import traceable
 
 
 def write_onnx_files(job: Job) -> Written:
@@ -47,56 +45,65 @@ def write_onnx_files(job: Job) -> Written:
         # The exporter takes a stop for a failure of its own; who listens says it again.
         report(job.progress, STAGE, 0, 2 * len(job.items), f"{job.name} is traced")
         raise
+    notes = (*_notes(job.loaded), *write_tokenizer(job.loaded, job.folder))
+    if job.int8:
+        write_int8(file, job.folder / INT8_FILE, _calibration(job))
     return Written(
-        readers=(Reader("onnxruntime", Path(replay.__file__), (str(file),)),),
+        readers=(Reader("onnxruntime", Path(replay.__file__), (str(file), CPU)),),
         needs="onnxruntime",
-        notes=(*_notes(job.loaded), *write_tokenizer(job.loaded, job.folder)),
+        notes=notes,
         versions={name: importlib.metadata.version(name) for name in ("onnx", "onnxscript")},
         opset=opset,
     )
 
 
-def write_onnx(module: nn.Module, items: Items, file: Path, name: str) -> int:
-    """Write a network for batches of any size, and texts of any length; return the opset.
+def measure_onnx(job: Job, dense: LoadedModel | None) -> Contest | None:
+    """Measure what was written against the dense model in the same form.
+
+    Args:
+        job: The export, its files written.
+        dense: The model before it was pruned; ``None`` if it is not here.
+
+    Returns:
+        Size, quality and speed of dense and pruned, and with ``int8`` of both in eight bits;
+        ``None`` where there is nothing to compare.
 
     Raises:
-        OutputError: torch cannot follow the network, or say it in ONNX.
+        OutputError: The dense model cannot be written as ONNX, or a file cannot be run.
     """
-    is_text = items.ids is not None
-    sample = items.compared()[1]
-    dimensions: dict[int, Any] = {0: batch_dimension()}
-    if items.ids is not None:
-        # Lengths that no other dimension has, so that the tracer cannot mix them up.
-        sample = items.ids[:3, : min(_TRACED_TOKENS, items.ids.shape[1])]
-        limit = items.settings["max_tokens"]
-        dimensions[1] = torch.export.Dim("tokens", min=2, max=limit)
+    if dense is None and not job.int8:
+        return None
+    own = {PRUNED if job.loaded.plan is not None else DENSE: job.folder / ONNX_FILE}
+    with tempfile.TemporaryDirectory(prefix=".dense.", dir=job.folder.parent) as name:
+        files = {}
+        if dense is not None:
+            files[DENSE] = Path(name) / ONNX_FILE
+            is_text = job.items.ids is not None
+            module = Logits(traceable(dense), is_text=is_text).eval()
+            write_onnx(module, job.items, files[DENSE], f"{job.name}, dense")
+        files |= own
+        if job.int8 and dense is not None:
+            files[f"{DENSE}, {INT8}"] = Path(name) / INT8_FILE
+            write_int8(files[DENSE], files[f"{DENSE}, {INT8}"], _calibration(job))
+        if job.int8:
+            files[f"{next(iter(own))}, {INT8}"] = job.folder / INT8_FILE
+        return contest(files, job.items, progress=job.progress)
+
+
+def _calibration(job: Job) -> ImageSet | None:
+    """Return images for the ranges of activations; text needs none."""
+    if job.items.ids is not None:
+        return None
+    plan = job.loaded.plan
+    data = job.items.info.spec if plan is None else plan.spec.calibration
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                module,
-                (sample,),
-                input_names=["input_ids" if is_text else "pixels"],
-                output_names=["logits"],
-                dynamic_shapes=(dimensions,),
-                dynamo=True,
-                verbose=False,
-            )
-    except TRACE_ERRORS as error:
-        raise OutputError(
-            f"{name} cannot be written as ONNX ({trace_reason(error)})",
-            "Take the model's own directory instead, or try another version of torch",
-        ) from error
-    size = sum(each.numel() * each.element_size() for each in module.parameters())
-    program.save(file, external_data=size > MOST_INSIDE)  # type: ignore[union-attr]
-    return int(program.model.opset_imports[""])  # type: ignore[union-attr]
+        return calibration_images(job.loaded, data)
+    except DataError:  # it went since; what the export is compared on is as good
+        return calibration_images(job.loaded, job.items.info.spec)
 
 
 def _notes(loaded: LoadedModel) -> tuple[str, ...]:
-    notes = (NO_CACHE, NO_PADDING) if loaded.task == "text" else ()
-    if loaded.dtype != torch.float32:
-        notes = (*notes, FLOAT32)
-    return notes
+    return () if loaded.dtype == torch.float32 else (FLOAT32,)
 
 
 def write_tokenizer(loaded: LoadedModel, folder: Path) -> tuple[str, ...]:

@@ -145,6 +145,7 @@ def _continue(model: Any, prompts: dict[str, Any], tokenizer: Any | None, folder
         ids,
         attention_mask=torch.tensor(prompts["mask"]),
         pad_token_id=prompts["pad"],
+        eos_token_id=prompts["pad"],
         do_sample=False,
         num_beams=1,
         min_new_tokens=prompts["new"],
@@ -153,7 +154,8 @@ def _continue(model: Any, prompts: dict[str, Any], tokenizer: Any | None, folder
     new = found[:, ids.shape[1] :].tolist()
     first = prompts["ids"][0][-sum(prompts["mask"][0]) :]  # the rest is padding
     text = None if tokenizer is None else tokenizer.decode(first)
-    told = json.dumps({"ids": new, "text": text})
+    encoded = None if tokenizer is None else tokenizer(prompts["sample"]).input_ids
+    told = json.dumps({"ids": new, "text": text, "encoded": encoded})
     (folder / "continued.json").write_text(told, encoding="utf8")
 
 

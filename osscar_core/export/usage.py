@@ -34,11 +34,23 @@ import numpy as np
 import onnxruntime as ort
 
 session = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-ids = np.array([[{ids}]])  # put yours here: int64, (batch, tokens)
+texts = [[{ids}], [{first}]]  # put yours here: token ids, of any length
+longest = max(map(len, texts))
+mask = np.array([[0] * (longest - len(text)) + [1] * len(text) for text in texts])
+ids = np.array([[0] * (longest - len(text)) + text for text in texts])  # padded before the text
+cache = {{  # of no tokens yet: (batch, heads, tokens, width) for every layer
+    one.name: np.zeros((len(texts), one.shape[1], 0, one.shape[3]), np.float32)
+    for one in session.get_inputs()
+    if one.name.startswith("past_key_values")
+}}
 for _ in range(3):  # the likeliest next tokens
-    logits = session.run(["logits"], {{"input_ids": ids}})[0]
-    ids = np.concatenate([ids, logits[:, -1:].argmax(-1)], axis=1)
-print(ids)
+    given = {{"input_ids": ids, "attention_mask": mask, **cache}}
+    logits, *present = session.run(None, given)
+    cache = dict(zip(cache, present))
+    ids = logits[:, -1:].argmax(-1)  # only the new token is read next
+    mask = np.concatenate([mask, np.ones_like(ids)], axis=1)
+    texts = [text + list(map(int, new)) for text, new in zip(texts, ids)]
+print(texts)
 ```"""
 
 _ENGLISH = """# {model} as ONNX
@@ -106,15 +118,17 @@ def onnx_usage(
             "quality": f"top-1正解率はONNXで{onnx}、torchで{torch}",
         }
     else:
-        ids = ", ".join(str(token) for token in items.ids[0, :4].tolist())
-        code = _TEXT.format(ids=ids)
+        first, *more = map(str, items.ids[0, :4].tolist())
+        code = _TEXT.format(ids=", ".join((first, *more)), first=first)
         limit = settings["max_tokens"]
         english = {
-            "input": f"`input_ids` (batch, tokens), int64, at most {limit} tokens",
+            "input": f"`input_ids` (batch, tokens), int64, at most {limit} tokens with those before",
             "output": "`logits` (batch, tokens, vocabulary)",
             "prepared": (
-                "There is no cache: every new token reads the whole text again. There is no "
-                "padding: all texts of a batch have the same length."
+                "`attention_mask` (batch, earlier and new tokens), int64, is 0 for padding, which "
+                "goes before the text; positions are counted inside. The cache of earlier tokens "
+                "goes in as `past_key_values.0.key` and so on, with no tokens at first, and comes "
+                "out as `present.0.key` and so on."
             ),
             "quality": f"perplexity is {onnx} in ONNX and {torch} in torch",
             "tokenizer": "`tokenizer.json` turns text into ids, with the package `tokenizers`.\n\n"
@@ -123,9 +137,11 @@ def onnx_usage(
         }
         japanese = {
             **english,
+            "input": f"`input_ids`（batch, tokens）、int64、以前のトークンを含めて最大{limit}トークン",
             "prepared": (
-                "キャッシュはなく、トークンごとに全文を読み直します。パディングもないため、"
-                "同じバッチの文は同じ長さにしてください。"
+                "`attention_mask`（batch, 以前と新規のトークン）はint64で、パディングは0です。パディングは"
+                "文の前に置きます。位置は内部で数えます。以前のトークンのキャッシュは`past_key_values.0.key`など"
+                "として渡し（最初は0トークン）、`present.0.key`などとして返ります。"
             ),
             "quality": f"パープレキシティはONNXで{onnx}、torchで{torch}",
             "tokenizer": "`tokenizer.json`と`tokenizers`パッケージで文をトークンにできます。\n\n"

@@ -19,6 +19,7 @@ from osscar_core.export.card import Provenance, model_card
 from osscar_core.export.comparing import compare_files, quality_of
 from osscar_core.export.items import open_items
 from osscar_core.export.job import STAGE, Job, Logits, Written
+from osscar_core.export.onnx import measure_onnx
 from osscar_core.export.records import NO_DENSE, ExportFormat, ExportReport
 from osscar_core.models import LoadedModel, check_output
 from osscar_core.progress import Progress, report
@@ -44,6 +45,7 @@ def export_model(
     limit: int | None = None,
     seqlen: int | None = None,
     dense: LoadedModel | None = None,
+    int8: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write a model for other programs, read it back in fresh processes and compare it.
@@ -55,7 +57,10 @@ def export_model(
         data: What to compare on; see `osscar_core.datasets.parse_data_spec`.
         limit: Items at most; ``None`` for 500 images or 20 windows.
         seqlen: Tokens a window; ``None`` for the smaller of 1,024 and the model's limit.
-        dense: The model before it was pruned, to state its quality on the same items.
+        dense: The model before it was pruned, to state its quality on the same items, and to
+            measure an ONNX file against its own.
+        int8: Whether weights of eight bits are written: beside the ONNX file, or instead of
+            wider ones in a GGUF file.
         progress: Called after every batch.
 
     Raises:
@@ -65,7 +70,7 @@ def export_model(
         OutputError: ``out`` is taken, or the model cannot be exported faithfully.
     """
     started = time.perf_counter()
-    check_available(kind, loaded.task, loaded.source.family)
+    check_available(kind, loaded.task, loaded.source.family, int8=int8)
     check_output(out)
     items = open_items(loaded, data, limit, seqlen)
     name = _name(loaded)
@@ -73,17 +78,18 @@ def export_model(
     is_text = loaded.task == "text"
     module = Logits(traceable(loaded), is_text=is_text).eval()
     with whole_folder(out) as folder:
-        job = Job(loaded, module, items, name, folder, progress)
+        job = Job(loaded, module, items, name, folder, progress, int8)
         written = _writer(kind)(job)
         found = compare_files(job, written.readers)
         dense_quality = None
         if dense is not None:
             dense_quality = quality_of(Logits(traceable(dense), is_text=is_text).eval(), items)
+        contest = measure_onnx(job, dense) if kind is ExportFormat.ONNX else None
         provenance = Provenance.of(loaded, dense, found, items.info, dense_quality)
         if kind in (ExportFormat.ONNX, ExportFormat.TORCH):
             inputs = json.dumps(items.settings, ensure_ascii=False, indent=1)
             (folder / INPUTS).write_text(inputs + "\n", encoding="utf8")
-        text = model_card(kind, job, written, found, provenance)
+        text = model_card(kind, job, written, found, provenance, contest)
         (folder / "README.md").write_text(text, encoding="utf8")
         provenance.write_plan(folder)
         files = tuple(FileDigest.of(path, folder) for path in sorted(folder.iterdir()))
@@ -110,6 +116,7 @@ def export_model(
         opset=written.opset,
         continued=found.continued,
         dense_quality=dense_quality,
+        contest=contest,
         notes=notes,
     )
 

@@ -30,6 +30,7 @@ from osscar_core.models.store import (
     load_pruned,
     save_pruned,
     state_bytes,
+    stored_state,
 )
 from osscar_core.models.text import load_text_model
 from osscar_core.models.weights import sha256
@@ -43,6 +44,7 @@ __all__ = [
     "resolve_device",
     "save_pruned",
     "state_bytes",
+    "stored_state",
 ]
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")

@@ -125,14 +125,25 @@ def write_tensors(module: nn.Module, dtype: torch.dtype | None, file: BinaryIO) 
     layout = _Layout.of(module, dtype)
     file.write(layout.header)
     for name, tensor, kind in layout.tensors:
-        stored = tensor.detach().to("cpu", kind).contiguous()
-        if not is_finite(stored):
-            raise NumericalError(
-                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
-                "Store it in a wider type: --dtype bfloat16 or float32",
-            )
+        stored = _as_stored(name, tensor, kind)
         file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
     return len(layout.header) + layout.data_bytes
+
+
+def stored_state(module: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Return what a module stores, by name, in the type it is stored in, on the CPU.
+
+    Args:
+        module: The model.
+        dtype: Floating-point type; ``None`` for the tensors' own types.
+
+    Raises:
+        NumericalError: A value does not fit that type.
+    """
+    return {
+        name: _as_stored(name, tensor, _stored_type(tensor, dtype))
+        for name, tensor in unique_tensors(module).items()
+    }
 
 
 def stored_tensors(module: nn.Module, dtype: torch.dtype | None) -> tuple[StoredTensor, ...]:
@@ -261,6 +272,16 @@ class _Layout:
         held = unique_tensors(module)
         tensors = tuple((one.name, held[one.name], _TYPES[one.kind]) for one in listed)
         return cls(header, tensors, data_bytes)
+
+
+def _as_stored(name: str, tensor: Tensor, kind: torch.dtype) -> Tensor:
+    stored = tensor.detach().to("cpu", kind).contiguous()
+    if not is_finite(stored):
+        raise NumericalError(
+            f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
+            "Store it in a wider type: --dtype bfloat16 or float32",
+        )
+    return stored
 
 
 def _stored_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:

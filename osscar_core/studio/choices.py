@@ -17,6 +17,7 @@ from pathlib import Path
 from osscar_core.catalogue import ASSETS_VARIABLE, DEMO_MODELS, State, catalogue
 from osscar_core.datasets.spec import check_place, data_task, parse_data_spec
 from osscar_core.errors import OsscarError
+from osscar_core.loadable import wording
 from osscar_core.records import Structure, Task
 from osscar_core.studio.texts import say
 
@@ -58,6 +59,8 @@ class ModelChoice:
         hint: What to do about it, in words.
         takes_weights: Whether a weights file may be given.
         data: Data that comes with it; empty for most.
+        plain: What may be removed if plain `transformers` is to load the result; nothing for
+            families of which it knows none.
     """
 
     name: str
@@ -67,6 +70,7 @@ class ModelChoice:
     hint: str = ""
     takes_weights: bool = False
     data: str = ""
+    plain: tuple[Structure, ...] = ()
 
     @property
     def needs_weights(self) -> bool:
@@ -94,6 +98,7 @@ def _offered(_places: tuple[str | None, ...], _second: int) -> dict[str, ModelCh
             hint=entry.hint,
             takes_weights=entry.task == "image" and entry.name not in DEMO_MODELS,
             data=entry.data or "",
+            plain=_plain(entry.family),
         )
         for entry in catalogue()
     ]
@@ -103,7 +108,7 @@ def _offered(_places: tuple[str | None, ...], _second: int) -> dict[str, ModelCh
     if path is None:
         return models
     first = {n: c for n, c in models.items() if n in DEMO_MODELS and c.state == "ready"}
-    packaged = ModelChoice(str(path), "text", STRUCTURES["llama"])
+    packaged = ModelChoice(str(path), "text", STRUCTURES["llama"], plain=_plain("llama"))
     return {**first, PACKAGED: packaged, **models}
 
 
@@ -140,7 +145,13 @@ def local_choice(path: str) -> ModelChoice:
         kind = str(config.get("model_type", ""))
     except (OSError, ValueError, AttributeError):
         pass
-    return ModelChoice(path, "text", STRUCTURES.get(kind, STRUCTURES["llama"]))
+    family = kind if kind in STRUCTURES else "llama"
+    return ModelChoice(path, "text", STRUCTURES[family], plain=_plain(family))
+
+
+def _plain(family: str) -> tuple[Structure, ...]:
+    words = wording(family)
+    return () if words is None else words.structures
 
 
 def check_model_path(text: str) -> str:

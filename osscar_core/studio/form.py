@@ -68,6 +68,7 @@ def fill(request: JobRequest, choice: ModelChoice) -> None:
     state["f_structures"] = list(spec.structures or choice.structures)
     state["f_calibration"] = spec.calibration
     state["f_data"] = request.data
+    state["f_plain"] = spec.plain_loadable
     state["f_target"] = spec.target
     state["f_intercept"] = spec.intercept
     state["f_samples"] = None if spec.samples == QUICK_SAMPLES.get(spec.model) else spec.samples
@@ -109,6 +110,13 @@ def show(choice: ModelChoice, settings: Settings, *, has_weights: bool) -> None:
             persist_state="session",
         )
         _problem(problems, "structures")
+        if choice.plain:
+            st.checkbox(
+                say("form.plain"),
+                key="f_plain",
+                help=say("form.plain.help"),
+                persist_state="session",
+            )
         if choice.takes_weights and not has_weights:
             show_weights(choice, settings)
     with second:
@@ -136,6 +144,7 @@ def show(choice: ModelChoice, settings: Settings, *, has_weights: bool) -> None:
         )
     with columns[1]:
         _select("intercept", list(Intercept), lambda i: say(f"intercept.{i.value}"))
+        _problem(problems, "intercept")
     with columns[2]:
         _select("device", list(DEVICES), lambda device: say(f"device.{device}"))
         _problem(problems, "device")
@@ -165,6 +174,7 @@ def _match_defaults(choice: ModelChoice) -> None:
         "f_device": "auto",
         "f_seed": 0,
         "f_weights": "",
+        "f_plain": False,
     }
     for key, value in defaults.items():
         state.setdefault(key, value)
@@ -190,6 +200,14 @@ def _problems(choice: ModelChoice) -> dict[str, str]:
         found["weights"] = check_weights(state["f_weights"], needed=choice.needs_weights)
     if not state["f_structures"]:
         found["structures"] = say("form.structures.missing")
+    elif _is_plain(choice) and not set(choice.plain) & set(state["f_structures"]):
+        unsaid, said = (
+            ", ".join(say(f"structure.{structure.value}") for structure in structures)
+            for structures in (state["f_structures"], choice.plain)
+        )
+        found["structures"] = say("form.plain.structures", unsaid=unsaid, said=said)
+    if _has_lost_bias(choice):
+        found["intercept"] = say("form.plain.intercept", auto=say("intercept.auto"))
     if state["f_device"] == "cuda" and not gpu_name():
         found["device"] = say("form.device.missing")
     return {name: problem for name, problem in found.items() if problem}
@@ -200,10 +218,14 @@ def _request(choice: ModelChoice) -> JobRequest | None:
     survey = _survey(choice)
     if survey is None:
         return None
+    is_plain = _is_plain(choice)
     wanted = tuple(s for s in choice.structures if s in state["f_structures"])
+    if is_plain and wanted != choice.structures:
+        wanted = tuple(s for s in wanted if s in choice.plain)
     spec = replace(
         survey,
         structures=None if wanted in ((), choice.structures) else wanted,
+        plain_loadable=is_plain,
         method=state["f_method"],
         target=state["f_target"],
         samples=state["f_samples"] or quick,
@@ -230,10 +252,21 @@ def _survey(choice: ModelChoice) -> PruneSpec | None:
             seed=state["f_seed"] or 0,
             device=state["f_device"],
             image_size=state["f_image_size"] if choice.task == "image" else None,
-            intercept=state["f_intercept"],
+            # Where it cannot be had, answers are those without it, and nothing is started.
+            intercept=Intercept.AUTO if _has_lost_bias(choice) else state["f_intercept"],
         )
     except OsscarError:
         return None
+
+
+def _is_plain(choice: ModelChoice) -> bool:
+    """Return whether plain `transformers` is to load what comes out."""
+    return bool(choice.plain) and bool(st.session_state["f_plain"])
+
+
+def _has_lost_bias(choice: ModelChoice) -> bool:
+    """Return whether biases are asked for that plain `transformers` could not load."""
+    return _is_plain(choice) and st.session_state["f_intercept"] is Intercept.ON
 
 
 def _select(name: str, options: Sequence[T], words: Callable[[T], str]) -> None:

@@ -95,6 +95,8 @@ class Scene:
         request = self.settings.request
         # A limit of what is not removed at all would be one of an unknown unit.
         only = None if request is None else request.spec.structures
+        if only is None and request is not None and request.spec.plain_loadable:
+            only = self.choice.plain
         return tuple(layer for layer in found if only is None or layer.structure in only)
 
     @cached_property

@@ -13,8 +13,9 @@ import streamlit as st
 
 from osscar_core.export.availability import missing_packages, why_not
 from osscar_core.export.records import PLAIN, ExportFormat, ExportReport
+from osscar_core.loadable import why_not_plain
 from osscar_core.studio.check_found import Subject
-from osscar_core.studio.export_words import format_name, remark
+from osscar_core.studio.export_words import format_name, plain_reason, remark
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import duration, megabytes, percent, tiny, whole
 from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
@@ -56,8 +57,7 @@ def show_formats(subject: Subject, runs: Sequence[Run]) -> Sequence[Sum]:
         subject: The model.
         runs: All runs of the reader, the newest first.
     """
-    family = subject.result.prune.plan.source.family
-    reasons = {kind: why_not(kind, subject.task, family) for kind in ExportFormat}
+    reasons = {kind: _why_not(subject, kind) for kind in ExportFormat}
     sums = [
         each
         for kind, reason in reasons.items()
@@ -66,11 +66,22 @@ def show_formats(subject: Subject, runs: Sequence[Run]) -> Sequence[Sum]:
     ]
     unsuited = {kind: reason for kind, reason in reasons.items() if reason is not None}
     if unsuited:
-        lines = [f"- **{format_name(kind)}** · {remark(unsuited[kind])}" for kind in unsuited]
+        lines = [f"- **{format_name(kind)}** · {unsuited[kind]}" for kind in unsuited]
         with st.container(key="take_unsuited", gap="xsmall"):
             st.markdown(say("decide.unsuited"))
             st.markdown("\n".join(lines))
     return sums
+
+
+def _why_not(subject: Subject, kind: ExportFormat) -> str | None:
+    """Return in Markdown why the model cannot be written in a format; ``None`` if it can."""
+    plan = subject.result.prune.plan
+    reason = why_not(kind, subject.task, plan.source.family)
+    if reason is not None:
+        return remark(reason)
+    if kind is ExportFormat.GGUF and (unsaid := why_not_plain(plan)) is not None:
+        return say("decide.unsuited.widths", reason=plain_reason(unsaid), option=say("form.plain"))
+    return None
 
 
 def _show_format(subject: Subject, kind: ExportFormat, runs: Sequence[Run]) -> Sequence[Sum]:

@@ -416,7 +416,7 @@ def _asks(item: Finished, wish: Wish) -> bool:
 def _is_alike(spec: PruneSpec, other: PruneSpec) -> bool:
     """Return whether two requests differ in nothing that a person would see in the result."""
     names = ("calibration", "method", "structures", "target", "intercept", "guards")
-    same = all(getattr(spec, name) == getattr(other, name) for name in names)
+    same = all(getattr(spec, each) == getattr(other, each) for each in (*names, "plain_loadable"))
     return same and dict(spec.caps) == dict(other.caps)
 
 

@@ -13,9 +13,9 @@ from osscar_core.evaluation import compare, measure
 from osscar_core.evaluation.speed import (
     DECODE_STEPS,
     WARM_UP,
-    _latency,
-    _ratio,
     device_name,
+    ratio_of,
+    summary_of,
 )
 from osscar_core.models import LoadedModel
 from osscar_core.progress import ProgressEvent
@@ -142,19 +142,19 @@ def test_compare_text(text_model: MakeText) -> None:
 
 
 def test_ratio_of_medians_with_interval() -> None:
-    ratio, (low, high) = _ratio([4.0] * 12, [2.0] * 12)
+    ratio, (low, high) = ratio_of([4.0] * 12, [2.0] * 12)
     assert (ratio, low, high) == (2.0, 2.0, 2.0)
     generator = torch.Generator().manual_seed(0)
     # A slow spell hits both models of a round alike.
     noise = 1 + 3 * torch.rand(40, generator=generator).double()
     jitter = 1 + 0.02 * torch.rand(40, generator=generator).double()
-    ratio, (low, high) = _ratio((3 * noise * jitter).tolist(), (2 * noise).tolist())
+    ratio, (low, high) = ratio_of((3 * noise * jitter).tolist(), (2 * noise).tolist())
     assert low < 1.515 < high
     assert 1.4 < low <= ratio <= high < 1.65
 
 
 def test_latency_summary() -> None:
-    latency = _latency([float(n) for n in range(1, 22)])
+    latency = summary_of([float(n) for n in range(1, 22)])
     assert (latency.median, latency.p95, latency.minimum, latency.repeats) == (11, 20, 1, 21)
 
 

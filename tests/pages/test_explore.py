@@ -12,7 +12,7 @@ import pytest
 from osscar_core.catalogue import own_data
 from osscar_core.goals import Goal, GoalKind
 from osscar_core.guards import Guard, GuardReport, GuardResult, GuardTry
-from osscar_core.records import Method, PruneSpec, Structure
+from osscar_core.records import Intercept, Method, PruneSpec, Structure
 from osscar_core.studio import briefs, guarding, scene
 from osscar_core.studio.actions import COMPARED
 from osscar_core.studio.jobs import RunStore, State, Status
@@ -289,6 +289,36 @@ class TestMeasure:
         assert (request.spec.samples, request.repeats, request.limit) == (8, 5, 16)
         assert request.spec.structures == ("neurons",)
         assert "another number" in words(at)
+
+    def test_what_plain_transformers_can_load(self, home: Path, open_page, submitted) -> None:
+        at = open_page(m="demo/opt", goal="removed", val="45")
+        free = yours(at)
+        at.checkbox(key="f_plain").check().run()
+        assert not at.exception
+        assert yours(at) != free
+        button(at, "Measure this point").click().run()
+        (request,) = submitted
+        assert request.spec.plain_loadable
+        assert request.spec.structures is None
+        assert len(set(request.widths.values())) == 1
+        assert all(name.endswith(".fc2") for name in request.widths)
+        at.multiselect(key="f_structures").set_value([Structure.HEADS]).run()
+        at.selectbox(key="f_intercept").set_value(Intercept.ON).run()
+        assert not at.exception
+        button(at, "Measure this point").click().run()
+        assert len(submitted) == 1
+        assert "cannot load this model with fewer attention heads" in words(at)
+        assert "cannot load a bias that a layer did not have" in words(at)
+
+    def test_pictures_have_no_plain_library(self, home: Path, open_page, submitted) -> None:
+        at = open_page(m="demo/opt", goal="removed", val="45")
+        at.checkbox(key="f_plain").check().run()
+        at.selectbox(key="g_model").set_value("demo/resnet50").run()
+        assert not at.exception
+        assert "f_plain" not in {box.key for box in at.checkbox}
+        at.slider(key="w_removed").set_value(46.0).run()
+        button(at, "Measure this point").click().run()
+        assert [request.spec.plain_loadable for request in submitted] == [False]
 
 
 class TestCompare:

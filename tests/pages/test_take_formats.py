@@ -15,12 +15,15 @@ from exported import MADE, RUN, export_request, write_export
 from osscar_core.export import ExportFormat
 from osscar_core.export.records import (
     FLOAT32,
+    LEADING_SPACE,
     NEEDS_CODE,
     NO_CACHE,
     NO_DENSE,
     NO_PADDING,
     NO_TOKENIZER,
     NO_TOKENIZER_FILE,
+    NOT_NFC,
+    ONLY_PROGRAM,
     PLAIN,
     WITH_CODE,
 )
@@ -61,12 +64,18 @@ def unsuited(at) -> str:
     return next(item.value for item in at.markdown if item.value.startswith("- **"))
 
 
-def with_source(home: Path, samples, task: str, family: str) -> None:
+def with_source(
+    home: Path, samples, task: str, family: str, first_keeps: int | None = None
+) -> None:
     """Put a run with a model of a family, made up, into the workspace."""
     asked = samples.image_request() if task == "image" else samples.text_request()
     found = samples.result(asked, **({} if task == "image" else {"dense": 20.0, "pruned": 22.0}))
     source = dataclasses.replace(found.prune.plan.source, task=task, family=family)
     plan = dataclasses.replace(found.prune.plan, source=source)
+    if first_keeps is not None:
+        first, *others = plan.units
+        first = dataclasses.replace(first, kept=tuple(range(first_keeps)))
+        plan = dataclasses.replace(plan, units=(first, *others))
     found = dataclasses.replace(found, prune=dataclasses.replace(found.prune, plan=plan))
     (samples.write_run(home, RUN, asked, found) / "model").mkdir()
 
@@ -99,6 +108,21 @@ def test_formats_that_suit_are_offered_and_others_say_why(
     }
     for kind in set(known) - offered:
         assert known[kind][lang] in unsuited(at)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_layers_of_unlike_widths_are_no_gguf_file(
+    home: Path, samples, open_page, monkeypatch, lang: str
+) -> None:
+    monkeypatch.setattr("osscar_core.studio.take_formats.missing_packages", lambda _: ())
+    with_source(home, samples, "text", "llama", first_keeps=3)
+    at = open_page("decide", run=RUN, lang=lang)
+    assert orders(at) == {"hf", "onnx"}
+    expected = {
+        "en": "layers keep between 3 and 307 feed-forward neurons",
+        "ja": "フィードフォワード層のニューロンの数が異なります（3～307）",
+    }
+    assert expected[lang] in unsuited(at)
 
 
 def test_a_format_whose_package_is_missing_has_no_dead_button(
@@ -191,7 +215,7 @@ def test_a_made_folder_says_whether_plain_transformers_will_do(
     home: Path, samples, open_page, has_code: bool, lang: str
 ) -> None:
     with_source(home, samples, "text", "opt")
-    reason = "layers have a ffn_dim of 128 to 512, and OPTConfig holds one"
+    reason = "layers keep between 128 and 512 neurons"
     changes = {"needs": WITH_CODE, "notes": (f"{NEEDS_CODE}{reason}",)} if has_code else {}
     write_export(
         home, ExportFormat.HF,
@@ -204,8 +228,8 @@ def test_a_made_folder_says_whether_plain_transformers_will_do(
     expected = {
         ("en", False): "Loads in plain transformers",
         ("ja", False): "標準のtransformersで読み込めます",
-        ("en", True): "`ffn_dim` is 128 to 512 from layer to layer, and `OPTConfig` holds one",
-        ("ja", True): "`ffn_dim`は層によって128～512ですが、`OPTConfig`で指定できる数は1つです",
+        ("en", True): "layers keep between 128 and 512 feed-forward neurons",
+        ("ja", True): "フィードフォワード層のニューロンの数が異なります（128～512）",
     }
     assert expected[lang, has_code] in text
     assert (expected[lang, False] in text) != has_code
@@ -218,14 +242,15 @@ def test_every_remark_of_an_export_has_a_sentence(home: Path, samples, open_page
     with_source(home, samples, "text", "opt")
     remarks = (
         *(FLOAT32, NO_CACHE, NO_PADDING, NO_DENSE, NO_TOKENIZER, NO_TOKENIZER_FILE),
-        f"{NEEDS_CODE}layers.0.fc2 has got a bias, which OPTConfig cannot say of a single layer",
-        f"{NEEDS_CODE}OPTConfig cannot say that heads were removed",
-        f"{NEEDS_CODE}5 heads do not divide the hidden size of 96",
+        *(NOT_NFC, LEADING_SPACE, ONLY_PROGRAM),
+        f"{NEEDS_CODE}a bias was added to layers.0.fc2, which OPTConfig cannot say",
+        f"{NEEDS_CODE}heads were removed, which the family's configuration cannot say",
+        f"{NEEDS_CODE}OPTConfig cannot say 5 groups of heads in every layer",
     )
     write_export(home, ExportFormat.HF, needs=WITH_CODE, notes=remarks)
     text = words(open_page("decide", run=RUN, lang="ja"))
     assert "（英語）" not in text
-    assert "ヘッド数5では、隠れ層の大きさ96" in text
+    assert "どの層にもアテンションヘッドが5個あることは、`OPTConfig`では表せません" in text
 
 
 def test_an_export_of_an_earlier_release_is_still_shown(

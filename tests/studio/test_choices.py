@@ -21,6 +21,13 @@ def test_the_structures_are_those_of_the_adapters() -> None:
     }
 
 
+def test_what_plain_transformers_loads_is_what_the_family_says() -> None:
+    models = choices.offered()
+    assert models["demo/opt"].plain == (Structure.NEURONS,)
+    assert models["demo/resnet50"].plain == ()
+    assert choices.local_choice("/nowhere").plain == choices.STRUCTURES["llama"]
+
+
 def test_ready_models_come_first() -> None:
     states = [choice.state == "ready" for choice in choices.offered().values()]
     assert states == sorted(states, reverse=True)

@@ -56,21 +56,33 @@ ENGLISH = {
     "decide.remark.padding": "It has no padding: all texts of a batch have the same length.",
     "decide.remark.dense": "The dense model is not here, so its quality was not measured again.",
     "decide.remark.tokenizer": "It comes without a tokenizer file, so it reads token ids only.",
+    "decide.remark.program": "It is a program only: no short file builds this network.",
+    "decide.remark.nfc": (
+        "The model's tokenizer brings text into the Unicode form NFC first; what reads GGUF takes "
+        "it as it is."
+    ),
+    "decide.remark.space": (
+        "llama.cpp puts a space before text that begins with one or follows a special token; the "
+        "model's own tokenizer puts none."
+    ),
     "decide.remark.code": (
         "Needs the modelling file in the folder (`trust_remote_code=True`): {reason}."
     ),
-    "decide.code.bias": "`{unit}` has got a bias, which `{config}` cannot say of a single layer",
-    "decide.code.widths": (
-        "`{name}` is {low} to {high} from layer to layer, and `{config}` holds one number"
-    ),
-    "decide.code.heads": "`{config}` cannot say that heads were removed",
-    "decide.code.divide": "{heads} heads do not divide the hidden size of {size}",
+    "decide.code.bias": "a bias was added to `{unit}`, which {config} cannot say",
+    "decide.code.widths": "layers keep between {low} and {high} {structure}",
+    "decide.code.removed": "{structure} were removed, which {config} cannot say",
+    "decide.code.count": "{config} cannot say {count} groups of {structure} in every layer",
+    "decide.config": "the family's configuration",
     "decide.unsuited": "**Not for this model**",
     "decide.unsuited.network": (
         "For language models; transformers has no configuration for this network."
     ),
     "decide.unsuited.text": (
         "For image models; a language model is taken to PyTorch as a Hugging Face folder."
+    ),
+    "decide.unsuited.widths": (
+        "What reads it wants one number for all layers, and here {reason}. Explore has the option "
+        "\u201c{option}\u201d."
     ),
     "decide.unsuited.llama": "Written for the Llama family only.",
 }
@@ -135,21 +147,35 @@ JAPANESE = {
     "decide.remark.tokenizer": (
         "トークナイザーのファイルはありません。入力はトークンのIDだけです。"
     ),
+    "decide.remark.program": (
+        "プログラムだけです。このネットワークを組み立てる短いコードはありません。"
+    ),
+    "decide.remark.nfc": (
+        "モデルのトークナイザーは文字列を先にUnicodeのNFC形式に変えますが、"
+        "GGUFを読むソフトウェアは変えません。"
+    ),
+    "decide.remark.space": (
+        "空白で始まる文や特殊トークンに続く文の前に、llama.cppは空白を補います。"
+        "モデルのトークナイザーは補いません。"
+    ),
     "decide.remark.code": (
         "フォルダー内のモデル定義ファイルが必要です（`trust_remote_code=True`）：{reason}。"
     ),
-    "decide.code.bias": "`{unit}`にバイアスが加わりましたが、`{config}`では層ごとに指定できません",
-    "decide.code.widths": (
-        "`{name}`は層によって{low}～{high}ですが、`{config}`で指定できる数は1つです"
-    ),
-    "decide.code.heads": "`{config}`では、ヘッドを削除したことを表せません",
-    "decide.code.divide": "ヘッド数{heads}では、隠れ層の大きさ{size}を割り切れません",
+    "decide.code.bias": "`{unit}`に加わったバイアスは、{config}では表せません",
+    "decide.code.widths": "層によって{structure}の数が異なります（{low}～{high}）",
+    "decide.code.removed": "{structure}を減らしたことは、{config}では表せません",
+    "decide.code.count": "どの層にも{structure}が{count}個あることは、{config}では表せません",
+    "decide.config": "この系統のモデルの設定",
     "decide.unsuited": "**このモデルには使えない形式**",
     "decide.unsuited.network": (
         "言語モデル用です。このネットワークの設定はtransformersにありません。"
     ),
     "decide.unsuited.text": (
         "画像モデル用です。言語モデルをPyTorchで使うには、Hugging Faceフォルダーを選んでください。"
+    ),
+    "decide.unsuited.widths": (
+        "読み込む側では、すべての層が同じ数でなければなりません。このモデルでは、{reason}。"
+        "「検討」に「{option}」という設定があります。"
     ),
     "decide.unsuited.llama": "Llama系のモデルだけに対応しています。",
 }

