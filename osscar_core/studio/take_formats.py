@@ -12,12 +12,31 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from osscar_core.export.availability import missing_packages, why_not
-from osscar_core.export.records import PLAIN, ExportFormat, ExportReport
+from osscar_core.export.records import (
+    DENSE,
+    INT8,
+    PLAIN,
+    PRUNED,
+    Contest,
+    ExportFormat,
+    ExportReport,
+    Timing,
+)
 from osscar_core.loadable import why_not_plain
+from osscar_core.notation import ratio
 from osscar_core.studio.check_found import Subject
 from osscar_core.studio.export_words import format_name, plain_reason, remark
 from osscar_core.studio.jobs import Run
-from osscar_core.studio.numbers import duration, megabytes, percent, tiny, whole
+from osscar_core.studio.numbers import (
+    between,
+    duration,
+    factor,
+    megabytes,
+    milliseconds,
+    percent,
+    tiny,
+    whole,
+)
 from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
 from osscar_core.studio.summary import value_of
 from osscar_core.studio.take_cards import (
@@ -118,6 +137,8 @@ def _show_made(subject: Subject, run: Run, found: ExportReport) -> Sequence[Sum]
         show_checked(say("decide.format.plain"))
     for note in found.notes:
         show_info(remark(note))
+    if found.contest is not None:
+        _show_contest(subject, found.contest, found.format)
     show_folder(
         say("decide.format.get", name=format_name(found.format)),
         found.bytes,
@@ -168,6 +189,60 @@ def _judged(subject: Subject, found: ExportReport) -> str:
         return say("decide.format.quality", **values)
     return say(
         "decide.format.quality.dense", dense=value_of(quality, found.dense_quality), **values
+    )
+
+
+def _show_contest(subject: Subject, contest: Contest, kind: ExportFormat) -> None:
+    """Show size, quality and speed of the files that were measured in turns."""
+    quality = subject.result.pruned
+    names = [_contender(each.name) for each in contest.contenders]
+    first = contest.contenders[0]
+    works = [(each.work, each.size) for each in first.timings]
+    rows = [
+        [say("decide.contest.size"), *(megabytes(each.bytes) for each in contest.contenders)],
+        [
+            say(f"metric.name.{contest.metric}"),
+            *(value_of(quality, each.quality) for each in contest.contenders),
+        ],
+        *(
+            [
+                say(f"decide.contest.{work}", size=size),
+                *(_timing(one.timings[row], is_first=one is first) for one in contest.contenders),
+            ]
+            for row, (work, size) in enumerate(works)
+        ),
+    ]
+    lines = [["", *names], ["---"] * (1 + len(names)), *rows]
+    with st.container(key=f"contest_{kind.value}", gap="xsmall"):
+        st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        facts = contest.conditions
+        told = say(
+            "decide.contest.how",
+            device=as_plain(facts.get("device", "?")),
+            threads=facts.get("threads", "?"),
+            count=whole(contest.count),
+            items=say(f"decide.format.items.{contest.metric}"),
+        )
+        st.markdown(f":gray[{told}]")
+
+
+def _contender(name: str) -> str:
+    """Return what a file of a contest is called, such as ``pruned, int8``."""
+    known = {DENSE, PRUNED, INT8}
+    parts = (say(f"decide.contest.{p}") if p in known else as_plain(p) for p in name.split(", "))
+    return " · ".join(parts)
+
+
+def _timing(found: Timing, *, is_first: bool) -> str:
+    """Return a latency and, but for the first file's, how much faster that is."""
+    if is_first:
+        return milliseconds(found.latency.median)
+    low, high = (ratio(value) for value in found.interval)
+    return say(
+        "decide.contest.faster",
+        time=milliseconds(found.latency.median),
+        factor=factor(found.speedup),
+        interval=between(low, high),
     )
 
 

@@ -26,8 +26,11 @@ from osscar_core.export.records import (
     ONLY_PROGRAM,
     PLAIN,
     WITH_CODE,
+    Contender,
+    Contest,
+    Timing,
 )
-from osscar_core.records import to_json
+from osscar_core.records import DataInfo, Latency, to_json
 from osscar_core.studio import takehome
 from osscar_core.studio.database import runs
 from osscar_core.studio.jobs import RunStore, State, Status
@@ -207,6 +210,52 @@ def test_a_made_onnx_file_tells_how_it_was_compared(
     (folder / "onnx" / "model.onnx").write_bytes(b"other")
     with pytest.raises(takehome.StoreError, match="not the file that was measured"):
         takehome.pack_export(run, made)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_files_that_were_measured_in_turns_are_a_table(
+    with_model, home: Path, samples, open_page, lang: str
+) -> None:
+    def timed(size: int, median: float, speedup: float) -> Timing:
+        latency = Latency(median, 1.1 * median, 0.9 * median, 20)
+        return Timing("batch", size, latency, speedup, (speedup - 0.1, speedup + 0.1))
+
+    found = Contest(
+        contenders=(
+            Contender("dense", 90_000_000, 0.82, (timed(1, 20.0, 1.0), timed(16, 200.0, 1.0))),
+            Contender("pruned", 45_000_000, 0.704, (timed(1, 12.5, 1.6), timed(16, 100.0, 2.0))),
+            Contender("pruned, int8", 12_000_000, 0.7, (timed(1, 8.0, 2.5), timed(16, 50.0, 4.0))),
+        ),
+        metric="top1",
+        data=DataInfo("images:test", "image", 500, "ab"),
+        count=500,
+        conditions={"device": "Test CPU", "threads": "2", "onnxruntime": "1.32.0"},
+        seconds=30.0,
+    )
+    write_export(home, ExportFormat.ONNX, contest=found)
+    at = open_page("decide", run=RUN, lang=lang)
+    assert not at.exception
+    (table,) = [item.value for item in at.markdown if "20.0 ms" in item.value]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.split("\n")]
+    expected = {
+        "en": [
+            ["", "dense", "pruned", "pruned · 8 bits"],
+            ["Size", "90.0 MB", "45.0 MB", "12.0 MB"],
+            ["Accuracy", "82.0%", "70.4%", "70.0%"],
+            ["1 image at once", "20.0 ms", "12.5 ms · 1.60× (1.50 to 1.70)"],
+            ["16 images at once", "200 ms", "100 ms · 2.00× (1.90 to 2.10)"],
+        ],
+        "ja": [
+            ["", "元のモデル", "小型モデル", "小型モデル · 8ビット"],
+            ["サイズ", "90.0 MB", "45.0 MB", "12.0 MB"],
+            ["正解率", "82.0%", "70.4%", "70.0%"],
+            ["画像1枚ずつ", "20.0 ms", "12.5 ms · 1.60倍（1.50～1.70）"],
+            ["画像16枚ずつ", "200 ms", "100 ms · 2.00倍（1.90～2.10）"],
+        ],
+    }[lang]
+    shown = [rows[0], *rows[2:]]
+    assert [row[: len(want)] for row, want in zip(shown, expected, strict=True)] == expected
+    assert "Test CPU" in words(at)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

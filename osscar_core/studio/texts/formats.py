@@ -73,6 +73,18 @@ ENGLISH = {
     "decide.code.removed": "{structure} were removed, which {config} cannot say",
     "decide.code.count": "{config} cannot say {count} groups of {structure} in every layer",
     "decide.config": "the family's configuration",
+    "decide.contest.dense": "dense",
+    "decide.contest.pruned": "pruned",
+    "decide.contest.int8": "8 bits",
+    "decide.contest.size": "Size",
+    "decide.contest.batch": "{size:image|images} at once",
+    "decide.contest.prefill": "A prompt of {size:token|tokens}",
+    "decide.contest.decode": "A token after {size:token|tokens}",
+    "decide.contest.faster": "{time} · {factor} ({interval})",
+    "decide.contest.how": (
+        "Measured in turns in onnxruntime on {device}, {threads} threads: medians, with 95% "
+        "intervals of how much faster; quality on {count} {items}."
+    ),
     "decide.unsuited": "**Not for this model**",
     "decide.unsuited.network": (
         "For language models; transformers has no configuration for this network."
@@ -166,6 +178,18 @@ JAPANESE = {
     "decide.code.removed": "{structure}を減らしたことは、{config}では表せません",
     "decide.code.count": "どの層にも{structure}が{count}個あることは、{config}では表せません",
     "decide.config": "この系統のモデルの設定",
+    "decide.contest.dense": "元のモデル",
+    "decide.contest.pruned": "小型モデル",
+    "decide.contest.int8": "8ビット",
+    "decide.contest.size": "サイズ",
+    "decide.contest.batch": "画像{size:,}枚ずつ",
+    "decide.contest.prefill": "{size:,}トークンの入力",
+    "decide.contest.decode": "{size:,}トークンに続く1トークン",
+    "decide.contest.faster": "{time} · {factor}（{interval}）",
+    "decide.contest.how": (
+        "{device}、{threads}スレッドのonnxruntimeで交互に測定した中央値です。"
+        "かっこ内は高速化率の95%区間、品質は{items}{count}件の値です。"
+    ),
     "decide.unsuited": "**このモデルには使えない形式**",
     "decide.unsuited.network": (
         "言語モデル用です。このネットワークの設定はtransformersにありません。"
