@@ -279,7 +279,7 @@ def replayed_answers(folder: Path, batches: int) -> Answers:
     continued = None
     if words.is_file():
         told = json.loads(words.read_bytes())
-        encoded = None if told["encoded"] is None else tuple(told["encoded"])
+        encoded = None if told.get("encoded") is None else tuple(told["encoded"])
         continued = Continued(torch.tensor(told["ids"]), text=told["text"], encoded=encoded)
     return Answers(
         logits, best, torch.from_numpy(np.load(losses)) if losses.is_file() else None, continued
