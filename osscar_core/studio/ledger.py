@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select, update
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import from_json
 from osscar_core.studio.database import Database, runs
-from osscar_core.studio.pace import STEPS, Pace, customary_seconds
+from osscar_core.studio.pace import STEPS, Pace, customary_seconds, steps_of
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobKind, JobRequest
 from osscar_core.studio.runs import State, Status
@@ -212,7 +212,8 @@ class Ledger:
         kind = JobKind(row.kind)
         writes = ExportFormat(row.format) if kind is JobKind.EXPORT else None
         habit = customary_seconds(row.model, kind, writes)
-        return Pace.learned(kind, [json.loads(text) for text in texts], habit)
+        earlier = [json.loads(text) for text in texts]
+        return Pace.learned(steps_of(kind, writes), earlier, habit)
 
     def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
         with self._database.write() as connection:

@@ -30,6 +30,8 @@ STEPS: dict[JobKind, dict[str, float]] = {
 }
 """The steps of each kind of run in order, with their customary shares of the time."""
 
+_ONNX_STEPS = {"load": 0.1, "prune": 0.2, "export": 0.4, "contest": 0.3}
+
 CUSTOMARY: dict[tuple[str, JobKind | ExportFormat], float] = {
     ("demo/opt", JobKind.PRUNE): 40.0,
     ("demo/resnet50", JobKind.PRUNE): 50.0,
@@ -50,6 +52,16 @@ _LEAST_SHARE = 0.01
 # With this share done, what the run itself shows counts alone.
 _TRUSTED = 0.25
 _EARLY_SHARE, _EARLY_SECONDS = 0.05, 2.0
+
+
+def steps_of(kind: JobKind, writes: ExportFormat | None = None) -> dict[str, float]:
+    """Return the steps of a run in order, with their customary shares of the time.
+
+    Args:
+        kind: The kind of run.
+        writes: What an export writes; an ONNX file is also timed against the dense model's.
+    """
+    return _ONNX_STEPS if writes is ExportFormat.ONNX else STEPS[kind]
 
 
 def customary_seconds(model: str, kind: JobKind, writes: ExportFormat | None) -> float | None:
@@ -77,16 +89,18 @@ class Pace:
 
     @classmethod
     def learned(
-        cls, kind: JobKind, earlier: Sequence[Mapping[str, float]], habit: float | None = None
+        cls,
+        customary: Mapping[str, float],
+        earlier: Sequence[Mapping[str, float]],
+        habit: float | None = None,
     ) -> Pace:
         """Return what earlier runs of the same kind lead to expect, or habit without any.
 
         Args:
-            kind: The kind of run.
+            customary: The steps; see `steps_of`.
             earlier: Seconds a step, one mapping a finished run.
             habit: Seconds it takes where there were none; see `customary_seconds`.
         """
-        customary = STEPS[kind]
         totals = [sum(run.values()) for run in earlier]
         if not totals or median(totals) <= 0:
             return cls(dict(customary), habit)

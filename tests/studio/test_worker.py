@@ -173,6 +173,10 @@ def test_a_run_is_written_as_onnx_and_compared(still: RunStore, images) -> None:
     assert report.quality == pytest.approx(report.model_quality, abs=0.13)
     assert report.count == 8
     assert report.dense_quality is not None
+    assert [each.name for each in report.contest.contenders] == ["dense", "pruned"]
+    steps = Ledger(still.database).pace(made.id).shares
+    assert list(steps) == ["load", "prune", "export", "contest"]
+    assert steps["contest"] > 0.02
     with zipfile.ZipFile(pack_export(made, report)) as archive:
         packed = archive.read(f"{made.id}-onnx/model.onnx")
         read = archive.read(f"{made.id}-onnx/README.md").decode()

@@ -85,6 +85,7 @@ ENGLISH = {
     "step.check": "comparing both models",
     "step.kit": "packing the monitoring kit",
     "step.export": "writing files and comparing them",
+    "step.contest": "measuring against the dense model",
     "state.ready": "ready",
     "state.weights missing": "weights missing",
     "state.needs download": "needs download",
@@ -290,4 +291,5 @@ JAPANESE = {
     "step.check": "2つのモデルを比較しています",
     "step.kit": "監視キットを作成しています",
     "step.export": "ファイルを書き出して比較しています",
+    "step.contest": "元のモデルと比べて測定しています",
 }
