@@ -218,8 +218,8 @@ def _show_contest(subject: Subject, contest: Contest, kind: ExportFormat) -> Non
         facts = contest.conditions
         told = say(
             "decide.contest.how",
-            device=as_plain(facts.get("device", "?")),
-            threads=facts.get("threads", "?"),
+            device=as_plain(facts["device"]),
+            threads=int(facts["threads"]),
             count=whole(contest.count),
             items=say(f"decide.format.items.{contest.metric}"),
         )

@@ -82,7 +82,7 @@ ENGLISH = {
     "decide.contest.decode": "A token after {size:token|tokens}",
     "decide.contest.faster": "{time} · {factor} ({interval})",
     "decide.contest.how": (
-        "Measured in turns in onnxruntime on {device}, {threads} threads: medians, with 95% "
+        "Measured in turns in onnxruntime on {device}, {threads:thread|threads}: medians, with 95% "
         "intervals of how much faster; quality on {count} {items}."
     ),
     "decide.unsuited": "**Not for this model**",
@@ -187,7 +187,7 @@ JAPANESE = {
     "decide.contest.decode": "{size:,}トークンに続く1トークン",
     "decide.contest.faster": "{time} · {factor}（{interval}）",
     "decide.contest.how": (
-        "{device}、{threads}スレッドのonnxruntimeで交互に測定した中央値です。"
+        "{device}、{threads:,}スレッドのonnxruntimeで交互に測定した中央値です。"
         "かっこ内は高速化率の95%区間、品質は{items}{count}件の値です。"
     ),
     "decide.unsuited": "**このモデルには使えない形式**",
