@@ -27,11 +27,17 @@ _REMEMBERED = 5
 
 LIVE = tuple(state.value for state in State if state.is_live)
 _NOBODYS = runs.c.pid.is_(None)
+
+
+def _asked(name: str) -> ColumnElement[Any]:
+    """Return what a request says under a name; NULL if nothing, or if it cannot be read."""
+    request = runs.c.request
+    return case((func.json_valid(request), func.json_extract(request, f"$.{name}")))
+
+
 # Exports did not always say what they write; see `JobRequest.writes`.
-_FORMAT = func.coalesce(
-    case((func.json_valid(runs.c.request), func.json_extract(runs.c.request, "$.format"))),
-    ExportFormat.ONNX.value,
-).label("format")
+_FORMAT = func.coalesce(_asked("format"), ExportFormat.ONNX.value).label("format")
+_INT8 = func.coalesce(_asked("int8"), False).label("int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +194,7 @@ class Ledger:
 
     def pace(self, run_id: str) -> Pace:
         """Return what earlier runs of the same model, kind, format and device lead to expect."""
-        columns = (runs.c.kind, runs.c.model, runs.c.device, _FORMAT)
+        columns = (runs.c.kind, runs.c.model, runs.c.device, _FORMAT, _INT8)
         own = select(*columns).where(runs.c.id == run_id)
         with self._database.read() as connection:
             row = connection.execute(own).one()
@@ -200,6 +206,7 @@ class Ledger:
                     runs.c.model == row.model,
                     runs.c.device == row.device,
                     row.format == _FORMAT,
+                    row.int8 == _INT8,
                     # Of a run that went on from a checkpoint the steps say little.
                     runs.c.resumes == 0,
                     runs.c.is_imported.is_(False),

@@ -53,7 +53,7 @@ def expected_seconds(request: JobRequest, runs: Sequence[Run]) -> float | None:
         for run in runs
         if run.status.state is State.FINISHED
         and run.kind is request.kind
-        and run.request.writes is request.writes
+        and (run.request.writes, run.request.int8) == (request.writes, request.int8)
         and run.status.seconds > 0
         and (run.request.spec.model, run.request.spec.samples) == (spec.model, spec.samples)
         and run.request.spec.device == spec.device

@@ -15,6 +15,7 @@ from enum import StrEnum
 from osscar_core import __version__
 from osscar_core.checks.records import ABReport, ShiftReport, StressReport, check_margin
 from osscar_core.errors import SpecError
+from osscar_core.export.availability import IN_EIGHT_BITS
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import (
     EvaluationReport,
@@ -137,6 +138,7 @@ class JobRequest:
         estimate: What was predicted; not part of the identity.
         check: What is asked about a pruned model, for a check, a kit or an export.
         format: What an export writes; ``None`` is ONNX, as exports did not always say.
+        int8: Whether an export has weights of eight bits, where its format can hold them.
     """
 
     spec: PruneSpec
@@ -149,6 +151,7 @@ class JobRequest:
     estimate: PointEstimate | None = None
     check: CheckRequest | None = None
     format: ExportFormat | None = None
+    int8: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges, that a check says what it asks, and that only exports have a format."""
@@ -161,6 +164,11 @@ class JobRequest:
             raise SpecError(
                 f"a run of the kind '{self.kind}' has the format '{self.format}'",
                 "Only an export has one",
+            )
+        if self.int8 and self.writes not in IN_EIGHT_BITS:
+            raise SpecError(
+                f"a run of the kind '{self.kind}' with the format '{self.format}' has eight bits",
+                f"Only exports as {' or '.join(IN_EIGHT_BITS)} can have them",
             )
         for name in ("limit", "batch_size", "repeats"):
             value = getattr(self, name)
@@ -176,9 +184,11 @@ class JobRequest:
     def key(self) -> str:
         """Digest of everything that determines the result, this release included."""
         bare = dataclasses.asdict(dataclasses.replace(self, estimate=None))
-        # A request is the same whether it says the format that went without saying or not.
+        # A request is the same whether it says what went without saying or not.
         if bare["format"] in (None, ExportFormat.ONNX):
             del bare["format"]
+        if not bare["int8"]:
+            del bare["int8"]
         text = json.dumps(bare, ensure_ascii=False)
         return hashlib.sha256(f"{text}\n{__version__}".encode()).hexdigest()
 

@@ -52,12 +52,14 @@ class Order:
         texts: Middle of the keys of its sentences, such as ``order.TEXTS.make``.
         request: What is asked for.
         name: What it is called, in sentences that say it.
+        richer: The same with more to it, where there is such a thing; see `show_order`.
     """
 
     key: str
     texts: str
     request: JobRequest
     name: str = ""
+    richer: JobRequest | None = None
 
     def say(self, part: str) -> str:
         """Return one of its sentences."""
@@ -175,34 +177,54 @@ def show_order(
         order: What is to be made.
         runs: All runs of the reader, the newest first.
         made: Returns what shows the outcome of a run; ``None`` if it has none.
+
+    What is richer is offered beside the plain one, and still after that was made.
     """
     own = order.among(runs)
     live = next((run for run in own if run.status.state.is_live), None)
     if live is not None:
         watch(live.id, "here")
         return ()
-    show = next((show for run in own if (show := made(run)) is not None), None)
-    if show is not None:
-        return show()
+    done = next(((run, show) for run in own if (show := made(run)) is not None), None)
+    failed = own[0] if own and own[0].status.state is not State.FINISHED else None
+    if done is not None:
+        sums = done[1]()
+        if failed is not None:
+            show_outcome(failed)
+        if order.richer is not None and not done[0].request.int8 and subject.has_model:
+            _show_button(subject, order, order.richer, runs, "again")
+        return sums
     if not subject.has_model:
         show_info(order.say("none"))
         return ()
-    if own and own[0].status.state is State.FINISHED:
+    if own and failed is None:
         # Asking again gives the run that there is.
         st.warning(order.say("damaged"), icon=":material/broken_image:")
         return ()
-    if own:
-        show_outcome(own[0])
-    seconds = expected_seconds(order.request, runs) or 0.0
-    label = order.say("make")
+    if failed is not None:
+        show_outcome(failed)
+    with st.container(horizontal=True, gap="small", key=f"order_{order.key}"):
+        _show_button(subject, order, order.request, runs, "make")
+        if order.richer is not None:
+            _show_button(subject, order, order.richer, runs, "richer")
+    return ()
+
+
+def _show_button(
+    subject: Subject, order: Order, request: JobRequest, runs: Sequence[Run], part: str
+) -> None:
+    """Offer to make something, with the time that it will take where that is known."""
+    seconds = expected_seconds(request, runs)
+    label = order.say(part)
+    is_plain = part == "make"
     st.button(
         f"{label} ({about(roughly(seconds))})" if seconds else label,
-        key=f"take_make_{order.key}",
+        key=f"take_make_{order.key}" if is_plain else f"take_richer_{order.key}",
         icon=":material/play_arrow:",
         on_click=attempt,
-        args=(functools.partial(_submit, subject, order.request),),
+        args=(functools.partial(_submit, subject, request),),
+        help=None if is_plain else order.say("help"),
     )
-    return ()
 
 
 def _submit(subject: Subject, request: JobRequest) -> None:

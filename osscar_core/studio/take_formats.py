@@ -6,6 +6,7 @@ an export a person is told before opening it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -117,7 +118,9 @@ def _show_format(subject: Subject, kind: ExportFormat, runs: Sequence[Run]) -> S
         format=kind,
     )
     name = format_name(kind)
-    order = Order(kind.value, "format", request, name)
+    # Of ONNX files the one with eight bits lies beside the other; nothing has to be chosen.
+    richer = dataclasses.replace(request, int8=True) if kind is ExportFormat.ONNX else None
+    order = Order(kind.value, "format", request, name, richer)
     with st.container(border=True, key=f"take_{kind.value}", gap="small"):
         show_head(name, say(f"format.{kind.value}.what"), _ICONS[kind])
         missing = missing_packages(kind)

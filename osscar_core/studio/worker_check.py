@@ -93,6 +93,7 @@ def make_export(attempt: Attempt) -> None:
         data=located(request.data, attempt.home),
         limit=request.limit,
         dense=dense,
+        int8=request.int8,
         progress=attempt.progress,
     )
     write_atomically(attempt.folder / "export.json", to_json(report))

@@ -154,6 +154,31 @@ def test_each_format_is_one_click_away_and_lives_by_itself(with_model, home, ope
     assert orders(at) == set()
 
 
+def test_an_onnx_file_can_have_one_of_eight_bits_beside_it(
+    with_model, home: Path, open_page
+) -> None:
+    at = open_page("decide", run=RUN)
+    assert [button.key for button in at.button if "richer" in str(button.key)] == [
+        "take_richer_onnx"
+    ]
+    write_export(home, ExportFormat.ONNX)
+    at.run()
+    assert orders(at) == {"torch"}
+    button = at.button(key="take_richer_onnx")
+    assert button.label == "Make it again, and one with 8 bits"
+    button.click().run()
+    assert not at.exception
+    (run,) = [run for run in RunStore().runs("local") if run.request.int8]
+    assert run.status.state is State.QUEUED
+    with RunStore().database.write() as connection:
+        failed = {"state": State.FAILED.value, "reason": "it went wrong"}
+        connection.execute(runs.update().where(runs.c.id == run.id).values(failed))
+    at.run()
+    assert "it went wrong" in at.error[0].value
+    assert "70.4% re-loaded" in words(at)
+    assert at.button(key="take_richer_onnx")
+
+
 def test_the_time_of_an_order_is_that_of_its_format(
     with_model, home: Path, samples, open_page
 ) -> None:

@@ -67,19 +67,22 @@ def test_only_an_export_has_a_format_and_without_one_it_writes_onnx() -> None:
     check = CheckRequest(CheckKind.AB, FIRST)
     old = dataclasses.replace(request(), kind=JobKind.EXPORT, check=check)
     values = json.loads(to_json(old))
-    del values["format"]
+    del values["format"], values["int8"]
     read = from_json(JobRequest, json.dumps(values))
     assert read.writes is ExportFormat.ONNX
     assert read.key == dataclasses.replace(old, format=ExportFormat.ONNX).key
     assert read.key != dataclasses.replace(old, format=ExportFormat.HF).key
+    assert read.key != dataclasses.replace(old, int8=True).key
     assert request().writes is None
     with pytest.raises(SpecError, match="of the kind 'prune' has the format 'hf'"):
         dataclasses.replace(request(), format=ExportFormat.HF)
+    with pytest.raises(SpecError, match="with the format 'hf' has eight bits"):
+        dataclasses.replace(old, format=ExportFormat.HF, int8=True)
 
 
 def test_the_key_of_a_request_is_that_of_stores_without_formats() -> None:
     values = dataclasses.asdict(request())
-    del values["format"]
+    del values["format"], values["int8"]
     text = f"{json.dumps(values, ensure_ascii=False)}\n{__version__}"
     assert request().key == hashlib.sha256(text.encode()).hexdigest()
 

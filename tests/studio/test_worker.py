@@ -224,14 +224,18 @@ def test_time_left_of_an_export_is_learned_from_its_format(
     made = compute(still, asked)
     with still.database.write() as connection:
         values = json.loads(to_json(asked))
-        del values["format"]
+        del values["format"], values["int8"]
         steps = {"request": json.dumps(values), "step_seconds": '{"load": 5.0, "export": 45.0}'}
         connection.execute(runs.update().values(**steps))
     ledger = Ledger(still.database)
     assert ledger.pace(made.id).seconds == 50
-    for kind, expected in ((ExportFormat.ONNX, 50), (ExportFormat.HF, None)):
-        run = still.submit(dataclasses.replace(asked, limit=7, format=kind))
-        assert ledger.pace(run.id).seconds == expected
+    onnx = dataclasses.replace(asked, limit=7, format=ExportFormat.ONNX)
+    others = (
+        dataclasses.replace(onnx, int8=True),
+        dataclasses.replace(onnx, format=ExportFormat.HF),
+    )
+    for wanted, expected in ((onnx, 50), *((other, None) for other in others)):
+        assert ledger.pace(still.submit(wanted).id).seconds == expected
 
 
 def test_an_export_of_a_model_that_is_gone_fails_in_words(still: RunStore, images) -> None:

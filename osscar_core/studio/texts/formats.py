@@ -19,6 +19,12 @@ ENGLISH = {
     "format.gguf": "GGUF file",
     "format.gguf.what": "For llama.cpp and what is built on it, such as Ollama and LM Studio.",
     "order.format.make": "Make the {name}",
+    "order.format.richer": "Make it, and one with 8 bits",
+    "order.format.again": "Make it again, and one with 8 bits",
+    "order.format.help": (
+        "Weights of 8 bits are about a quarter as large as those of 32, and fast on processors "
+        "with instructions for them. What they gain and lose is measured beside the others."
+    ),
     "order.format.none": "It is made from the model, and the model is not here: get that first.",
     "order.format.damaged": (
         "What was made cannot be read. Delete its run under Runs and make it again."
@@ -118,6 +124,12 @@ JAPANESE = {
     "format.gguf": "GGUFファイル",
     "format.gguf.what": "llama.cppと、それを使うOllamaやLM Studioなどのためのファイルです。",
     "order.format.make": "{name}を作成する",
+    "order.format.richer": "8ビット版も作成する",
+    "order.format.again": "8ビット版も加えて作成し直す",
+    "order.format.help": (
+        "8ビットの重みは32ビットの約4分の1の大きさで、専用の命令があるプロセッサーでは高速です。"
+        "得失は、ほかのファイルと並べて測定します。"
+    ),
     "order.format.none": (
         "モデルから作成しますが、ここにはモデルがありません。先にモデルを入手してください。"
     ),
