@@ -6,6 +6,7 @@ one in; raising `osscar_core.errors.Cancelled` from it stops the work cleanly.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,3 +35,10 @@ def report(progress: Progress | None, stage: str, done: float, total: float, det
     """Send one event, if anyone listens."""
     if progress is not None:
         progress(ProgressEvent(stage, done, total, detail))
+
+
+def in_stage(progress: Progress | None, stage: str) -> Progress | None:
+    """Return what takes events of one stage for those of another; ``None`` for nobody."""
+    if progress is None:
+        return None
+    return lambda event: progress(dataclasses.replace(event, stage=stage))

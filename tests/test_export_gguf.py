@@ -20,7 +20,8 @@ from osscar_core.errors import OutputError, SpecError
 from osscar_core.export import ExportFormat, comparing, export_model, llamacpp
 from osscar_core.export.items import Items, open_items
 from osscar_core.export.job import Job, Logits, Reader
-from osscar_core.export.vocabulary import LEADING_SPACE, NOT_NFC, vocabulary_of
+from osscar_core.export.records import LEADING_SPACE, NOT_NFC
+from osscar_core.export.vocabulary import vocabulary_of
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune
 from osscar_core.records import PruneSpec, Structure

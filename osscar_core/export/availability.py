@@ -11,6 +11,10 @@ from osscar_core.errors import MissingDependencyError, SpecError
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import Task
 
+UNKNOWN_TO_TRANSFORMERS = "transformers has no configuration for this network; take torch or onnx"
+TEXT_IS_HF = "a language model's PyTorch form is hf"
+GGUF_IS_LLAMA = "GGUF is written for the Llama family only"
+
 PACKAGES = {
     ExportFormat.HF: (),
     ExportFormat.ONNX: ("onnx", "onnxscript", "onnxruntime"),
@@ -29,17 +33,22 @@ def why_not(kind: ExportFormat, task: Task, family: str) -> str | None:
     """
     match kind:
         case ExportFormat.HF if task != "text":
-            return "transformers has no configuration for this network; take torch or onnx"
+            return UNKNOWN_TO_TRANSFORMERS
         case ExportFormat.TORCH if task != "image":
-            return "a language model's PyTorch form is hf"
+            return TEXT_IS_HF
         case ExportFormat.GGUF if family != "llama":
-            return "GGUF is written for the Llama family only"
+            return GGUF_IS_LLAMA
         case _:
             return None
 
 
 IN_EIGHT_BITS = (ExportFormat.ONNX, ExportFormat.GGUF)
 """Formats that can hold weights of eight bits."""
+
+
+def missing_packages(kind: ExportFormat) -> tuple[str, ...]:
+    """Return the packages that a format needs and that are not installed here."""
+    return tuple(name for name in PACKAGES[kind] if importlib.util.find_spec(name) is None)
 
 
 def check_available(kind: ExportFormat, task: Task, family: str, *, int8: bool = False) -> None:
@@ -61,7 +70,7 @@ def check_available(kind: ExportFormat, task: Task, family: str, *, int8: bool =
             f"{kind} is not written in eight bits",
             f"Use --int8 with {' or '.join(IN_EIGHT_BITS)}, or leave it out",
         )
-    missing = [name for name in PACKAGES[kind] if importlib.util.find_spec(name) is None]
+    missing = missing_packages(kind)
     if missing:
         raise MissingDependencyError(
             f"{kind} needs {', '.join(missing)}, which is not installed",

@@ -16,14 +16,13 @@ from typing import Any
 
 from osscar_core.export import replay_torch
 from osscar_core.export.job import Job, Reader, Written
+from osscar_core.export.records import NEEDS_CODE, NO_TOKENIZER, PLAIN, WITH_CODE
 from osscar_core.loadable import why_not_plain
 from osscar_core.models import LoadedModel, stored_state
 from osscar_core.records import Structure
 
 CODE = "modeling_pruned.py"
 LARGEST_SHARD = "5GB"
-PLAIN = "transformers"
-WITH_CODE = "transformers, with trust_remote_code=True"
 
 _CONFIG = "config.json"
 _LOADING = """```python
@@ -73,11 +72,9 @@ def write_hf(job: Job) -> Written:
         shutil.copyfile(Path(__file__).parent / "carried" / CODE, job.folder / CODE)
     if getattr(module, "generation_config", None) is not None:
         module.generation_config.to_json_file(job.folder / "generation_config.json")
-    notes: tuple[str, ...] = (
-        (f"it needs its modelling file: {found.reason}",) if found.reason else ()
-    )
+    notes: tuple[str, ...] = (f"{NEEDS_CODE}{found.reason}",) if found.reason else ()
     if loaded.tokenizer is None:
-        notes = (*notes, "there is no tokenizer; the model reads token ids only")
+        notes = (*notes, NO_TOKENIZER)
     else:
         loaded.tokenizer.save_pretrained(job.folder)
     kind = "hf-code" if found.reason else "hf"

@@ -17,6 +17,7 @@ from osscar_core.models import LoadedModel
 from osscar_core.progress import Progress
 
 STAGE = "export"
+CONTEST_STAGE = "contest"
 
 
 class Logits(nn.Module):

@@ -15,12 +15,20 @@ from osscar_core.datasets import ImageSet
 from osscar_core.errors import DataError, OutputError
 from osscar_core.export import replay
 from osscar_core.export.contest import CPU, contest
-from osscar_core.export.job import STAGE, Job, Logits, Reader, Written
+from osscar_core.export.job import CONTEST_STAGE, STAGE, Job, Logits, Reader, Written
 from osscar_core.export.onnx_graph import write_onnx
 from osscar_core.export.onnx_int8 import INT8_FILE, calibration_images, write_int8
-from osscar_core.export.records import DENSE, FLOAT32, INT8, ONNX_FILE, PRUNED, Contest
+from osscar_core.export.records import (
+    DENSE,
+    FLOAT32,
+    INT8,
+    NO_TOKENIZER_FILE,
+    ONNX_FILE,
+    PRUNED,
+    Contest,
+)
 from osscar_core.models import LoadedModel
-from osscar_core.progress import report
+from osscar_core.progress import in_stage, report
 from osscar_core.tracing import traceable
 
 
@@ -79,7 +87,7 @@ def measure_onnx(job: Job, dense: LoadedModel | None) -> Contest | None:
             write_int8(files[DENSE], files[f"{DENSE}, {INT8}"], _calibration(job))
         if job.int8:
             files[f"{next(iter(own))}, {INT8}"] = job.folder / INT8_FILE
-        return contest(files, job.items, progress=job.progress)
+        return contest(files, job.items, progress=in_stage(job.progress, CONTEST_STAGE))
 
 
 def _calibration(job: Job) -> ImageSet | None:
@@ -104,6 +112,6 @@ def write_tokenizer(loaded: LoadedModel, folder: Path) -> tuple[str, ...]:
         return ()
     backend = getattr(loaded.tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return ("the tokenizer has no tokenizer.json; the file reads token ids only",)
+        return (NO_TOKENIZER_FILE,)
     backend.save(str(folder / "tokenizer.json"))
     return ()

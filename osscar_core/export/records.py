@@ -16,6 +16,19 @@ ONNX_FILE = "model.onnx"
 NO_CACHE = "no cache: every new token reads the whole text again"
 FLOAT32 = "the weights are float32 here, wider than in the model's own file"
 NO_PADDING = "no padding: all texts of a batch have the same length"
+NO_TOKENIZER = "there is no tokenizer; the model reads token ids only"
+NO_TOKENIZER_FILE = "the tokenizer has no tokenizer.json; the file reads token ids only"
+NOT_NFC = (
+    "its tokenizer brings text into the Unicode form NFC first; what reads GGUF takes it as it is"
+)
+LEADING_SPACE = (
+    "llama.cpp puts a space before text that begins with one or follows a special token, where "
+    "the model's own tokenizer puts none"
+)
+ONLY_PROGRAM = "there is a program only: no short file builds this network"
+PLAIN = "transformers"
+WITH_CODE = "transformers, with trust_remote_code=True"
+NEEDS_CODE = "it needs its modelling file: "
 DENSE, PRUNED, INT8 = "dense", "pruned", "int8"
 """Names in a contest of files."""
 WORKS = {

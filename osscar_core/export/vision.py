@@ -21,6 +21,7 @@ from osscar_core.errors import OutputError
 from osscar_core.evaluation.accuracy import class_logits
 from osscar_core.export import replay_torch
 from osscar_core.export.job import Job, Reader, Written
+from osscar_core.export.records import ONLY_PROGRAM
 from osscar_core.models import stored_state
 from osscar_core.tracing import TRACE_ERRORS, batch_dimension, trace_reason
 
@@ -28,7 +29,6 @@ PROGRAM = "model.pt2"
 WEIGHTS = "model.safetensors"
 LOADER = "load_model.py"
 NETWORKS = "networks.py"
-ONLY_PROGRAM = "there is a program only: no short file builds this network"
 
 _USAGE = """`model.pt2` needs torch alone; `load_model.py` builds the network itself from
 `model.safetensors`, with torch and torchvision, so that it can be read, moved to half precision

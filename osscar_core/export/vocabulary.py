@@ -20,16 +20,10 @@ import gguf
 from gguf import GGUFValueType, Keys, TokenType
 
 from osscar_core.errors import SpecError
+from osscar_core.export.records import LEADING_SPACE, NOT_NFC
 from osscar_core.models import LoadedModel
 from osscar_core.models.weights import sha256
 
-NOT_NFC = (
-    "its tokenizer brings text into the Unicode form NFC first; what reads GGUF takes it as it is"
-)
-LEADING_SPACE = (
-    "llama.cpp puts a space before text that begins with one or follows a special token, where "
-    "the model's own tokenizer puts none"
-)
 _NOT_COMPARED = "the latter makes the model's own tokens, so what text becomes was not compared"
 _REMEDY = "Take hf or onnx, which carry the tokenizer's own file"
 _PREFIX = "tokenizer."

@@ -32,9 +32,6 @@ MODEL = "model"
 KIT = "kit"
 """Folder with which a pruned model is watched elsewhere."""
 
-ONNX = "onnx"
-"""Folder of a pruned model as ONNX."""
-
 PRUNED = "pruned.json"
 """How the pruned model was made, once it is complete."""
 

@@ -37,7 +37,7 @@ from osscar_core.studio.numbers import (
 from osscar_core.studio.requests import JobKind, RunResult
 from osscar_core.studio.runcard import goal_value
 from osscar_core.studio.runtable import STAR, removed_share
-from osscar_core.studio.summary import asked, method_name, value_of
+from osscar_core.studio.summary import asked, kind_name, method_name, value_of
 from osscar_core.studio.texts import say
 
 MOST_IN_COLUMNS = 6
@@ -402,7 +402,7 @@ def _head(index: int, items: Sequence[Compared]) -> str:
 
 def _asked_words(run: Run) -> str:
     if run.kind is not JobKind.PRUNE:
-        return say(f"runs.kind.{run.kind.value}")
+        return kind_name(run.request)
     return asked(run.request.spec)
 
 

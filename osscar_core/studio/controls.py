@@ -19,7 +19,7 @@ from osscar_core.studio.choices import (
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import date_time
 from osscar_core.studio.requests import JobKind
-from osscar_core.studio.summary import asked, method_name
+from osscar_core.studio.summary import asked, kind_name, method_name
 from osscar_core.studio.texts import LANGUAGES, as_plain, language, say
 
 _ASKS_PATH = "_asks_path"
@@ -101,7 +101,7 @@ def _run_label(run: Run | None, *, has_any: bool) -> str:
     spec, state = run.request.spec, run.status.state
     name = run.name or f"{asked(spec)} · {method_name(spec.method)}"
     if run.kind is not JobKind.PRUNE:
-        name = run.name or say(f"runs.kind.{run.kind.value}")
+        name = run.name or kind_name(run.request)
     if examples.is_example(run):
         end = say("control.run.example")
     elif state is State.FINISHED:

@@ -26,9 +26,9 @@ from osscar_core.studio.controls import choose_language, choose_model, choose_ru
 from osscar_core.studio.identity import needs_login, owner, show_login, show_logout
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import duration
-from osscar_core.studio.pace import STEPS
+from osscar_core.studio.pace import steps_of
 from osscar_core.studio.requests import JobKind
-from osscar_core.studio.summary import asked, method_name
+from osscar_core.studio.summary import asked, kind_name, method_name
 from osscar_core.studio.texts import LANGUAGES, as_plain, language, say
 from osscar_core.studio.urlstate import Parameter
 
@@ -177,6 +177,8 @@ def run_title(run: Run) -> str:
     model = shown_name(spec.model)
     if run.request.check is not None and kind is JobKind.CHECK:
         return say(f"runs.title.check.{run.request.check.kind.value}", model=model)
+    if run.request.writes is not None:
+        return say("runs.title.export", model=model, name=kind_name(run.request))
     if kind is not JobKind.PRUNE:
         return say(f"runs.title.{kind.value}", model=model)
     return say("runs.title", model=model, asked=asked(spec), method=method_name(spec.method))
@@ -333,7 +335,7 @@ def _progress_text(run: Run) -> str:
     if run.silent_seconds > _SILENCE:
         return say("strip.silent", time=duration(run.silent_seconds))
     status = run.status
-    steps = tuple(STEPS[run.kind])
+    steps = tuple(steps_of(run.kind, run.request.writes))
     index = steps.index(status.step) + 1
     text = say("strip.step", index=index, count=len(steps), step=say(f"step.{status.step}"))
     left = status.seconds_left
@@ -342,7 +344,7 @@ def _progress_text(run: Run) -> str:
 
 def _step_list(run: Run) -> str:
     """Return the steps as a list, marked as done, at hand or to come."""
-    steps, step_now = tuple(STEPS[run.kind]), run.status.step
+    steps, step_now = tuple(steps_of(run.kind, run.request.writes)), run.status.step
     at = steps.index(step_now) if step_now else -1
     lines = []
     for index, step in enumerate(steps):

@@ -13,11 +13,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, case, func, select, update
 
+from osscar_core.export.records import ExportFormat
 from osscar_core.records import from_json
 from osscar_core.studio.database import Database, runs
-from osscar_core.studio.pace import STEPS, Pace
+from osscar_core.studio.pace import STEPS, Pace, customary_seconds, steps_of
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobKind, JobRequest
 from osscar_core.studio.runs import State, Status
@@ -26,6 +27,17 @@ _REMEMBERED = 5
 
 LIVE = tuple(state.value for state in State if state.is_live)
 _NOBODYS = runs.c.pid.is_(None)
+
+
+def _asked(name: str) -> ColumnElement[Any]:
+    """Return what a request says under a name; NULL if nothing, or if it cannot be read."""
+    request = runs.c.request
+    return case((func.json_valid(request), func.json_extract(request, f"$.{name}")))
+
+
+# Exports did not always say what they write; see `JobRequest.writes`.
+_FORMAT = func.coalesce(_asked("format"), ExportFormat.ONNX.value).label("format")
+_INT8 = func.coalesce(_asked("int8"), False).label("int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +193,9 @@ class Ledger:
             return connection.execute(query).first() is not None
 
     def pace(self, run_id: str) -> Pace:
-        """Return what earlier runs of the same model, kind and device lead to expect."""
-        own = select(runs.c.kind, runs.c.model, runs.c.device).where(runs.c.id == run_id)
+        """Return what earlier runs of the same model, kind, format and device lead to expect."""
+        columns = (runs.c.kind, runs.c.model, runs.c.device, _FORMAT, _INT8)
+        own = select(*columns).where(runs.c.id == run_id)
         with self._database.read() as connection:
             row = connection.execute(own).one()
             query = (
@@ -192,6 +205,8 @@ class Ledger:
                     runs.c.kind == row.kind,
                     runs.c.model == row.model,
                     runs.c.device == row.device,
+                    row.format == _FORMAT,
+                    row.int8 == _INT8,
                     # Of a run that went on from a checkpoint the steps say little.
                     runs.c.resumes == 0,
                     runs.c.is_imported.is_(False),
@@ -201,7 +216,11 @@ class Ledger:
                 .limit(_REMEMBERED)
             )
             texts = list(connection.execute(query).scalars())
-        return Pace.learned(JobKind(row.kind), [json.loads(text) for text in texts], row.model)
+        kind = JobKind(row.kind)
+        writes = ExportFormat(row.format) if kind is JobKind.EXPORT else None
+        habit = customary_seconds(row.model, kind, writes)
+        earlier = [json.loads(text) for text in texts]
+        return Pace.learned(steps_of(kind, writes), earlier, habit)
 
     def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
         with self._database.write() as connection:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from osscar_core.explorer import WhatIf
-from osscar_core.studio.pace import CUSTOMARY
+from osscar_core.studio.pace import customary_seconds
 from osscar_core.studio.requests import JobRequest, PointEstimate
 from osscar_core.studio.runs import Run, State
 from osscar_core.studio.wishes import Wish
@@ -53,8 +53,9 @@ def expected_seconds(request: JobRequest, runs: Sequence[Run]) -> float | None:
         for run in runs
         if run.status.state is State.FINISHED
         and run.kind is request.kind
+        and (run.request.writes, run.request.int8) == (request.writes, request.int8)
         and run.status.seconds > 0
         and (run.request.spec.model, run.request.spec.samples) == (spec.model, spec.samples)
         and run.request.spec.device == spec.device
     ]
-    return median(before) if before else CUSTOMARY.get((spec.model, request.kind))
+    return median(before) if before else customary_seconds(spec.model, request.kind, request.writes)

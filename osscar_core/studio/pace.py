@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from osscar_core.export.records import ExportFormat
 from osscar_core.studio.requests import JobKind
 
 STEPS: dict[JobKind, dict[str, float]] = {
@@ -29,7 +30,9 @@ STEPS: dict[JobKind, dict[str, float]] = {
 }
 """The steps of each kind of run in order, with their customary shares of the time."""
 
-CUSTOMARY = {
+_ONNX_STEPS = {"load": 0.1, "prune": 0.2, "export": 0.4, "contest": 0.3}
+
+CUSTOMARY: dict[tuple[str, JobKind | ExportFormat], float] = {
     ("demo/opt", JobKind.PRUNE): 40.0,
     ("demo/resnet50", JobKind.PRUNE): 50.0,
     ("demo/opt", JobKind.SURVEY): 60.0,
@@ -38,8 +41,9 @@ CUSTOMARY = {
     ("demo/resnet50", JobKind.TIMING): 40.0,
     ("demo/opt", JobKind.KIT): 40.0,
     ("demo/resnet50", JobKind.KIT): 60.0,
-    ("demo/opt", JobKind.EXPORT): 30.0,
-    ("demo/resnet50", JobKind.EXPORT): 30.0,
+    ("demo/opt", ExportFormat.HF): 25.0,
+    ("demo/opt", ExportFormat.ONNX): 35.0,
+    ("demo/resnet50", ExportFormat.ONNX): 40.0,
 }
 """Seconds that a run takes on two cores, for the models that come with the project."""
 
@@ -48,6 +52,27 @@ _LEAST_SHARE = 0.01
 # With this share done, what the run itself shows counts alone.
 _TRUSTED = 0.25
 _EARLY_SHARE, _EARLY_SECONDS = 0.05, 2.0
+
+
+def steps_of(kind: JobKind, writes: ExportFormat | None = None) -> dict[str, float]:
+    """Return the steps of a run in order, with their customary shares of the time.
+
+    Args:
+        kind: The kind of run.
+        writes: What an export writes; an ONNX file is also timed against the dense model's.
+    """
+    return _ONNX_STEPS if writes is ExportFormat.ONNX else STEPS[kind]
+
+
+def customary_seconds(model: str, kind: JobKind, writes: ExportFormat | None) -> float | None:
+    """Return what a run takes by habit; ``None`` if there is none.
+
+    Args:
+        model: The model.
+        kind: The kind of run.
+        writes: What an export writes; ``None`` for anything else.
+    """
+    return CUSTOMARY.get((model, writes or kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +89,21 @@ class Pace:
 
     @classmethod
     def learned(
-        cls, kind: JobKind, earlier: Sequence[Mapping[str, float]], model: str = ""
+        cls,
+        customary: Mapping[str, float],
+        earlier: Sequence[Mapping[str, float]],
+        habit: float | None = None,
     ) -> Pace:
         """Return what earlier runs of the same kind lead to expect, or habit without any.
 
         Args:
-            kind: The kind of run.
+            customary: The steps; see `steps_of`.
             earlier: Seconds a step, one mapping a finished run.
-            model: The model, whose habit is known if it comes with the project.
+            habit: Seconds it takes where there were none; see `customary_seconds`.
         """
-        customary = STEPS[kind]
         totals = [sum(run.values()) for run in earlier]
         if not totals or median(totals) <= 0:
-            return cls(dict(customary), CUSTOMARY.get((model, kind)))
+            return cls(dict(customary), habit)
         typical = {step: median(run.get(step, 0.0) for run in earlier) for step in customary}
         least = _LEAST_SHARE * sum(typical.values())
         raised = {step: max(least, seconds) for step, seconds in typical.items()}

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
 from osscar_core import __version__
 from osscar_core.checks.records import ABReport, ShiftReport, StressReport, check_margin
 from osscar_core.errors import SpecError
+from osscar_core.export.availability import IN_EIGHT_BITS
+from osscar_core.export.records import ExportFormat
 from osscar_core.records import (
     EvaluationReport,
     GoalReport,
@@ -21,7 +24,6 @@ from osscar_core.records import (
     PruneReport,
     PruneSpec,
     check_range,
-    to_json,
 )
 
 
@@ -44,7 +46,7 @@ class JobKind(StrEnum):
     """Make the folder with which the pruned model of a run is watched elsewhere."""
 
     EXPORT = "export"
-    """Write the pruned model of a run as ONNX, and compare the file with it."""
+    """Write the pruned model of a run for other programs, and compare that with it."""
 
 
 _ASKING = (JobKind.CHECK, JobKind.KIT, JobKind.EXPORT)
@@ -135,6 +137,8 @@ class JobRequest:
             ``None`` to let the run find them.
         estimate: What was predicted; not part of the identity.
         check: What is asked about a pruned model, for a check, a kit or an export.
+        format: What an export writes; ``None`` is ONNX, as exports did not always say.
+        int8: Whether an export has weights of eight bits, where its format can hold them.
     """
 
     spec: PruneSpec
@@ -146,13 +150,25 @@ class JobRequest:
     widths: dict[str, int] | None = None
     estimate: PointEstimate | None = None
     check: CheckRequest | None = None
+    format: ExportFormat | None = None
+    int8: bool = False
 
     def __post_init__(self) -> None:
-        """Check the ranges, and that a check says what it asks."""
+        """Check the ranges, that a check says what it asks, and that only exports have a format."""
         if (self.check is not None) != (self.kind in _ASKING):
             raise SpecError(
                 f"a run of the kind '{self.kind}' {'has' if self.check else 'lacks'} a question",
                 "Ask something about a pruned model in a check, and in nothing else",
+            )
+        if self.format is not None and self.kind is not JobKind.EXPORT:
+            raise SpecError(
+                f"a run of the kind '{self.kind}' has the format '{self.format}'",
+                "Only an export has one",
+            )
+        if self.int8 and self.writes not in IN_EIGHT_BITS:
+            raise SpecError(
+                f"a run of the kind '{self.kind}' with the format '{self.format}' has eight bits",
+                f"Only exports as {' or '.join(IN_EIGHT_BITS)} can have them",
             )
         for name in ("limit", "batch_size", "repeats"):
             value = getattr(self, name)
@@ -160,10 +176,21 @@ class JobRequest:
                 check_range(name, value, 1)
 
     @property
+    def writes(self) -> ExportFormat | None:
+        """What an export writes; ``None`` for anything else."""
+        return (self.format or ExportFormat.ONNX) if self.kind is JobKind.EXPORT else None
+
+    @property
     def key(self) -> str:
         """Digest of everything that determines the result, this release included."""
-        bare = dataclasses.replace(self, estimate=None)
-        return hashlib.sha256(f"{to_json(bare)}\n{__version__}".encode()).hexdigest()
+        bare = dataclasses.asdict(dataclasses.replace(self, estimate=None))
+        # A request is the same whether it says what went without saying or not.
+        if bare["format"] in (None, ExportFormat.ONNX):
+            del bare["format"]
+        if not bare["int8"]:
+            del bare["int8"]
+        text = json.dumps(bare, ensure_ascii=False)
+        return hashlib.sha256(f"{text}\n{__version__}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

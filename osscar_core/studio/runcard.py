@@ -35,7 +35,7 @@ from osscar_core.studio.numbers import (
 from osscar_core.studio.requests import JobKind, RunResult
 from osscar_core.studio.results import outcome
 from osscar_core.studio.runtable import STAR, Entry, Standing
-from osscar_core.studio.summary import asked, is_untrained, method_name, verdict
+from osscar_core.studio.summary import asked, is_untrained, kind_name, method_name, verdict
 from osscar_core.studio.texts import as_plain, say
 from osscar_core.studio.told import told
 
@@ -126,7 +126,8 @@ def show_run(store: RunStore, entry: Entry) -> None:
             with st.container(key="verdict"):
                 st.markdown(one_line(found))
         elif run.kind is not JobKind.PRUNE and run.status.state is State.FINISHED:
-            st.markdown(say(f"runs.done.{run.kind.value}", model=as_plain(_model(run))))
+            model, name = as_plain(_model(run)), kind_name(run.request)
+            st.markdown(say(f"runs.done.{run.kind.value}", model=model, name=name))
         else:
             st.markdown(outcome(run))
         st.markdown(f":gray[{_facts(run, result)}]")

@@ -21,7 +21,7 @@ from osscar_core.studio.frame import run_title
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.numbers import date, signed
 from osscar_core.studio.requests import JobKind, RunResult
-from osscar_core.studio.summary import asked, method_name
+from osscar_core.studio.summary import asked, kind_name, method_name
 from osscar_core.studio.texts import say
 
 STAR = "\N{BLACK STAR}"
@@ -181,7 +181,7 @@ def values_of(entry: Entry) -> dict[str, Value]:
         "star": STAR if run.is_starred else "",
         "name": run.name,
         "model": shown_name(spec.model),
-        "asked": asked(spec) if is_prune else say(f"runs.kind.{run.kind.value}"),
+        "asked": asked(spec) if is_prune else kind_name(run.request),
         "method": method_name(spec.method) if is_prune else "",
         "state": say(f"runs.state.{entry.standing.value}"),
         "when": _day(entry),

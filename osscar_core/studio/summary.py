@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from osscar_core.goals import GoalKind
 from osscar_core.records import EvaluationReport, MeasureReport, Method, PruneSpec, Task
 from osscar_core.studio.evidence import Change, Finished, Rival, difference
+from osscar_core.studio.export_words import format_name
 from osscar_core.studio.numbers import (
     between,
     counted,
@@ -26,7 +27,7 @@ from osscar_core.studio.numbers import (
 )
 from osscar_core.studio.numbers import change as arrow
 from osscar_core.studio.numbers import significant as digits3
-from osscar_core.studio.requests import RunResult
+from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.texts import say
 
 SAME_SIZE = 0.005
@@ -254,6 +255,13 @@ def asked(spec: PruneSpec) -> str:
 def method_name(method: Method) -> str:
     """Return a method's name as shown."""
     return say(f"method.{method.value}")
+
+
+def kind_name(request: JobRequest) -> str:
+    """Return what a request does in a word or two: for an export, what it writes."""
+    if request.writes is not None:
+        return format_name(request.writes)
+    return say(f"runs.kind.{request.kind.value}")
 
 
 def winner(rivals: Sequence[Rival]) -> str:

@@ -8,7 +8,9 @@ those files once, on disk, and only if they still are the same. No torch, no Str
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import secrets
 import zipfile
 from collections.abc import Sequence
@@ -16,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osscar_core.errors import OsscarError
-from osscar_core.export.records import ExportReport
+from osscar_core.export.records import ExportFormat, ExportReport
 from osscar_core.monitoring.records import KitReport
-from osscar_core.records import EvaluationReport, from_json
+from osscar_core.records import EvaluationReport, from_dict, from_json
 from osscar_core.storage import FileDigest
-from osscar_core.studio.attempt import KIT, MODEL, ONNX
+from osscar_core.studio.attempt import KIT, MODEL
 from osscar_core.studio.database import StoreError
 from osscar_core.studio.requests import JobKind
 from osscar_core.studio.runs import Run, State
@@ -34,6 +36,13 @@ MANIFEST = "manifest.json"
 MOST_BYTES = 1_500_000_000
 """Most that is handed to a browser; the server holds it in memory while it is sent."""
 
+_MAIN = {
+    ExportFormat.HF: ".safetensors",
+    ExportFormat.ONNX: ".onnx",
+    ExportFormat.TORCH: ".pt2",
+    ExportFormat.GGUF: ".gguf",
+}
+_FENCED = re.compile(r"^```(\w*)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 _CHUNK = 2**20
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
@@ -99,9 +108,37 @@ def export_of(run: Run) -> ExportReport | None:
     if run.kind is not JobKind.EXPORT or run.status.state is not State.FINISHED:
         return None
     try:
-        return from_json(ExportReport, (run.folder / "export.json").read_bytes())
-    except (OSError, OsscarError):
+        values = json.loads((run.folder / "export.json").read_bytes())
+        # The first exports were all read by onnxruntime, and did not say so.
+        return from_dict(ExportReport, {"needs": "onnxruntime", **values})
+    except (OSError, TypeError, ValueError, OsscarError):
         return None
+
+
+def main_file(report: ExportReport) -> FileDigest:
+    """Return the file of an export that holds the model, or the largest part of it."""
+    own = [file for file in report.files if file.name.endswith(_MAIN[report.format])]
+    return max(own or report.files, key=lambda file: file.bytes)
+
+
+def export_folder(run: Run, report: ExportReport) -> Path:
+    """Return where an export lies."""
+    return run.folder / report.format.value
+
+
+def packed_as(run: Run, report: ExportReport) -> str:
+    """Return the folder that an export unpacks to."""
+    return f"{run.id}-{report.format}"
+
+
+def snippets(run: Run, report: ExportReport) -> tuple[tuple[str, str], ...]:
+    """Return the code with which an export's own README loads it, each after its language."""
+    try:
+        text = (export_folder(run, report) / "README.md").read_text(encoding="utf8")
+    except (OSError, ValueError):
+        return ()
+    # It says the same in two languages, with the same code.
+    return tuple(dict.fromkeys(_FENCED.findall(text)))
 
 
 def pack_model(run: Run) -> Path:
@@ -133,7 +170,7 @@ def pack_export(run: Run, report: ExportReport) -> Path:
     Raises:
         StoreError: A file is not the one that was compared, or cannot be read.
     """
-    return _pack(run.folder / ONNX, f"{run.id}-onnx", report.files)
+    return _pack(export_folder(run, report), packed_as(run, report), report.files)
 
 
 def _pack(folder: Path, name: str, files: Sequence[FileDigest]) -> Path:

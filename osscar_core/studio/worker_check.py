@@ -1,4 +1,4 @@
-"""What a worker does with a pruned model that is there: check it, pack its kit, write ONNX.
+"""What a worker does with a pruned model that is there: check it, pack its kit, export it.
 
 The decision hidden here: where the pruned model of a run comes from. That of a run lies in
 its folder; that of an example is made once by its plan and kept. Only workers import this:
@@ -8,6 +8,7 @@ it needs torch.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 from pathlib import Path
 
@@ -16,18 +17,20 @@ from osscar_core.checks.shift import DEFAULT_LIMIT as MOST_COMPARED
 from osscar_core.checks.shift import check_shift
 from osscar_core.checks.stress import DEFAULT_LIMIT as MOST_DISTURBED
 from osscar_core.checks.stress import check_stress
-from osscar_core.errors import DataError, SpecError
-from osscar_core.export import ExportFormat, export_model
+from osscar_core.errors import DataError, SpecError, WeightsError
+from osscar_core.export import export_model
 from osscar_core.models import LoadedModel, load_model, resolve_device
 from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
 from osscar_core.pruner import dense_model, prune
-from osscar_core.records import to_json
+from osscar_core.records import PruneSpec, to_json
 from osscar_core.storage import write_atomically
 from osscar_core.studio import examples
-from osscar_core.studio.attempt import KIT, MODEL, ONNX, Attempt
+from osscar_core.studio.attempt import KIT, MODEL, Attempt
 from osscar_core.studio.owndata import located
 from osscar_core.studio.requests import CheckKind, CheckRequest, CheckResult
+
+logger = logging.getLogger(__name__)
 
 
 def check(attempt: Attempt) -> None:
@@ -70,23 +73,39 @@ def make_kit(attempt: Attempt) -> None:
 
 
 def make_export(attempt: Attempt) -> None:
-    """Write a pruned model as ONNX and compare the file with it.
+    """Write a pruned model for other programs and compare what was written with it.
 
     Raises:
         Cancelled: The run is to end.
         OsscarError: With the reason in words.
     """
+    request = attempt.request
+    kind = request.writes
+    if kind is None:
+        raise SpecError(f"a run of the kind '{request.kind}' writes nothing", "Export a model")
     small = _pruned_model(attempt, _wanted(attempt).run)
+    dense = _dense_if_here(request.spec)
     attempt.begin("export")
     report = export_model(
         small,
-        attempt.folder / ONNX,
-        ExportFormat.ONNX,
-        data=located(attempt.request.data, attempt.home),
-        limit=attempt.request.limit,
+        attempt.folder / kind.value,
+        kind,
+        data=located(request.data, attempt.home),
+        limit=request.limit,
+        dense=dense,
+        int8=request.int8,
         progress=attempt.progress,
     )
     write_atomically(attempt.folder / "export.json", to_json(report))
+
+
+def _dense_if_here(spec: PruneSpec) -> LoadedModel | None:
+    """Return the dense model; without it there is no quality to state, and still an export."""
+    try:
+        return dense_model(spec)
+    except WeightsError as error:
+        logger.warning("the dense model is not compared: %s", error)
+        return None
 
 
 def _wanted(attempt: Attempt) -> CheckRequest:

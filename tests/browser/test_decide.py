@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from exported import RUN, export_request, write_export
+from osscar_core.export import ExportFormat
+from osscar_core.export.records import FLOAT32, NO_PADDING
+from osscar_core.studio.jobs import State, Status
+from studio.samples import write_run
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = pytest.mark.browser
-
-RUN = "20260101-000000-000000"
 
 
 @pytest.fixture
@@ -18,6 +22,18 @@ def run(samples, tmp_path: Path) -> str:
     asked = samples.image_request(0.5)
     samples.write_run(tmp_path / "workspace", RUN, asked, samples.result(asked))
     return RUN
+
+
+@pytest.fixture
+def exported(run, tmp_path: Path) -> str:
+    """Let the run have one format made and another failed."""
+    home = tmp_path / "workspace"
+    (home / "runs" / run / "model").mkdir()
+    write_export(home, ExportFormat.ONNX, dense_quality=0.8, notes=(NO_PADDING, FLOAT32))
+    failed = Status(State.FAILED, reason="the exported small is not the model", remedy="Wait")
+    asked = export_request(home, ExportFormat.TORCH)
+    write_run(home, "20260305-000000-000000", asked, None, failed)
+    return run
 
 
 def overflow(page) -> int:
@@ -64,16 +80,19 @@ def test_savings_by_keyboard_and_the_report_from_the_same_numbers(
 
 
 @pytest.mark.parametrize("width", [1366, 768, 390])
-def test_nothing_is_cut_off(visit, run, width: int) -> None:
+def test_nothing_is_cut_off(visit, exported, width: int) -> None:
     page = visit.page
     page.set_viewport_size({"width": width, "height": 900})
-    visit.open(f"decide?run={run}")
+    visit.open(f"decide?run={exported}")
     sync_api.expect(page.get_by_role("heading", name="Pilot first")).to_be_visible()
     assert overflow(page) <= 0
     page.locator(".st-key-rule").locator("xpath=ancestor::details/summary").click()
     page.locator(".st-key-savings_compute button").click()
     sync_api.expect(page.locator(".st-key-savings_result")).to_be_visible()
     sync_api.expect(page.get_by_role("figure").first).to_be_visible()
+    sync_api.expect(page.locator(".st-key-take_torch")).to_contain_text("is not the model")
+    page.locator(".st-key-take_onnx summary").click()
+    sync_api.expect(page.locator(".st-key-take_onnx")).to_contain_text("import onnxruntime")
     visit.settle()
     assert overflow(page) <= 0
     assert visit.faults == []

@@ -11,8 +11,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.testing.v1 import AppTest
 
 from osscar_core.catalogue import ASSETS_VARIABLE
+from osscar_core.records import to_json
 from osscar_core.sample import sample_folder, write_sample_run
-from osscar_core.studio import frame, texts
+from osscar_core.studio import frame, takehome, texts
+from osscar_core.studio.jobs import RunStore
 from test_sample import sample, with_showcases
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +48,19 @@ def finished_run(home: Path, samples: ModuleType) -> str:
     asked = samples.image_request(0.5)
     samples.write_run(home, "20260101-000000-000000", asked, samples.result(asked))
     return "20260101-000000-000000"
+
+
+@pytest.fixture
+def with_model(finished_run: str, home: Path) -> Path:
+    """Put a pruned model, made up, into the finished run."""
+    folder = home / "runs" / finished_run
+    (folder / "model").mkdir()
+    (folder / "model" / "model.safetensors").write_bytes(b"weights" * 100)
+    (folder / "model" / "config.json").write_text("{}")
+    result = RunStore().result(RunStore().get(finished_run))
+    record = takehome.model_record(takehome.digests(folder / "model"), result.pruned)
+    (folder / takehome.RECORD).write_text(to_json(record))
+    return folder
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from checked import ab_report, group, shift_report, write_check
-from osscar_core.export import ExportFormat, ExportReport
 from osscar_core.monitoring import FalseAlarms, KitReport
 from osscar_core.records import DataInfo, to_json
 from osscar_core.storage import FileDigest
@@ -24,7 +23,6 @@ from osscar_core.verdict import Protection
 EXAMPLE = "example-resnet50-osscar-removed-0.5"
 RUN = "20260101-000000-000000"
 KIT = "20260303-000000-000000"
-ONNX = "20260304-000000-000000"
 LANGUAGES = ["en", "ja"]
 
 
@@ -58,19 +56,6 @@ def downloads(at) -> dict[str, str]:
 def quiet(monkeypatch: pytest.MonkeyPatch, sample_run: Path) -> None:
     """Let nothing be computed: runs wait."""
     monkeypatch.setattr("osscar_core.studio.jobs.RunStore.ensure_dispatched", lambda _: None)
-
-
-@pytest.fixture
-def with_model(finished_run: str, home: Path) -> Path:
-    """Put a pruned model, made up, into the finished run."""
-    folder = home / "runs" / finished_run
-    (folder / "model").mkdir()
-    (folder / "model" / "model.safetensors").write_bytes(b"weights" * 100)
-    (folder / "model" / "config.json").write_text("{}")
-    result = RunStore().result(RunStore().get(finished_run))
-    record = takehome.model_record(takehome.digests(folder / "model"), result.pruned)
-    (folder / takehome.RECORD).write_text(to_json(record))
-    return folder
 
 
 def put(home: Path, found, run_id: str, subject: str = RUN) -> Path:
@@ -308,7 +293,7 @@ def test_the_model_is_taken_home_as_it_was_measured(with_model, open_page, lang:
     at = open_page("decide", run=RUN, lang=lang)
     text = plain(words(at))
     sha256 = hashlib.sha256(b"weights" * 100).hexdigest()
-    assert f"{sha256}  model.safetensors" in "\n".join(code.value for code in at.code)
+    assert f"{sha256}  {RUN}-model/model.safetensors" in "\n".join(code.value for code in at.code)
     assert {"en": "Reloaded and measured", "ja": "再読み込みして測定済み"}[lang] in text
     assert "70.6%" in text
     packed = takehome.pack_model(RunStore().get(RUN))
@@ -403,107 +388,6 @@ def test_a_damaged_kit_is_told_and_leaves_no_dead_button(
     at = open_page("decide", run=RUN)
     assert "cannot be read" in at.warning[0].value
     assert "take_make_kit" not in [button.key for button in at.button]
-
-
-def export_request() -> JobRequest:
-    request = RunStore().get(RUN).request
-    return JobRequest(
-        request.spec, request.data, kind=JobKind.EXPORT, check=CheckRequest(CheckKind.AB, RUN)
-    )
-
-
-def test_an_onnx_file_is_one_click_away(with_model, open_page) -> None:
-    at = open_page("decide", run=RUN)
-    assert "not offered" not in plain(words(at))
-    at.button(key="take_make_onnx").click().run()
-    assert not at.exception
-    (run,) = [run for run in RunStore().runs("local") if run.kind is JobKind.EXPORT]
-    assert run.request.key == export_request().key
-    assert "take_make_onnx" not in [button.key for button in at.button]
-
-
-@pytest.mark.parametrize("lang", LANGUAGES)
-def test_a_made_onnx_file_tells_how_it_was_compared(
-    with_model, home: Path, samples, open_page, lang: str
-) -> None:
-    ended = Status(State.FINISHED, fraction=1.0, overall=1.0, seconds=21.0)
-    folder = samples.write_run(home, ONNX, export_request(), None, ended)
-    (folder / "onnx").mkdir()
-    (folder / "onnx" / "model.onnx").write_bytes(b"graph" * 300_000)
-    (folder / "onnx" / "README.md").write_text("how to run it")
-    files = takehome.digests(folder / "onnx")
-    made = ExportReport(
-        "onnx", ExportFormat.ONNX, "small", DataInfo("images:test", "image", 500, "ab"),
-        files, 20,
-        {"torch": "2.14.1", "onnxruntime": "1.32.0"}, ((1, 3, 32, 32), (4, 3, 32, 32)),
-        2.06e-6, 3.1e-7, 0.998, "top1", 500, 0.702, 0.704, 21.0,
-        ("no padding: all texts of a batch have the same length", "some *warning*"),
-    )  # fmt: skip
-    (folder / "export.json").write_text(to_json(made))
-    at = open_page("decide", run=RUN, lang=lang)
-    assert not at.exception
-    assert not at.error
-    text = plain(words(at))
-    expected = {
-        "en": (
-            "max difference 2.1e−6 (3.1e−7 of the largest output); 99.80% of the predictions",
-            "70.4% in ONNX and 70.2% in torch, on the same 500 images",
-            "It has no padding",
-        ),
-        "ja": (
-            "最大の差は2.1e−6（最大出力の3.1e−7）、予測の99.80%が一致します",
-            "ONNXで70.4%、torchで70.2%です（同じ画像500件）",
-            "パディングはありません",
-        ),
-    }[lang]
-    for each in (*expected, "onnxruntime 1.32.0", "1.5"):
-        assert each in text
-    digest = hashlib.sha256(b"graph" * 300_000).hexdigest()
-    assert f"{digest}  model.onnx" in "\n".join(code.value for code in at.code)
-    labels = " ".join(item.proto.label for item in at.get("download_button"))
-    assert {"en": "Download the ONNX file", "ja": "ONNXファイルをダウンロード"}[lang] in labels
-    run = RunStore().get(ONNX)
-    with zipfile.ZipFile(takehome.pack_export(run, made)) as archive:
-        assert archive.testzip() is None
-        assert archive.namelist() == [f"{ONNX}-onnx/README.md", f"{ONNX}-onnx/model.onnx"]
-    (folder / "onnx.zip").unlink()
-    (folder / "onnx" / "model.onnx").write_bytes(b"other")
-    with pytest.raises(takehome.StoreError, match="not the file that was measured"):
-        takehome.pack_export(run, made)
-
-
-def test_a_failed_onnx_file_says_why_and_can_be_tried_again(
-    with_model, home: Path, samples, open_page
-) -> None:
-    failed = Status(
-        State.FAILED,
-        reason="the exported small, read back, is not the model",
-        remedy="Nothing was kept",
-    )
-    samples.write_run(home, ONNX, export_request(), None, failed)
-    at = open_page("decide", run=RUN)
-    assert "read back, is not the model" in plain(words(at)) + at.error[0].value
-    assert "take_make_onnx" in [button.key for button in at.button]
-
-
-def test_a_damaged_onnx_record_leaves_no_dead_button(
-    with_model, home: Path, samples, open_page
-) -> None:
-    ended = Status(State.FINISHED, fraction=1.0, overall=1.0)
-    samples.write_run(home, ONNX, export_request(), None, ended)
-    at = open_page("decide", run=RUN)
-    assert "cannot be read" in at.warning[0].value
-    assert "take_make_onnx" not in [button.key for button in at.button]
-
-
-def test_the_onnx_file_of_somebody_else_is_not_shown(
-    with_model, home: Path, samples, open_page
-) -> None:
-    ended = Status(State.FINISHED, fraction=1.0, overall=1.0)
-    samples.write_run(home, ONNX, export_request(), None, ended, owner="other")
-    at = open_page("decide", run=RUN)
-    assert not at.warning
-    assert "take_make_onnx" in [button.key for button in at.button]
 
 
 def test_the_bundle_is_the_same_file_every_time(finished_run) -> None:

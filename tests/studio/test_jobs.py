@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
+from osscar_core import __version__
 from osscar_core.errors import SpecError
+from osscar_core.export.records import ExportFormat
 from osscar_core.records import PruneSpec, from_json, to_json
 from osscar_core.studio import jobs
 from osscar_core.studio.database import StoreError, runs
 from osscar_core.studio.jobs import Run, RunStore, State, Status
 from osscar_core.studio.processes import Process, try_lock
-from osscar_core.studio.requests import JobRequest, RunResult
+from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest, RunResult
 
 FIRST = "20260101-000000-000000"
 
@@ -57,6 +61,30 @@ def test_the_key_depends_on_every_setting() -> None:
     keys = {request(0.5).key, request(0.4).key, JobRequest(request().spec, "text:x").key}
     assert len(keys) == 3
     assert request(0.5).key == request(0.5).key
+
+
+def test_only_an_export_has_a_format_and_without_one_it_writes_onnx() -> None:
+    check = CheckRequest(CheckKind.AB, FIRST)
+    old = dataclasses.replace(request(), kind=JobKind.EXPORT, check=check)
+    values = json.loads(to_json(old))
+    del values["format"], values["int8"]
+    read = from_json(JobRequest, json.dumps(values))
+    assert read.writes is ExportFormat.ONNX
+    assert read.key == dataclasses.replace(old, format=ExportFormat.ONNX).key
+    assert read.key != dataclasses.replace(old, format=ExportFormat.HF).key
+    assert read.key != dataclasses.replace(old, int8=True).key
+    assert request().writes is None
+    with pytest.raises(SpecError, match="of the kind 'prune' has the format 'hf'"):
+        dataclasses.replace(request(), format=ExportFormat.HF)
+    with pytest.raises(SpecError, match="with the format 'hf' has eight bits"):
+        dataclasses.replace(old, format=ExportFormat.HF, int8=True)
+
+
+def test_the_key_of_a_request_is_that_of_stores_without_formats() -> None:
+    values = dataclasses.asdict(request())
+    del values["format"], values["int8"]
+    text = f"{json.dumps(values, ensure_ascii=False)}\n{__version__}"
+    assert request().key == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_submitted_run_is_what_was_asked_for(still: RunStore) -> None:

@@ -61,7 +61,8 @@ def test_buttons_and_marks_stand_out(name: str) -> None:
 def test_the_colours_of_the_style_sheet_can_be_read() -> None:
     for light, dark in re.findall(r"(?<!-)color: light-dark\((#\w{6}), (#\w{6})\)", STYLE):
         for colour, name in ((light, "light"), (dark, "dark")):
-            for ground in grounds(CONFIG["theme"][name]):
+            theme = CONFIG["theme"][name]
+            for ground in [*grounds(theme), theme["codeBackgroundColor"]]:
                 assert contrast(colour, ground) >= 4.5
     here = re.search(r"background: light-dark\((#\w{6}), (#\w{6})\)", STYLE)
     for ground, name in zip(here.groups(), THEMES, strict=True):

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from osscar_core.export.records import ExportFormat
 from osscar_core.records import Intercept, Method, Structure, Target
 from osscar_core.studio import numbers, texts
 from osscar_core.studio.jobs import State
 from osscar_core.studio.numbers import ALMOST, MINUS, TIMES
-from osscar_core.studio.pace import STEPS
+from osscar_core.studio.pace import steps_of
+from osscar_core.studio.requests import JobKind
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = sorted(set(texts.LANGUAGES) - {"en"})
@@ -180,7 +182,8 @@ def test_an_unknown_language_is_met_with_english(monkeypatch: pytest.MonkeyPatch
         ("target", Target),
         ("intercept", Intercept),
         ("runs.state", State),
-        ("step", {step for steps in STEPS.values() for step in steps}),
+        ("step", {step for kind in JobKind for step in steps_of(kind)}),
+        ("step", steps_of(JobKind.EXPORT, ExportFormat.ONNX)),
         ("state", ("ready", "weights missing", "needs download", "needs weights file")),
     ],
 )

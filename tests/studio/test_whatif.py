@@ -10,6 +10,7 @@ import pytest
 
 from osscar_core.catalogue import own_data
 from osscar_core.explorer import UnreachableGoal
+from osscar_core.export.records import ExportFormat
 from osscar_core.goals import Goal, GoalKind
 from osscar_core.records import BeforeAfter, Method, PruneSpec
 from osscar_core.sample import brief_file
@@ -22,7 +23,13 @@ from osscar_core.studio.orders import (
     point_request,
     prediction,
 )
-from osscar_core.studio.requests import JobKind, JobRequest, PointEstimate
+from osscar_core.studio.requests import (
+    CheckKind,
+    CheckRequest,
+    JobKind,
+    JobRequest,
+    PointEstimate,
+)
 from osscar_core.studio.runs import Run, State, Status
 from osscar_core.studio.whatif import (
     Answers,
@@ -373,6 +380,12 @@ class TestOrders:
         assert expected_seconds(request, []) > 5
         survey = dataclasses.replace(request, kind=JobKind.SURVEY)
         assert expected_seconds(survey, runs) != 20
+        check = CheckRequest(CheckKind.AB, "a")
+        written = dataclasses.replace(request, kind=JobKind.EXPORT, check=check)
+        as_hf = dataclasses.replace(written, format=ExportFormat.HF)
+        past = [Run("d", None, written, Status(State.FINISHED, seconds=77.0))]
+        assert expected_seconds(written, past) == 77
+        assert expected_seconds(as_hf, past) != 77
         own = dataclasses.replace(request, spec=PruneSpec("own", "text:x"))
         assert expected_seconds(own, []) is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -15,19 +16,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osscar_core.errors import Cancelled
+from osscar_core.errors import Cancelled, SpecError, WeightsError
 from osscar_core.evaluation import evaluate
 from osscar_core.evaluation.showcase import make_showcase as real_make_showcase
+from osscar_core.export import ExportFormat
 from osscar_core.goals import Goal
 from osscar_core.guards import Guard
 from osscar_core.models import load_model
 from osscar_core.progress import Progress, ProgressEvent
 from osscar_core.pruner import prune as real_prune
-from osscar_core.records import EvaluationReport, PruneSpec, Structure
+from osscar_core.records import EvaluationReport, PruneSpec, Structure, to_json
 from osscar_core.sample import sample_runs
 from osscar_core.showcase import Showcase
 from osscar_core.studio import attempt as attempts
-from osscar_core.studio import worker, worker_prune
+from osscar_core.studio import worker, worker_check, worker_prune
 from osscar_core.studio.attempt import Attempt
 from osscar_core.studio.database import runs
 from osscar_core.studio.jobs import Run, RunStore, State
@@ -170,6 +172,11 @@ def test_a_run_is_written_as_onnx_and_compared(still: RunStore, images) -> None:
     assert report.relative_difference < 1e-5
     assert report.quality == pytest.approx(report.model_quality, abs=0.13)
     assert report.count == 8
+    assert report.dense_quality is not None
+    assert [each.name for each in report.contest.contenders] == ["dense", "pruned"]
+    steps = Ledger(still.database).pace(made.id).shares
+    assert list(steps) == ["load", "prune", "export", "contest"]
+    assert steps["contest"] > 0.02
     with zipfile.ZipFile(pack_export(made, report)) as archive:
         packed = archive.read(f"{made.id}-onnx/model.onnx")
         read = archive.read(f"{made.id}-onnx/README.md").decode()
@@ -177,6 +184,58 @@ def test_a_run_is_written_as_onnx_and_compared(still: RunStore, images) -> None:
     assert hashlib.sha256(packed).hexdigest() == listed.sha256
     assert str(still.home) not in read
     assert "cifar/resnet20, pruned" in read
+
+
+def test_an_export_is_written_in_the_format_that_was_asked_for(
+    still: RunStore, images, monkeypatch
+) -> None:
+    written: list[tuple[ExportFormat, Path, bool]] = []
+
+    def export(small, out: Path, kind: ExportFormat, *, dense, **_: object) -> None:
+        written.append((kind, out, dense is not None))
+        raise SpecError("nothing is written in a test", "Go on")
+
+    def no_weights(spec: PruneSpec) -> None:
+        raise WeightsError(f"the weights of {spec.model} are gone", "Bring them back")
+
+    monkeypatch.setattr(worker_check, "export_model", export)
+    monkeypatch.setattr(worker_check, "_pruned_model", lambda *_: None)
+    question = CheckRequest(CheckKind.AB, "20260101-000000-000000")
+    folders = []
+    for kind in (None, ExportFormat.TORCH):
+        asked = request(images, kind=JobKind.EXPORT, check=question, format=kind)
+        folders.append(compute(still, asked).folder)
+    monkeypatch.setattr(worker_check, "dense_model", no_weights)
+    again = compute(still, asked)
+    assert written == [
+        (ExportFormat.ONNX, folders[0] / "onnx", True),
+        (ExportFormat.TORCH, folders[1] / "torch", True),
+        (ExportFormat.TORCH, again.folder / "torch", False),
+    ]
+
+
+def test_time_left_of_an_export_is_learned_from_its_format(
+    still: RunStore, images, monkeypatch
+) -> None:
+    monkeypatch.setitem(worker._WORK, JobKind.EXPORT, lambda _: None)
+    question = CheckRequest(CheckKind.AB, "20260101-000000-000000")
+    asked = request(images, kind=JobKind.EXPORT, check=question)
+    # An export of a release that wrote ONNX only.
+    made = compute(still, asked)
+    with still.database.write() as connection:
+        values = json.loads(to_json(asked))
+        del values["format"], values["int8"]
+        steps = {"request": json.dumps(values), "step_seconds": '{"load": 5.0, "export": 45.0}'}
+        connection.execute(runs.update().values(**steps))
+    ledger = Ledger(still.database)
+    assert ledger.pace(made.id).seconds == 50
+    onnx = dataclasses.replace(asked, limit=7, format=ExportFormat.ONNX)
+    others = (
+        dataclasses.replace(onnx, int8=True),
+        dataclasses.replace(onnx, format=ExportFormat.HF),
+    )
+    for wanted, expected in ((onnx, 50), *((other, None) for other in others)):
+        assert ledger.pace(still.submit(wanted).id).seconds == expected
 
 
 def test_an_export_of_a_model_that_is_gone_fails_in_words(still: RunStore, images) -> None:

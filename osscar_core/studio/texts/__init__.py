@@ -21,6 +21,7 @@ from osscar_core.studio.texts import (
     decide,
     explain,
     explore,
+    formats,
     runs,
     settings,
 )
@@ -28,7 +29,7 @@ from osscar_core.studio.texts import (
 LANGUAGES = {"en": "English", "ja": "日本語"}
 """The languages by the code that links carry, each in its own words."""
 
-_AREAS = (common, explore, settings, explain, check, check_data, decide, runs)
+_AREAS = (common, explore, settings, explain, check, check_data, decide, formats, runs)
 _SENTENCES: dict[str, dict[str, str]] = {
     "en": {key: text for area in _AREAS for key, text in area.ENGLISH.items()},
     "ja": {key: text for area in _AREAS for key, text in area.JAPANESE.items()},

@@ -84,7 +84,8 @@ ENGLISH = {
     "step.latency": "timing the model's blocks",
     "step.check": "comparing both models",
     "step.kit": "packing the monitoring kit",
-    "step.export": "writing ONNX and comparing it",
+    "step.export": "writing files and comparing them",
+    "step.contest": "measuring against the dense model",
     "state.ready": "ready",
     "state.weights missing": "weights missing",
     "state.needs download": "needs download",
@@ -289,5 +290,6 @@ JAPANESE = {
     "step.latency": "モデルのブロックごとの時間を測定しています",
     "step.check": "2つのモデルを比較しています",
     "step.kit": "監視キットを作成しています",
-    "step.export": "ONNXを書き出して比較しています",
+    "step.export": "ファイルを書き出して比較しています",
+    "step.contest": "元のモデルと比べて測定しています",
 }

@@ -74,12 +74,15 @@ ENGLISH = {
     "decide.take.what": "Every file with its size, its SHA-256 and what was verified about it.",
     "decide.sum": "SHA-256 of {name}: `{sha256}`",
     "decide.sums": "All checksums, to copy",
-    "decide.sums.what": "In the form that `sha256sum -c` reads.",
+    "decide.sums.what": "In the form that `sha256sum -c` reads, beside the unpacked folders.",
     "decide.too_large": (
         "More than {size} are not sent through a browser. Copy this folder on the server:"
     ),
     "decide.model": "Model",
-    "decide.model.what": "A folder with safetensors, configuration and plan, as a zip file.",
+    "decide.model.what": (
+        "For OSSCAR Studio and its Python library: a folder with safetensors, configuration and "
+        "plan, as a zip file."
+    ),
     "decide.model.get": "Download the model",
     "decide.model.load": "How to load it",
     "decide.model.checked": (
@@ -101,33 +104,6 @@ ENGLISH = {
         "point again."
     ),
     "decide.model.make": "Measure this point here",
-    "decide.onnx": "ONNX file",
-    "decide.onnx.what": (
-        "For onnxruntime and other programs, in batches of any size; a few lines in the folder "
-        "say how to run it with onnxruntime and numpy alone."
-    ),
-    "decide.onnx.make": "Make the ONNX file",
-    "decide.onnx.get": "Download the ONNX file",
-    "decide.onnx.none": "It is made from the model, and the model is not here: get that first.",
-    "decide.onnx.damaged": (
-        "The ONNX file that was made cannot be read. Delete its run under Runs and make it again."
-    ),
-    "decide.onnx.same": (
-        "Re-loaded by onnxruntime in a process of its own: max difference {difference} "
-        "({relative} of the largest output); {same} of the predictions are the same."
-    ),
-    "decide.onnx.quality": (
-        "{metric} {quality} in ONNX and {model} in torch, on the same {count} {items}."
-    ),
-    "decide.onnx.items.top1": "images",
-    "decide.onnx.items.perplexity": "windows of text",
-    "decide.onnx.cache": (
-        "It has no cache: every new token reads the whole text again, so writing is slow."
-    ),
-    "decide.onnx.padding": "It has no padding: all texts of a batch have the same length.",
-    "decide.onnx.float32": "Its weights are float32, so it is larger than the model's own file.",
-    "decide.onnx.versions": "Opset {opset} · torch {torch} · onnxruntime {runtime}",
-    "decide.onnx.took": "Made in {time} · `{id}`.",
     "decide.report": "Report",
     "decide.report.what": (
         "Two pages to print and an appendix, as one HTML file that asks no server."
@@ -140,10 +116,10 @@ ENGLISH = {
         "A folder that needs torch only: it raises an alarm when data drifts, compares with the "
         "dense model and says how to go back to it."
     ),
-    "decide.kit.make": "Make the kit",
+    "order.kit.make": "Make the kit",
     "decide.kit.get": "Download the kit",
-    "decide.kit.none": "A kit holds the model, and the model is not here: get that first.",
-    "decide.kit.damaged": (
+    "order.kit.none": "A kit holds the model, and the model is not here: get that first.",
+    "order.kit.damaged": (
         "The kit that was made cannot be read. Delete its run under Runs and make it again."
     ),
     "decide.kit.same": (
@@ -235,13 +211,16 @@ JAPANESE = {
     "decide.take.what": "各ファイルのサイズ、SHA-256、検証した内容を示します。",
     "decide.sum": "{name}のSHA-256：`{sha256}`",
     "decide.sums": "すべてのチェックサム（コピー用）",
-    "decide.sums.what": "`sha256sum -c`で読める形式です。",
+    "decide.sums.what": "`sha256sum -c`で読める形式です。展開した場所で実行します。",
     "decide.too_large": (
         "{size}を超えるため、ブラウザーでは送信しません。サーバーの次のフォルダーを"
         "コピーしてください："
     ),
     "decide.model": "モデル",
-    "decide.model.what": "safetensors、設定、計画を収めたフォルダーのzipファイルです。",
+    "decide.model.what": (
+        "OSSCAR StudioとそのPythonライブラリ用です。safetensors、設定、計画を収めたフォルダーの"
+        "zipファイルです。"
+    ),
     "decide.model.get": "モデルをダウンロード",
     "decide.model.load": "読み込み方",
     "decide.model.checked": (
@@ -261,35 +240,6 @@ JAPANESE = {
         "この実行のモデルはもうありません。「実行履歴」で実行を削除し、もう一度測定してください。"
     ),
     "decide.model.make": "この条件をここで測定する",
-    "decide.onnx": "ONNXファイル",
-    "decide.onnx.what": (
-        "onnxruntimeなどで使えるファイルです。バッチの大きさは自由です。onnxruntimeとnumpyだけで"
-        "動かす方法も、フォルダーの中に数行で示します。"
-    ),
-    "decide.onnx.make": "ONNXファイルを作成する",
-    "decide.onnx.get": "ONNXファイルをダウンロード",
-    "decide.onnx.none": (
-        "モデルから作成しますが、ここにはモデルがありません。先にモデルを入手してください。"
-    ),
-    "decide.onnx.damaged": (
-        "作成したONNXファイルを読み込めません。「実行履歴」で削除し、もう一度作成してください。"
-    ),
-    "decide.onnx.same": (
-        "onnxruntimeの別プロセスで再読み込み済み：最大の差は{difference}（最大出力の{relative}）、"
-        "予測の{same}が一致します。"
-    ),
-    "decide.onnx.quality": (
-        "{metric}：ONNXで{quality}、torchで{model}です（同じ{items}{count}件）。"
-    ),
-    "decide.onnx.items.top1": "画像",
-    "decide.onnx.items.perplexity": "テキスト区間",
-    "decide.onnx.cache": (
-        "キャッシュはありません。トークンごとに全文を読み直すため、文章の生成は遅くなります。"
-    ),
-    "decide.onnx.padding": "パディングはありません。同じバッチの文は同じ長さにしてください。",
-    "decide.onnx.float32": "重みはfloat32のため、元のモデルのファイルより大きくなります。",
-    "decide.onnx.versions": "opset {opset}・torch {torch}・onnxruntime {runtime}",
-    "decide.onnx.took": "作成時間：{time} · `{id}`。",
     "decide.report": "レポート",
     "decide.report.what": "印刷用の2ページと付録です。サーバーに接続しない1つのHTMLファイルです。",
     "decide.report.get": "レポート（{language}）",
@@ -300,12 +250,12 @@ JAPANESE = {
         "torchだけで動くフォルダーです。データが変化すると警報を出し、元のモデルと比べ、"
         "元に戻す方法も示します。"
     ),
-    "decide.kit.make": "キットを作成する",
+    "order.kit.make": "キットを作成する",
     "decide.kit.get": "キットをダウンロード",
-    "decide.kit.none": (
+    "order.kit.none": (
         "キットにはモデルが必要ですが、ここにはありません。先にモデルを入手してください。"
     ),
-    "decide.kit.damaged": (
+    "order.kit.damaged": (
         "作成したキットを読み込めません。「実行履歴」で削除し、もう一度作成してください。"
     ),
     "decide.kit.same": (

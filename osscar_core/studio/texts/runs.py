@@ -91,7 +91,6 @@ ENGLISH = {
     "runs.kind.timing": "timing",
     "runs.kind.check": "check",
     "runs.kind.kit": "monitoring kit",
-    "runs.kind.export": "ONNX file",
     "runs.title": "{model} · {asked} · {method}",
     "runs.title.survey": "{model} · survey",
     "runs.title.timing": "{model} · timing of its blocks",
@@ -99,7 +98,7 @@ ENGLISH = {
     "runs.title.check.shift": "{model} · is the data shifted",
     "runs.title.check.stress": "{model} · disturbed inputs",
     "runs.title.kit": "{model} · monitoring kit",
-    "runs.title.export": "{model} · ONNX file",
+    "runs.title.export": "{model} · {name}",
     "runs.done.survey": (
         "The survey of **{model}** is in use: Explore answers what-if questions from it."
     ),
@@ -108,7 +107,7 @@ ENGLISH = {
     ),
     "runs.done.check": "This check of **{model}** is finished: Check shows what it found.",
     "runs.done.kit": "The monitoring kit of **{model}** is made: Decide offers it.",
-    "runs.done.export": "The ONNX file of **{model}** is made and compared: Decide offers it.",
+    "runs.done.export": "{name} of **{model}**: made and compared. Decide offers it.",
     "runs.goal.met": (
         ":material/check: Asked for: {asked}. Measured: **{achieved}**. The goal is reached."
     ),
@@ -356,7 +355,6 @@ JAPANESE = {
     "runs.kind.timing": "時間測定",
     "runs.kind.check": "確認",
     "runs.kind.kit": "監視キット",
-    "runs.kind.export": "ONNXファイル",
     "runs.title": "{model} · {asked} · {method}",
     "runs.title.survey": "{model} · 調査",
     "runs.title.timing": "{model} · ブロックの時間測定",
@@ -364,7 +362,7 @@ JAPANESE = {
     "runs.title.check.shift": "{model} · データのずれ",
     "runs.title.check.stress": "{model} · 入力の乱れ",
     "runs.title.kit": "{model} · 監視キット",
-    "runs.title.export": "{model} · ONNXファイル",
+    "runs.title.export": "{model} · {name}",
     "runs.done.survey": "**{model}**の調査が完了し、「検討」の推定に使われています。",
     "runs.done.timing": (
         "**{model}**のブロックの時間をこのマシンで測定しました。"
@@ -372,7 +370,7 @@ JAPANESE = {
     ),
     "runs.done.check": "**{model}**の確認が完了しました。結果は「確認」にあります。",
     "runs.done.kit": "**{model}**の監視キットができました。「判断」から取得できます。",
-    "runs.done.export": "**{model}**のONNXファイルができました。「判断」から取得できます。",
+    "runs.done.export": "**{model}**の{name}ができました。「判断」から取得できます。",
     "runs.goal.met": ":material/check: 目標：{asked}。実測：**{achieved}**。目標を達成しました。",
     "runs.goal.missed": (
         ":material/close: 目標：{asked}。実測：**{achieved}**。目標に届きませんでした。"
