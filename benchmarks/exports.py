@@ -163,6 +163,8 @@ def onnx_works(
     """Bind inputs and outputs to the device, so that only the work is timed."""
     import onnxruntime as ort
 
+    if device != "cpu":
+        ort.preload_dlls()
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.force_spinning_stop", "1")

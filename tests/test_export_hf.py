@@ -134,7 +134,7 @@ def _run(code: str, *arguments: str, cwd: Path) -> list[str]:
 def test_what_was_exported_can_be_judged_and_pruned_again(
     waiting: dict[str, Waiting], tmp_path: Path
 ) -> None:
-    for name in ("llama", "llama-uneven"):
+    for name in ("llama", "llama-uneven", "opt"):
         folder, data = waiting[name].job.folder, waiting[name].job.items.info.spec
         again = load_model(str(folder), trust_remote_code=True)
         one = evaluate(again, data, seqlen=SEQLEN, limit=4)
@@ -143,8 +143,8 @@ def test_what_was_exported_can_be_judged_and_pruned_again(
         groups = [unit.groups for unit in again.adapter.units(again.module)]
         assert groups == [len(unit.kept) for unit in waiting[name].model.plan.units]
     spec = PruneSpec(
-        model=str(waiting["llama-uneven"].job.folder),
-        calibration=waiting["llama-uneven"].job.items.info.spec,
+        model=str(waiting["mistral-new-bias"].job.folder),
+        calibration=waiting["mistral-new-bias"].job.items.info.spec,
         sparsity=0.3,
         samples=4,
         seqlen=SEQLEN,
@@ -155,7 +155,9 @@ def test_what_was_exported_can_be_judged_and_pruned_again(
     report = export_model(
         smaller, tmp_path / "out", ExportFormat.HF, data=spec.calibration, limit=4, seqlen=SEQLEN
     )
-    assert report.max_difference == 0.0
+    assert (report.max_difference, report.needs) == (0.0, huggingface.WITH_CODE)
+    config = json.loads((tmp_path / "out" / "config.json").read_bytes())
+    assert config["architectures"] == ["PrunedMistralForCausalLM"]
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,8 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 ids = tokenizer("The pump", return_tensors="pt").input_ids
 print(tokenizer.decode(model.generate(ids, max_new_tokens=20)[0]))
 ```"""
+_PREFIX = "Pruned"
+_OF_CODE = ("auto_map", "per_layer_config", "allow_global_per_layer_attribute_access")
 _BIASES = {
     Structure.HEADS: "attention_output_bias",
     Structure.NEURONS: "mlp_output_bias",
@@ -63,11 +65,7 @@ def write_hf(job: Job) -> Written:
     module: Any = loaded.module
     found = widths_of(loaded)
     _write_weights(loaded, job.folder)
-    config = copy.deepcopy(module.config)
-    config.dtype = loaded.dtype
-    config.architectures = [type(module).__name__]
-    said = _plain_config(config, found)
-    _write_config(said, job.folder / _CONFIG)
+    _write_config(_config_of(loaded, found), job.folder / _CONFIG)
     if found.reason:
         shutil.copyfile(Path(__file__).parent / "carried" / CODE, job.folder / CODE)
     if getattr(module, "generation_config", None) is not None:
@@ -98,31 +96,38 @@ def widths_of(loaded: LoadedModel) -> Widths:
     """Return the widths of a language model's layers, as its configuration would say them."""
     module, adapter = loaded.module, loaded.adapter
     plan, units = loaded.plan, adapter.units(module)
-    biases = {unit.name for unit in (plan.units if plan else ()) if unit.adds_bias}
+    reason = (plan and why_not_plain(plan, units)) or ""
+    if type(module).__name__.startswith(_PREFIX):
+        reason = reason or "the model that it was made from needed one"
     layers = {path: dict[str, Any]() for path in adapter.blocks(module)}
     for unit in units:
-        values: dict[str, Any] = dict(adapter.config_values(module, unit))
-        if biases:
-            values[_BIASES[unit.structure]] = unit.consumer in biases
-        layers[unit.block].update(values)
-    return Widths(tuple(layers.values()), (plan and why_not_plain(plan, units)) or "")
+        layers[unit.block].update(adapter.config_values(module, unit))
+        if reason:
+            bias = module.get_submodule(unit.consumer).bias
+            layers[unit.block][_BIASES[unit.structure]] = bias is not None
+    return Widths(tuple(layers.values()), reason)
 
 
-def _plain_config(config: Any, found: Widths) -> dict[str, Any]:
+def _config_of(loaded: LoadedModel, found: Widths) -> dict[str, Any]:
     """Return what is to stand in the configuration file."""
-    heads = config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    said: dict[str, Any] = config.to_dict()
-    if hasattr(config, "head_dim") or found.reason:
-        said["head_dim"] = head_dim
+    module: Any = loaded.module
+    said: dict[str, Any] = copy.deepcopy(module.config).to_dict()
+    for name in _OF_CODE:  # of a model that was made small before
+        said.pop(name, None)
+    said["dtype"] = str(loaded.dtype).removeprefix("torch.")
+    heads = next(unit for unit in loaded.adapter.units(module) if unit.structure == Structure.HEADS)
+    if "head_dim" in said or found.reason:
+        attention: Any = module.get_submodule(heads.consumer.rpartition(".")[0])
+        said["head_dim"] = attention.head_dim
+    base = type(module).__name__.removeprefix(_PREFIX)
+    said["architectures"] = [base]
     if not found.reason:
         return {**said, **found.layers[0]}
-    name = config.architectures[0]
     code = CODE.removesuffix(".py")
-    said["architectures"] = [f"Pruned{name}"]
-    said["auto_map"] = {"AutoModelForCausalLM": f"{code}.Pruned{name}"}
-    if name.startswith("Llama"):
-        said["auto_map"]["AutoConfig"] = f"{code}.PrunedLlamaConfig"
+    said["architectures"] = [f"{_PREFIX}{base}"]
+    said["auto_map"] = {"AutoModelForCausalLM": f"{code}.{_PREFIX}{base}"}
+    if base.startswith("Llama"):
+        said["auto_map"]["AutoConfig"] = f"{code}.{_PREFIX}LlamaConfig"
         # Who reads the configuration without the code, like a tokenizer, checks it by the
         # dense model's numbers; without this, it would not be read at all.
         said["allow_global_per_layer_attribute_access"] = True

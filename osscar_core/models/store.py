@@ -244,6 +244,10 @@ def _write_text_files(loaded: LoadedModel, folder: Path) -> None:
     config = copy.deepcopy(module.config)
     config.dtype = loaded.dtype
     config.architectures = [type(module).__name__]
+    if getattr(module, "_auto_class", None) is not None:  # its code came with it, and goes along
+        from transformers.dynamic_module_utils import custom_object_save
+
+        custom_object_save(module, folder, config=config)
     config.save_pretrained(folder)
     if getattr(module, "generation_config", None) is not None:
         module.generation_config.to_json_file(folder / _GENERATION_FILE)
