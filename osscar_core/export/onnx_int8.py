@@ -1,9 +1,12 @@
 """An ONNX file with weights of eight bits, by onnxruntime's own quantisation.
 
-The decision hidden here: what is made small, and how. Text: the weights of products of
-matrices and the tables of embeddings; activations are scaled as they come. Images: weights
-and activations, with the ranges that calibration images give. Weights are scaled channel
-by channel and signed, activations are unsigned: that pair has the fast instructions.
+The decision hidden here: what is made small, and how. Images: weights and activations, with
+the ranges that calibration images give. Text: the weights of products of matrices, the head
+and the embeddings. Activations are scaled as they come, one scale for all of them, which is
+fast; but where a feed-forward layer multiplies two branches, as in the Llama family, a few
+values are so large that the others vanish: there activations stay as they are, or have a
+scale for every block of 32. Weights are signed, activations unsigned: that pair has the fast
+instructions.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from osscar_core.tracing import TRACE_ERRORS, trace_reason
 INT8_FILE = "model.int8.onnx"
 CALIBRATION_IMAGES = 128
 _AT_ONCE = 16
-_TEXT_OPERATORS = ("MatMul", "Gemm", "Gather")
+_BLOCK = 32
+_EIGHT_BIT_SUMS = 4
+"""The ``accuracy_level`` of onnxruntime's MatMulNBits that computes in int8."""
 
 
 def calibration_images(loaded: LoadedModel, data: str) -> ImageSet:
@@ -88,14 +93,53 @@ def write_int8(file: Path, out: Path, calibration: ImageSet | None = None) -> No
 def _quantize_text(file: Path, out: Path, *, is_large: bool) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    operators, source = ["MatMul", "Gemm", "Gather"], file
+    if _is_gated(file):
+        source, operators = file.with_name("blocks.onnx"), ["Gather"]
+        _quantize_in_blocks(file, source, is_large=is_large)
     quantize_dynamic(
-        str(file),
+        str(source),
         str(out),
-        op_types_to_quantize=list(_TEXT_OPERATORS),
+        op_types_to_quantize=operators,
         per_channel=True,
         weight_type=QuantType.QInt8,
         use_external_data_format=is_large,
     )
+
+
+def _is_gated(file: Path) -> bool:
+    """Return whether a weight is multiplied with the product of two activations."""
+    import onnx
+
+    graph = onnx.load(file, load_external_data=False).graph
+    weights = {one.name for one in graph.initializer}
+    products = {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "Mul" and weights.isdisjoint(node.input)
+    }
+    return any(
+        node.op_type == "MatMul" and node.input[0] in products and node.input[1] in weights
+        for node in graph.node
+    )
+
+
+def _quantize_in_blocks(file: Path, out: Path, *, is_large: bool) -> None:
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import (
+        DefaultWeightOnlyQuantConfig,
+        MatMulNBitsQuantizer,
+    )
+    from onnxruntime.quantization.onnx_model import ONNXModel
+
+    whole = ONNXModel(onnx.load(file))
+    whole.replace_gemm_with_matmul()
+    config = DefaultWeightOnlyQuantConfig(
+        block_size=_BLOCK, is_symmetric=True, accuracy_level=_EIGHT_BIT_SUMS, bits=8
+    )
+    quantizer = MatMulNBitsQuantizer(whole.model, algo_config=config)
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(out), is_large)
 
 
 def _quantize_images(file: Path, out: Path, images: ImageSet, *, is_large: bool) -> None:
@@ -133,11 +177,13 @@ def _errors() -> tuple[type[Exception], ...]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep what the quantiser prints and logs to itself; its errors say what matters."""
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.ERROR)
+    root, before = logging.getLogger(), logging.root.manager.disable
+    handlers, level = list(root.handlers), root.level
+    logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
-        root.setLevel(before)
+        root.handlers[:] = handlers  # importing the quantiser adds one
+        root.setLevel(level)
+        logging.disable(before)
