@@ -156,7 +156,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"checks", "difference", "notation", "phrases", "savings", "verdict", *BASE},
     "checks": {"adapters", "datasets", "evaluation", "models", "networks", "showcase", *BASE},
     "tracing": {"models"},
-    "export": {"datasets", "evaluation", "loadable", "models", "tracing", *BASE},
+    "export": {"datasets", "evaluation", "models", "tracing", *BASE},
     "monitoring": {"datasets", "evaluation", "models", "tracing", *BASE},
     "demo": {
         "brief",
