@@ -218,7 +218,7 @@ class Ledger:
             texts = list(connection.execute(query).scalars())
         kind = JobKind(row.kind)
         writes = ExportFormat(row.format) if kind is JobKind.EXPORT else None
-        habit = customary_seconds(row.model, kind, writes)
+        habit = customary_seconds(row.model, kind, writes, int8=bool(row.int8))
         earlier = [json.loads(text) for text in texts]
         return Pace.learned(steps_of(kind, writes), earlier, habit)
 

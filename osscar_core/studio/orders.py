@@ -58,4 +58,8 @@ def expected_seconds(request: JobRequest, runs: Sequence[Run]) -> float | None:
         and (run.request.spec.model, run.request.spec.samples) == (spec.model, spec.samples)
         and run.request.spec.device == spec.device
     ]
-    return median(before) if before else customary_seconds(spec.model, request.kind, request.writes)
+    return (
+        median(before)
+        if before
+        else customary_seconds(spec.model, request.kind, request.writes, int8=request.int8)
+    )

@@ -66,3 +66,4 @@ def test_an_export_has_a_habit_of_its_format() -> None:
     assert habits[ExportFormat.HF] != habits[ExportFormat.ONNX]
     assert habits[ExportFormat.GGUF] is None
     assert customary_seconds("demo/opt", JobKind.EXPORT, None) is None
+    assert customary_seconds("demo/opt", JobKind.EXPORT, ExportFormat.ONNX, int8=True) is None
