@@ -29,13 +29,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from osscar_core.cli.console import table
 from osscar_core.evaluation.size import count_flops
 from osscar_core.evaluation.speed import device_name, ratio_of
 from osscar_core.export.items import Items
 from osscar_core.export.job import Logits
-from osscar_core.export.onnx_graph import write_onnx
+from osscar_core.export.onnx_graph import Decoder, write_onnx
 from osscar_core.export.vision import Classifier
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.records import DataInfo
@@ -77,6 +80,7 @@ class Row:
     speedup: float
     interval: tuple[float, float]
     possible: float
+    floor: float | None = None
 
     @property
     def share(self) -> float:
@@ -117,6 +121,44 @@ def in_turns(
     return times
 
 
+class Floor(TorchDispatchMode):
+    """Sums up the least time of every operation, by its flops or by the bytes it moves.
+
+    Args:
+        peak: Flops a second.
+        bandwidth: Bytes a second.
+    """
+
+    def __init__(self, peak: float, bandwidth: float) -> None:
+        super().__init__()
+        self.peak, self.bandwidth = peak, bandwidth
+        self.seconds = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        out = func(*args, **given)
+        if func.is_view or not pytree.tree_flatten(out)[0]:
+            return out
+        counted = flop_registry.get(func._overloadpacket)  # noqa: SLF001 - as torch does
+        flops = counted(*args, **given, out_val=out) if counted else 0
+        tensors = [
+            each
+            for each in pytree.tree_flatten((args, given, out))[0]
+            if isinstance(each, torch.Tensor)
+        ]
+        moved = sum(each.numel() * each.element_size() for each in tensors)
+        self.seconds += max(flops / self.peak, moved / self.bandwidth)
+        return out
+
+
+def floor_of(module: Any, inputs: dict[str, Any], peak: float, bandwidth: float) -> float:
+    """Return seconds of the floor of one pass, found on the meta device."""
+    empty = copy.deepcopy(module).to("meta")
+    with Floor(peak, bandwidth) as floor:
+        empty(**{name: each.to("meta") for name, each in inputs.items()})
+    return floor.seconds
+
+
 def torch_programs(task: str, device: str) -> dict[str, Callable[[Any], Any]]:
     def as_loaded(module: Any) -> Any:
         return copy.deepcopy(module).float().to(device)
@@ -151,10 +193,48 @@ def torch_works(
 
     def step() -> object:
         found = module(input_ids=ids[:, :1], past_key_values=cache, use_cache=True)
-        cache.crop(PROMPT)
+        cache.crop(-1)
         return found
 
     yield "token", step
+
+
+def graph_works(module: Any, task: str, batch: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Record every piece of work once; what is timed is its replay."""
+    kind = next(module.parameters()).dtype
+    if task == "image":
+        pixels = torch.randn(batch, 3, 224, 224, device="cuda", dtype=kind)
+        yield "images", recorded(lambda: module(pixels))
+        return
+    decoder = Decoder(module)
+    ids = torch.randint(10, 1000, (batch, PROMPT), device="cuda")
+    layers = module(input_ids=ids[:1, :2], use_cache=True).past_key_values.layers
+    for work, tokens, past in (("prompt", PROMPT, 0), ("token", 1, PROMPT)):
+        cache = [
+            torch.zeros(batch, each.shape[1], past, each.shape[3], device="cuda", dtype=kind)
+            for layer in layers
+            for each in (layer.keys, layer.values)
+        ]
+        mask = torch.ones(batch, past + tokens, dtype=torch.int64, device="cuda")
+        yield work, recorded(lambda t=tokens, m=mask, c=cache: decoder(ids[:, :t], m, *c))
+
+
+def recorded(run: Callable[[], object]) -> Callable[[], object]:
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.device("cuda"):
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                run()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            run()
+
+    def replay(_keeps: Callable[[], object] = run) -> None:  # what it was recorded from, too
+        graph.replay()
+
+    return replay
 
 
 def onnx_works(
@@ -213,7 +293,9 @@ def items_of(model: LoadedModel) -> Items:
     return Items(info, {"size": 224}, 4, images=Pixels())  # type: ignore[arg-type]
 
 
-def rows_of(name: str, device: str, seconds: float, folder: Path) -> Iterator[Row]:
+def rows_of(
+    name: str, device: str, seconds: float, folder: Path, peaks: tuple[float, float] | None
+) -> Iterator[Row]:
     dense = loaded(name, folder)
     small = halved(dense)
     pair = (dense, small)
@@ -226,7 +308,12 @@ def rows_of(name: str, device: str, seconds: float, folder: Path) -> Iterator[Ro
         by_bytes = work == "token" and batch == 1
         first, second = weights if by_bytes else flops
         medians = [statistics.median(one) for one in times]
-        return Row(name, program, work, batch, *medians, speedup, interval, first / second)
+        floor = None
+        if peaks is not None and work == "images":
+            pixels = {"x": torch.empty(batch, 3, 224, 224)}
+            floors = [floor_of(one.module.float(), pixels, *peaks) for one in pair]
+            floor = floors[0] / floors[1]
+        return Row(name, program, work, batch, *medians, speedup, interval, first / second, floor)
 
     def wait() -> None:
         if device != "cpu":
@@ -238,6 +325,12 @@ def rows_of(name: str, device: str, seconds: float, folder: Path) -> Iterator[Ro
             works = [dict(torch_works(one, task, batch, device)) for one in modules]
             for work in works[0]:
                 yield row(program, work, batch, in_turns([w[work] for w in works], seconds, wait))
+            if device == "cpu" or next(modules[0].parameters()).dtype != torch.float16:
+                continue
+            works = [dict(graph_works(one, task, batch)) for one in modules]
+            for work in works[0]:
+                times = in_turns([w[work] for w in works], seconds, wait)
+                yield row(f"{program}, CUDA graph", work, batch, times)
         del modules, works
         gc.collect()
     if not has_onnxruntime(device):
@@ -264,13 +357,18 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cases", default="resnet50,opt-125m,smollm2")
     parser.add_argument("--seconds", type=float, default=6.0, help="of rounds, each pair of models")
+    parser.add_argument("--peak-tflops", type=float, help="of the device, for the floor")
+    parser.add_argument("--bandwidth", type=float, help="of its memory, GB/s, for the floor")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    peaks = None
+    if args.peak_tflops and args.bandwidth:
+        peaks = args.peak_tflops * 1e12, args.bandwidth * 1e9
     torch.set_grad_enabled(mode=False)
     found = []
     for name in args.cases.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            for row in rows_of(name, args.device, args.seconds, Path(folder)):
+            for row in rows_of(name, args.device, args.seconds, Path(folder), peaks):
                 found.append(row)
                 print(dataclasses.asdict(row) | {"share": row.share}, file=sys.stderr, flush=True)
     if args.json:
@@ -289,10 +387,11 @@ def main() -> int:
             f"{row.speedup:.2f} ({row.interval[0]:.2f} to {row.interval[1]:.2f})",
             f"{row.possible:.2f}",
             f"{row.share:.0%}",
+            "" if row.floor is None else f"{row.floor:.2f}",
         )
         for row in found
     ]
-    print(table((*header, "share"), lines))
+    print(table((*header, "share", "floor"), lines))
     return 0
 
 
