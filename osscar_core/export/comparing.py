@@ -118,8 +118,7 @@ def compare_files(job: Job, readers: Sequence[Reader]) -> Comparison:
     worst = max(found, key=lambda one: one.relative_difference)
     merged = {name: version for one in found for name, version in one.versions.items()}
     count = None if job.items.prompts is None else len(job.items.prompts.ids)
-    is_same = answers.continued is not None and all(one.is_exact for one in readers)
-    continued = count if is_same else None
+    is_compared = answers.continued is not None and all(one.is_exact for one in readers)
     return Comparison(
         shapes=worst.shapes,
         max_difference=worst.max_difference,
@@ -129,7 +128,7 @@ def compare_files(job: Job, readers: Sequence[Reader]) -> Comparison:
         model_quality=worst.model_quality,
         quality=worst.quality,
         versions=merged,
-        continued=continued,
+        continued=count if is_compared else None,
     )
 
 
@@ -349,8 +348,12 @@ def _check_continued(
     wanted: Continued | None, found: Continued | None, model: str, reader: Reader
 ) -> None:
     """Raise `OutputError` if a prompt goes on in another way, unless the model was undecided."""
-    if wanted is None or found is None:
+    if wanted is None:
         return
+    if found is None:
+        raise OutputError(
+            f"the exported {model}, read back by {reader.name}, continues no prompt", _REMEDY
+        )
     if found.text is not None and found.text != wanted.text:
         raise OutputError(
             f"the tokenizer of the exported {model} reads {found.text!r} where the model's "

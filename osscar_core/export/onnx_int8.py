@@ -77,8 +77,10 @@ def write_int8(file: Path, out: Path, calibration: ImageSet | None = None) -> No
                 str(file),
                 str(folded),
                 skip_symbolic_shape=True,
+                skip_onnx_shape=True,
                 save_as_external_data=is_large,
             )
+            _forget_shapes(folded)
             if calibration is None:
                 _quantize_text(folded, out, is_large=is_large)
             else:
@@ -88,6 +90,15 @@ def write_int8(file: Path, out: Path, calibration: ImageSet | None = None) -> No
             f"{file.name} cannot be written with weights of eight bits ({trace_reason(error)})",
             "Take the file with weights of 32 bits, or try another version of onnxruntime",
         ) from error
+
+
+def _forget_shapes(file: Path) -> None:
+    """Remove the shapes of what lies between: folding changes some, and leaves others said."""
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    model.graph.ClearField("value_info")
+    onnx.save(model, file)
 
 
 def _quantize_text(file: Path, out: Path, *, is_large: bool) -> None:
@@ -165,13 +176,14 @@ def _quantize_images(file: Path, out: Path, images: ImageSet, *, is_large: bool)
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return what quantisation raises; onnxruntime's own errors have no common class."""
+    """Return what quantisation raises; there is no common class."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     found = (getattr(state, name) for name in dir(state))
     own = (one for one in found if isinstance(one, type) and issubclass(one, Exception))
     damaged = importlib.import_module("google.protobuf.message").Error
-    return (*TRACE_ERRORS, damaged, *own)
+    unshaped = importlib.import_module("onnx.shape_inference").InferenceError
+    return (*TRACE_ERRORS, damaged, unshaped, *own)
 
 
 @contextlib.contextmanager
