@@ -54,7 +54,14 @@ if TYPE_CHECKING:
     from osscar_core.survey import Survey
 
 _FIXED_BY_PLAN = (
-    *("sparsity", "goal", "budget", "caps", "plain_loadable", "refine", "structures", "round_to"),
+    "sparsity",
+    "goal",
+    "budget",
+    "caps",
+    "plain_loadable",
+    "refine",
+    "structures",
+    "round_to",
     "swaps",
 )
 

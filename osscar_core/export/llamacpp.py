@@ -19,14 +19,15 @@ import torch
 from gguf import MODEL_ARCH, GGMLQuantizationType, GGUFWriter, LlamaFileType
 from torch import Tensor
 
-from osscar_core.errors import NumericalError, SpecError
+from osscar_core.errors import SpecError
 from osscar_core.export import replay_torch
 from osscar_core.export.huggingface import widths_of
 from osscar_core.export.items import Items
 from osscar_core.export.job import Job, Reader, Written
 from osscar_core.export.vocabulary import Vocabulary, vocabulary_of
 from osscar_core.models import LoadedModel
-from osscar_core.models.weights import is_finite, unique_tensors
+from osscar_core.models.store import as_stored
+from osscar_core.models.weights import unique_tensors
 
 FILE = "model.gguf"
 NEEDS = "llama.cpp and what is built on it; transformers with the package gguf"
@@ -291,11 +292,7 @@ def _stored(loaded: LoadedModel, shape: Shape) -> Iterator[tuple[str, Tensor]]:
         if known is None:
             raise SpecError(f"GGUF has no name for the tensor {name}", _INSTEAD)
         kind = torch.float32 if tensor.ndim == 1 else loaded.dtype
-        if not is_finite(tensor.detach().to(kind)):
-            raise NumericalError(
-                f"tensor {name} holds values that {str(kind).removeprefix('torch.')} cannot",
-                "Store it in a wider type: --dtype bfloat16 or float32",
-            )
+        as_stored(name, tensor, kind)  # or it says why that cannot be
         yield known, tensor.detach()
 
 

@@ -29,7 +29,6 @@ from osscar_core.export.records import (
 )
 from osscar_core.models import LoadedModel
 from osscar_core.progress import in_stage, report
-from osscar_core.tracing import traceable
 
 
 def write_onnx_files(job: Job) -> Written:
@@ -57,12 +56,12 @@ def write_onnx_files(job: Job) -> Written:
     )
 
 
-def measure_onnx(job: Job, dense: LoadedModel | None) -> Contest | None:
+def measure_onnx(job: Job, dense: Logits | None) -> Contest | None:
     """Measure what was written against the dense model in the same form.
 
     Args:
         job: The export, its files written.
-        dense: The model before it was pruned; ``None`` if it is not here.
+        dense: The network before it was pruned, like the job's own; ``None`` if it is not here.
 
     Returns:
         Size, quality and speed of dense and pruned, and with ``int8`` of both in eight bits;
@@ -78,9 +77,7 @@ def measure_onnx(job: Job, dense: LoadedModel | None) -> Contest | None:
         files = {}
         if dense is not None:
             files[DENSE] = Path(name) / ONNX_FILE
-            is_text = job.items.ids is not None
-            module = Logits(traceable(dense), is_text=is_text).eval()
-            write_onnx(module, job.items, files[DENSE], f"{job.name}, dense")
+            write_onnx(dense, job.items, files[DENSE], f"{job.name}, dense")
         files |= own
         if job.int8 and dense is not None:
             files[f"{DENSE}, {INT8}"] = Path(name) / INT8_FILE

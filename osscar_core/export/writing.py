@@ -75,16 +75,14 @@ def export_model(
     items = open_items(loaded, data, limit, seqlen)
     name = _name(loaded)
     report(progress, STAGE, 0, 2 * len(items), f"{name} is written")
-    is_text = loaded.task == "text"
-    module = Logits(traceable(loaded), is_text=is_text).eval()
+    module = _network(loaded)
     with whole_folder(out) as folder:
         job = Job(loaded, module, items, name, folder, progress, int8)
         written = _writer(kind)(job)
         found = compare_files(job, written.readers)
-        dense_quality = None
-        if dense is not None:
-            dense_quality = quality_of(Logits(traceable(dense), is_text=is_text).eval(), items)
-        contest = measure_onnx(job, dense) if kind is ExportFormat.ONNX else None
+        whole = None if dense is None else _network(dense)
+        dense_quality = None if whole is None else quality_of(whole, items)
+        contest = measure_onnx(job, whole) if kind is ExportFormat.ONNX else None
         provenance = Provenance.of(loaded, dense, found, items.info, dense_quality)
         if kind in (ExportFormat.ONNX, ExportFormat.TORCH):
             inputs = json.dumps(items.settings, ensure_ascii=False, indent=1)
@@ -119,6 +117,10 @@ def export_model(
         contest=contest,
         notes=notes,
     )
+
+
+def _network(model: LoadedModel) -> Logits:
+    return Logits(traceable(model), is_text=model.task == "text").eval()
 
 
 def _writer(kind: ExportFormat) -> Callable[[Job], Written]:

@@ -125,7 +125,7 @@ def write_tensors(module: nn.Module, dtype: torch.dtype | None, file: BinaryIO) 
     layout = _Layout.of(module, dtype)
     file.write(layout.header)
     for name, tensor, kind in layout.tensors:
-        stored = _as_stored(name, tensor, kind)
+        stored = as_stored(name, tensor, kind)
         file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
     return len(layout.header) + layout.data_bytes
 
@@ -141,7 +141,7 @@ def stored_state(module: nn.Module, dtype: torch.dtype | None) -> dict[str, Tens
         NumericalError: A value does not fit that type.
     """
     return {
-        name: _as_stored(name, tensor, _stored_type(tensor, dtype))
+        name: as_stored(name, tensor, _stored_type(tensor, dtype))
         for name, tensor in unique_tensors(module).items()
     }
 
@@ -278,7 +278,12 @@ class _Layout:
         return cls(header, tensors, data_bytes)
 
 
-def _as_stored(name: str, tensor: Tensor, kind: torch.dtype) -> Tensor:
+def as_stored(name: str, tensor: Tensor, kind: torch.dtype) -> Tensor:
+    """Return a tensor in the type it is stored in, on the CPU.
+
+    Raises:
+        NumericalError: A value does not fit that type.
+    """
     stored = tensor.detach().to("cpu", kind).contiguous()
     if not is_finite(stored):
         raise NumericalError(
