@@ -358,7 +358,7 @@ class SequentialPass:
             damping=self._spec.damping + features / statistics.count,
             intercept=self._spec.intercept is not Intercept.OFF,
         )
-        weights, bias_change = refit(problem, torch.arange(features, device=problem.H.device))
+        weights, bias_change = refit(problem, torch.arange(features, device=problem.device))
         write_layer_(layer, weights, bias_change)
         self.head = path
 
@@ -427,7 +427,7 @@ class SequentialPass:
         if self._observe is not None:
             self._observe(unit.name, problem)
         if unit.name in self._given:
-            support = torch.tensor(self._given[unit.name], device=problem.H.device)
+            support = torch.tensor(self._given[unit.name], device=problem.device)
             solution = solve_given(problem, support, spec.method)
         else:
             seed = spec.seed * _SEEDS_APART + len(self.plans)

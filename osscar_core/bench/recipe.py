@@ -66,7 +66,7 @@ def tuned_elimination(problem: LayerProblem, keep: int, at_once: int) -> Tensor:
 def published_refit(problem: LayerProblem, support: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return the weights ``inv(H_SS) G_S``, and the bias change that goes with them."""
     index = problem.feature_index(support)
-    W = torch.linalg.inv(problem.hessian(index, index)) @ problem.G[index]
+    W = torch.linalg.inv(problem.hessian(index, index)) @ problem.right_side(index)
     raw = problem.statistics
     return W, raw.mean_y - raw.mean_x[index] @ W if problem.intercept else None
 

@@ -124,7 +124,7 @@ def solve(
     limits = constraints or Constraints()
     limits.check(problem.groups, keep)
     if keep == problem.groups:
-        everything = torch.arange(problem.groups, device=problem.H.device)
+        everything = torch.arange(problem.groups, device=problem.device)
         return _solution(problem, everything, method, 0)
     if method is Method.OSSCAR:
         support = _greedy(problem, keep, limits, path, start, device)
@@ -152,7 +152,7 @@ def _bound_rounds(problem: LayerProblem, certify: Certify) -> int:
         return 0
     if certify is not Certify.AUTO:
         return DEFAULT_ROUNDS
-    widest = AUTO_WIDTH if problem.H.device.type == "cpu" else AUTO_DEVICE_WIDTH
+    widest = AUTO_WIDTH if problem.device.type == "cpu" else AUTO_DEVICE_WIDTH
     return 1 if problem.features <= widest else 0
 
 
@@ -171,12 +171,12 @@ def _greedy(
                 f"the start keeps {start.numel()} groups, not {keep}", "Give as many as are kept"
             )
         limits.check_support(start)
-        return start.to(problem.H.device)
+        return start.to(problem.device)
     if path is None:
         path = eliminate(problem, keep, constraints=limits, device=device)
     else:
         path.check_problem(problem)
-    support = path.support(keep).to(problem.H.device)
+    support = path.support(keep).to(problem.device)
     limits.check_support(support)
     return support
 
@@ -194,7 +194,7 @@ def solve_given(problem: LayerProblem, support: Tensor, method: Method) -> Solut
         NumericalError: The hessian is not positive definite to working precision.
     """
     check_support(problem, support)
-    return _solution(problem, support.to(problem.H.device), method, 0)
+    return _solution(problem, support.to(problem.device), method, 0)
 
 
 def _solution(problem: LayerProblem, support: Tensor, method: Method, swaps: int) -> Solution:

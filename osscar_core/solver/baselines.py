@@ -33,7 +33,7 @@ def random_scores(problem: LayerProblem, seed: int) -> Tensor:
     order = torch.randperm(problem.groups, generator=generator)
     scores = torch.empty(problem.groups, dtype=torch.float64)
     scores[order] = torch.arange(problem.groups, 0, -1, dtype=torch.float64)
-    return scores.to(problem.H.device)
+    return scores.to(problem.device)
 
 
 def magnitude_scores(problem: LayerProblem) -> Tensor:
@@ -56,7 +56,7 @@ def flap_scores(problem: LayerProblem) -> Tensor:
 
 def flap_bias_change(problem: LayerProblem, support: Tensor) -> Tensor:
     """Return the mean output of the removed features, ``mean(X_R) W0_R``, (m,)."""
-    index = problem.feature_index(complement(problem.groups, support.to(problem.H.device)))
+    index = problem.feature_index(complement(problem.groups, support.to(problem.device)))
     return problem.statistics.mean_x[index] @ problem.W0[index]
 
 
@@ -100,7 +100,7 @@ def eliminate_naively(
         NumericalError: The hessian is not positive definite to working precision.
     """
     limits = constraints or Constraints()
-    device = problem.H.device
+    device = problem.device
     P = torch.cholesky_inverse(cholesky(problem.H, problem.damping))
     W = P @ problem.weighted(problem.G)
     forced = limits.mask(limits.forced, problem.groups).to(device)

@@ -86,7 +86,7 @@ class Choice:
         """
         limits, groups = constraints or Constraints(), problem.groups
         limits.check(groups, keep)
-        device = problem.H.device
+        device = problem.device
         stays = limits.mask(limits.protected, groups).to(device)
         allowed = (~limits.mask(limits.forced, groups)).nonzero().view(-1).to(device)
         among = stays[allowed]
@@ -231,9 +231,7 @@ class Search:
         """Return the positions that elimination with swaps keeps, ``None`` if it cannot."""
         choice = self._choice
         H, G, _ = self._root.reduced(choice.kept, choice.free, self._root.width)
-        rest = dataclasses.replace(
-            problem, H=H, G=G, W0=G, groups=choice.free.numel(), output_weights=None
-        )
+        rest = LayerProblem.of_quadratic(H, G, choice.free.numel(), problem.damping)
         try:
             support = eliminate(rest, choice.need).support(choice.need)
             support, _ = swap_search(rest, support, _START_SWAPS)

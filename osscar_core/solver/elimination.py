@@ -75,7 +75,7 @@ def eliminate(
     check_keep(problem, keep)
     limits = constraints or Constraints()
     limits.check(problem.groups, keep)
-    state = State(problem, panel, problem.H.device if device is None else device)
+    state = State(problem, panel, problem.device if device is None else device)
     steps = _steps(state, fused)
     forced = limits.mask(limits.forced, problem.groups)
     protected = limits.mask(limits.protected, problem.groups)
@@ -87,7 +87,7 @@ def eliminate(
     state.allow(~protected)
     steps.run(removals - first)
     order, prices = state.removed()
-    home = problem.H.device
+    home = problem.device
     costs = (state.initial + prices.cumsum(0)).to(home)
     return Path(problem.groups, order.to(home), state.initial, costs, first, problem.digest())
 
@@ -139,7 +139,7 @@ class State:
         self.width, self.damping = g, problem.damping
         p = problem.features
         self.pair = torch.empty(2, p, p, dtype=torch.float64, device=device)
-        self.P.copy_(problem.H)
+        problem.write_hessian_(self.P)
         invert_(self.P, problem.damping)
         target = problem.weighted(problem.G).to(device)
         W = self.P @ target

@@ -111,7 +111,7 @@ def swap_search(
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
     limit = default_candidates(problem.width) if candidates is None else candidates
     movable = (constraints or Constraints()).movable(problem.groups)
-    home = problem.H.device
+    home = problem.device
     place = home if device is None else device
     best, swaps = support, 0
     tableau = Tableau(problem, support, limit, movable=movable, device=place)
@@ -160,7 +160,7 @@ class Tableau:
         movable: Tensor | None = None,
         device: torch.device | None = None,
     ) -> None:
-        home = problem.H.device
+        home = problem.device
         place = home if device is None else device
         g = problem.width
         self._width = g

@@ -10,7 +10,8 @@ Notation (rows are calibration samples, features first):
 - ``ridge = damping * mean(diag(gram_c))`` where ``_c`` marks the centred statistics
   when an intercept is fitted and the plain ones otherwise.
 - ``H = gram_c + ridge I`` and ``G = cross_c + ridge W0``: the ridge pulls to the dense
-  weights.
+  weights. Neither is kept: a part that is asked for is formed from the statistics, so that
+  a layer of p features holds one (p, p) matrix and not two.
 - With the weights solved out, a support S costs ``f(S) = -1/2 tr(s G_S^T H_SS^-1 G_S s)``
   where ``s`` holds the output weights.
 
@@ -66,24 +67,22 @@ class LayerProblem:
     Build one with `LayerProblem.build`, which checks shapes and finiteness.
 
     Attributes:
-        statistics: The raw statistics, for error and for baselines.
-        H: Damped hessian, (p, p) float64.
-        G: Damped right-hand side, (p, m) float64.
+        statistics: The raw statistics, in float64.
         W0: Dense weights, input features first, (p, m) float64.
         groups: Number of groups; group ``j`` owns features ``[j g, (j+1) g)``.
         intercept: Whether the bias is re-fitted too (statistics were centred).
         output_weights: Importance ``s`` of each output, (m,) float64, or ``None``.
-        damping: The relative ridge that ``H`` and ``G`` contain.
+        ridge: What is added to the diagonal of H.
+        damping: The same relative to the mean of that diagonal.
     """
 
     statistics: Statistics
-    H: Tensor
-    G: Tensor
     W0: Tensor
     groups: int
     intercept: bool
     output_weights: Tensor | None
-    damping: float = 0.0
+    ridge: float
+    damping: float
 
     @classmethod
     def build(
@@ -131,28 +130,68 @@ class LayerProblem:
             named["output weights"] = scale
         _check_finite(named)
 
-        H, G = raw.gram.clone(), raw.cross.clone()
-        if intercept:
-            H.addr_(raw.mean_x, raw.mean_x, alpha=-1)
-            G.addr_(raw.mean_x, raw.mean_y, alpha=-1)
-        spread = float(H.diagonal().mean())
         power = float(raw.gram.diagonal().mean())
+        spread = power
+        if intercept:
+            spread = float((raw.gram.diagonal() - raw.mean_x.square()).mean())
         if spread <= _CENTRING_NOISE * power:
             spread = power if power > 0 else 1.0
-        ridge = damping * spread
-        H.diagonal().add_(ridge)
-        G.add_(W0, alpha=ridge)
-        return cls(raw, H, G, W0, groups, intercept, scale, damping)
+        return cls(raw, W0, groups, intercept, scale, damping * spread, damping)
+
+    @classmethod
+    def of_quadratic(cls, H: Tensor, G: Tensor, groups: int, damping: float) -> LayerProblem:
+        """Return a problem that has this hessian and this right-hand side as they are.
+
+        There is nothing behind it to measure an error on.
+
+        Args:
+            H: (p, p) float64.
+            G: (p, m) float64.
+            groups: Number of equally wide groups that the p features form.
+            damping: What H contains of it, for error messages.
+        """
+        mean_y = G.new_zeros(G.shape[1])
+        statistics = Statistics(1, H, G, H.new_zeros(H.shape[0]), mean_y, mean_y)
+        return cls(statistics, G, groups, False, None, 0.0, damping)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the problem is kept."""
+        return self.statistics.gram.device
 
     @property
     def features(self) -> int:
         """Number of input features p."""
-        return self.H.shape[0]
+        return self.statistics.gram.shape[0]
 
     @property
     def width(self) -> int:
         """Features per group g."""
         return self.features // self.groups
+
+    @property
+    def H(self) -> Tensor:
+        """The damped hessian, (p, p) float64, formed anew."""
+        return self.write_hessian_(torch.empty_like(self.statistics.gram))
+
+    @property
+    def G(self) -> Tensor:
+        """The damped right-hand side, (p, m) float64, formed anew."""
+        raw = self.statistics
+        target = raw.cross.clone()
+        if self.intercept:
+            target.addr_(raw.mean_x, raw.mean_y, alpha=-1)
+        return target.add_(self.W0, alpha=self.ridge)
+
+    def write_hessian_(self, out: Tensor) -> Tensor:
+        """Write H into a (p, p) float64 matrix on any device, and return that."""
+        raw = self.statistics
+        out.copy_(raw.gram)
+        if self.intercept:
+            mean = raw.mean_x.to(out.device)
+            out.addr_(mean, mean, alpha=-1)
+        out.diagonal().add_(self.ridge)
+        return out
 
     def feature_index(self, support: Tensor) -> Tensor:
         """Return the features of the groups in ``support``, (k,) -> (k g,) int64."""
@@ -160,18 +199,44 @@ class LayerProblem:
         return (support[:, None] * self.width + offsets).reshape(-1)
 
     def hessian(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Return the part of H at these features, (rows, columns)."""
+        """Return the part of H at these distinct features, (rows, columns)."""
+        raw = self.statistics
         # Whole rows first: on a CPU nearly twice as fast as picking the entries at once.
-        return self.H.index_select(0, rows).gather(1, columns.expand(rows.numel(), -1))
+        part = raw.gram.index_select(0, rows).gather(1, columns.expand(rows.numel(), -1))
+        if self.intercept:
+            part.addr_(raw.mean_x[rows], raw.mean_x[columns], alpha=-1)
+        if rows is columns:
+            part.diagonal().add_(self.ridge)
+            return part
+        place = torch.full((self.features,), columns.numel(), device=rows.device)
+        place[columns] = torch.arange(columns.numel(), device=rows.device)
+        at = place[rows]  # a row's own column; past the last one where it has none
+        own = at < columns.numel()
+        at = torch.where(own, at, 0)[:, None]
+        return part.scatter_add_(1, at, (self.ridge * own).to(part)[:, None])
 
     def hessian_blocks(self, groups: Tensor) -> Tensor:
         """Return the diagonal blocks of H of these groups, (n, g, g)."""
+        raw = self.statistics
         members = self.feature_index(groups).view(-1, self.width)
-        return self.H[members[:, :, None], members[:, None, :]]
+        blocks = raw.gram[members[:, :, None], members[:, None, :]]
+        if self.intercept:
+            mean = raw.mean_x[members]
+            blocks = blocks - mean[:, :, None] * mean[:, None, :]
+        blocks.diagonal(dim1=1, dim2=2).add_(self.ridge)
+        return blocks
+
+    def right_side(self, rows: Tensor) -> Tensor:
+        """Return the rows of G at these features, (n, m)."""
+        raw = self.statistics
+        part = raw.cross[rows]
+        if self.intercept:
+            part.addr_(raw.mean_x[rows], raw.mean_y, alpha=-1)
+        return part.add_(self.W0[rows], alpha=self.ridge)
 
     def target(self, rows: Tensor) -> Tensor:
         """Return the rows of G at these features, each output scaled by its importance."""
-        return self.weighted(self.G[rows])
+        return self.weighted(self.right_side(rows))
 
     def digest(self) -> str:
         """Return a fingerprint of what decides a search, the same on every device.
@@ -280,10 +345,10 @@ def refit(
         NumericalError: The hessian on the support is not positive definite.
     """
     index = _support_features(problem, support)
-    home = problem.H.device
+    home = problem.device
     place = home if device is None else device
     factor = cholesky(problem.hessian(index, index).to(place), problem.damping)
-    W = torch.cholesky_solve(problem.G[index].to(place), factor).to(home)
+    W = torch.cholesky_solve(problem.right_side(index).to(place), factor).to(home)
     if not problem.intercept:
         return W, None
     raw = problem.statistics
@@ -305,7 +370,7 @@ def objective(
         NumericalError: The hessian on the support is not positive definite.
     """
     index = _support_features(problem, support)
-    place = problem.H.device if device is None else device
+    place = problem.device if device is None else device
     factor = cholesky(problem.hessian(index, index).to(place), problem.damping)
     whitened = torch.linalg.solve_triangular(factor, problem.target(index).to(place), upper=False)
     return -0.5 * float(whitened.square().sum())
@@ -321,8 +386,8 @@ def quadratic(problem: LayerProblem, support: Tensor, W: Tensor) -> float:
     """
     index = _support_features(problem, support)
     weighted = problem.weighted(W)
-    curvature = (weighted * (problem.H[index[:, None], index] @ weighted)).sum()
-    return float(0.5 * curvature - (weighted * problem.weighted(problem.G[index])).sum())
+    curvature = (weighted * (problem.hessian(index, index) @ weighted)).sum()
+    return float(0.5 * curvature - (weighted * problem.target(index)).sum())
 
 
 def relative_error(
@@ -378,7 +443,7 @@ def check_support(problem: LayerProblem, support: Tensor) -> None:
 
 def _support_features(problem: LayerProblem, support: Tensor) -> Tensor:
     check_support(problem, support)
-    return problem.feature_index(support.to(problem.H.device))
+    return problem.feature_index(support.to(problem.device))
 
 
 def _check_shapes(
@@ -434,7 +499,8 @@ def _as_float64(statistics: Statistics) -> Statistics:
 
 def _check_finite(named: dict[str, Tensor]) -> None:
     for name, value in named.items():
-        if not bool(torch.isfinite(value).all()):
+        low, high = torch.aminmax(value)  # without a temporary of the matrix's size
+        if not bool(torch.isfinite(low) & torch.isfinite(high)):
             raise NumericalError(
                 f"the layer's {name} is not finite",
                 "Check the weights and the calibration data, or run the model in float32",
