@@ -245,6 +245,7 @@ class SequentialPass:
         plans: What is kept of every unit, after `execute`.
         reports: How every unit fared, after `execute`.
         head: Path of the classifier that was re-fitted, if one was.
+        began: When each block was begun, as `time.perf_counter` counts.
     """
 
     def __init__(
@@ -281,6 +282,7 @@ class SequentialPass:
         self._passes_total = 1
         self._at = ""
         self.head: str | None = None
+        self.began: list[float] = []
 
     def execute(self, inputs: Sequence[dict[str, Any]], device: torch.device) -> None:
         """Prune the model on these inputs, computing on ``device``."""
@@ -306,6 +308,7 @@ class SequentialPass:
             if self._finished:
                 self._take_over()
             for index, path in enumerate(blocks[:end]):
+                self.began.append(time.perf_counter())
                 with runner.block(index) as block:
                     if index < len(self._finished):
                         self._restore(self._finished[index])

@@ -31,7 +31,7 @@ from osscar_core.sweep import pareto
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osscar_core.bench import SolverBench
+    from osscar_core.bench import PipelineBench, SolverBench
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
     from osscar_core.export import ExportReport
@@ -360,6 +360,29 @@ def solver_bench_text(result: SolverBench) -> str:
     lines = [f"{result.problem}: {sizes}, {result.keep:,} kept; {where}", table(header, rows)]
     if result.bound is not None and result.bound_seconds is not None:
         lines.append(f"no support is below {result.bound:.10g} ({result.bound_seconds:.3f} s)")
+    return "\n".join(lines)
+
+
+def pipeline_bench_text(result: PipelineBench) -> str:
+    """Return where the time of a run went, and what it took."""
+    where = f"{result.device}, torch {result.torch}"
+    tokens = f"{result.samples} x {result.seqlen:,} tokens"
+    rows = [
+        (one.stage, f"{one.seconds:.2f}", f"{one.seconds / result.blocks:.3f}")
+        for one in sorted(result.stages, key=lambda one: -one.seconds)
+    ]
+    whole = f"{result.all_seconds:.1f} s for all {result.all_blocks} blocks"
+    if result.is_extrapolated:
+        whole += f" (extrapolated from {result.blocks})"
+    lines = [
+        f"{result.shape}, {scaled(result.parameters)} parameters, {tokens}; {where}",
+        table(("stage", "seconds", "a block"), rows),
+        f"{result.seconds:.1f} s for {result.blocks} blocks, of which {result.load_seconds:.1f} s "
+        f"to load and {result.enter_seconds:.1f} s before the first block; {whole}",
+        f"device memory {scaled(result.device_bytes, 'B')} (tensors "
+        f"{scaled(result.allocated_bytes, 'B')}), host memory {scaled(result.host_bytes, 'B')}, "
+        f"written {scaled(result.disk_bytes, 'B')}",
+    ]
     return "\n".join(lines)
 
 

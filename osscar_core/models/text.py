@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import functools
 import io
 import os
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from osscar_core.adapters import find_adapter, unknown_model
 from osscar_core.adapters.base import Adapter
 from osscar_core.catalogue import OPT_SHAPES, OptShape, hub_cache_folder, missing_weights
-from osscar_core.errors import MissingDependencyError, SpecError, WeightsError
+from osscar_core.errors import MissingDependencyError, SpecError, WeightsError, unknown_name
 from osscar_core.models.blocks import RandomBlocks, StoredBlocks, has_files
 from osscar_core.models.images import RANDOM, finished
 from osscar_core.models.loaded import LoadedModel, Precision
@@ -61,6 +62,7 @@ _UNKNOWN_ARCHITECTURE = re.compile(
 _GGUF_HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
 _SMALLEST_GGUF_ENTRY = 16
 _PROBE_SECONDS = 5.0
+_LLAMA_8B = "llama-8b"
 
 
 def load_text_model(
@@ -378,11 +380,42 @@ class _Source:
         )
 
 
+def shaped_model(name: str, *, layers: int | None, dtype: str, device: torch.device) -> LoadedModel:
+    """Return a never-trained model of a public model's shape, its blocks still to be made.
+
+    Args:
+        name: A key of `catalogue.OPT_SHAPES`, or ``llama-8b``.
+        layers: Number of blocks; ``None`` for as many as the public model has.
+        dtype: See `load_text_model`.
+        device: Where forward passes will run.
+
+    Raises:
+        SpecError: There is no such shape.
+    """
+    if name != _LLAMA_8B and name not in OPT_SHAPES:
+        raise unknown_name("shape", name, (*OPT_SHAPES, _LLAMA_8B))
+    config = _llama_config() if name == _LLAMA_8B else _opt_config(OPT_SHAPES[name])
+    config.num_hidden_layers = layers or config.num_hidden_layers
+    source = SourceInfo(model=name, family="", task="text", weights=RANDOM)
+    return _random_model(config, source, dtype, device, is_streamed=True)
+
+
 def _load_random(
     source: _Source, dtype: str, device: torch.device, is_streamed: bool
 ) -> LoadedModel:
     shape = OPT_SHAPES.get(source.name)
     config = source.config() if shape is None else _opt_config(shape)
+    adapter = find_adapter(text_skeleton(config, trust_remote_code=False))
+    about = source.info(adapter, config, RANDOM)
+    loaded = _random_model(config, about, dtype, device, is_streamed=is_streamed)
+    with contextlib.suppress(WeightsError):  # shapes and speed need no words
+        loaded.tokenizer = source.tokenizer()
+    return loaded
+
+
+def _random_model(
+    config: Any, source: SourceInfo, dtype: str, device: torch.device, *, is_streamed: bool
+) -> LoadedModel:
     module: Any = text_skeleton(config, trust_remote_code=False)
     adapter = find_adapter(module)
     precision = Precision.choose(dtype, getattr(config, "dtype", None) or torch.float32, device)
@@ -391,15 +424,11 @@ def _load_random(
     left_out = tuple(f"{path}." for path in adapter.blocks(module)) if is_streamed else ()
     names = [name for name in unique_tensors(module) if not name.startswith(left_out)]
     _complete_(module, {name: blocks.tensor(name) for name in names}, precision.compute)
-    tokenizer = None
-    with contextlib.suppress(WeightsError):  # shapes and speed need no words
-        tokenizer = source.tokenizer()
     return LoadedModel(
         module=finished(module),
         adapter=adapter,
-        source=source.info(adapter, config, RANDOM),
+        source=dataclasses.replace(source, family=adapter.family),
         dtype=precision.storage,
-        tokenizer=tokenizer,
         blocks=blocks if is_streamed else None,
     )
 
@@ -454,6 +483,22 @@ def _opt_config(shape: OptShape) -> Any:
         do_layer_norm_before=shape.norm_first,
         word_embed_proj_dim=shape.embedding,
         num_attention_heads=shape.heads,
+        dtype="float16",
+    )
+
+
+def _llama_config() -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=128_256,
+        hidden_size=4096,
+        num_hidden_layers=32,
+        intermediate_size=14_336,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        max_position_embeddings=8192,
+        rms_norm_eps=1e-5,
         dtype="float16",
     )
 
