@@ -32,6 +32,7 @@ def main() -> None:
         exact = float64(X, Y)
         for name, given in (("float32", X.float()), ("as given", X)):
             sums, seconds = timed(given, Y)
+            sums.tensors()  # without an origin
             gram = sums.gram.tril() + sums.gram.tril(-1).T
             pairs = ((gram, exact[0]), (sums.cross, exact[1]), (sums.sum_x, exact[2]))
             errors = "".join(f"{float((a - b).norm() / b.norm()):11.1e}" for a, b in pairs)

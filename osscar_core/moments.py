@@ -3,8 +3,11 @@
 The decision hidden here: in which precision rows are multiplied, and in which order. Rows
 in half precision are multiplied by the tensor cores: products of two half-precision numbers
 are exact in float32, in which they are added. A target in float32 enters as the sum of two
-half-precision numbers. Every few thousand rows the float32 sums are added up in float64.
-The gram is symmetric: of its blocks, those on and below the diagonal are computed.
+half-precision numbers. The tensor cores cut off what does not fit into the sum, instead of
+rounding it, by up to 1e-4 of all that was added; so rows are multiplied without their mean,
+which may be far larger than what they vary by, and it is put back in float64. Every few
+thousand rows the float32 sums are added up in float64. The gram is symmetric: of its
+blocks, those on and below the diagonal are computed.
 """
 
 from __future__ import annotations
@@ -21,9 +24,8 @@ from osscar_core.solver.problem import Statistics
 from osscar_core.surgery import consumer_matrix, features_per_channel
 
 # Rows multiplied in float32 before the product is added in float64: long enough for the
-# matrix product to run at full speed, short enough to keep its rounding near 1e-6. On a GPU
-# adding a matrix in float64 takes longer than multiplying a few thousand rows.
-_ROWS_AT_ONCE = {"cpu": 8192, "cuda": 32768}
+# matrix product to run at full speed, short enough to keep its rounding small.
+_ROWS_AT_ONCE = 8192
 # Narrower block columns of the gram cost more in launches than the upper half saves.
 _NARROWEST_BLOCK = 256
 _BLOCKS = 4
@@ -35,11 +37,14 @@ class Sums:
 
     Attributes:
         count: Rows so far.
-        gram: Sum of ``X^T X``, (p, p) float64; blocks above the diagonal are not kept up.
+        gram: Sum of ``(X - c)^T (X - c)``, (p, p) float64; blocks above the diagonal are not
+            kept up.
         sum_x: Sum of X, (p,).
-        cross: Sum of ``X^T Y``, (p, m); ``None`` if the target is the layer's own output.
+        cross: Sum of ``(X - c)^T (Y - d)``, (p, m); ``None`` if the target is the layer's own
+            output.
         sum_y: Sum of Y, (m,).
         power_y: Sum of Y squared, (m,).
+        origin: c and d, (p,) in the rows' type and (m,) float32; ``None`` for zero.
     """
 
     count: int
@@ -48,6 +53,7 @@ class Sums:
     cross: Tensor | None
     sum_y: Tensor | None
     power_y: Tensor | None
+    origin: tuple[Tensor, Tensor | None] | None = None
 
     @classmethod
     def zeros(
@@ -82,29 +88,49 @@ class Sums:
             rows: (n, p) of any floating-point type.
             answer: Their targets, (n, m), or ``None``.
         """
+        if _multiplies_half(rows) and not self.count:
+            first = answer if answer is None else answer[:_ROWS_AT_ONCE].float().mean(0)
+            self.origin = (rows[:_ROWS_AT_ONCE].float().mean(0).to(rows.dtype), first)
         self.count += rows.shape[0]
-        step = _ROWS_AT_ONCE[rows.device.type]
-        for start in range(0, rows.shape[0], step):
-            piece = slice(start, start + step)
-            X = rows[piece]
-            if not _multiplies_half(X):
-                X = X.float()
-            for low, high in _blocks(X.shape[1]):
-                # One block column, from the diagonal down.
-                self.gram[low:, low:high] += _product(X[:, low:], X[:, low:high])
-            self.sum_x += _total(X)
-            if answer is None or self.cross is None or self.sum_y is None or self.power_y is None:
-                continue
-            Y = answer[piece].float()
-            for part in _parts(Y, X.dtype):
-                self.cross += _product(X, part)
-            self.sum_y += _total(Y)
-            self.power_y += _total(Y.square())
+        for start in range(0, rows.shape[0], _ROWS_AT_ONCE):
+            piece = slice(start, start + _ROWS_AT_ONCE)
+            Y = None if answer is None else answer[piece].float()
+            self._add(rows[piece], Y)
+
+    def _add(self, rows: Tensor, answer: Tensor | None) -> None:
+        X = rows.float() if self.origin is None else rows
+        self.sum_x += _total(X)
+        if self.origin is not None:
+            X = X - self.origin[0]
+        for low, high in _blocks(X.shape[1]):
+            # One block column, from the diagonal down.
+            self.gram[low:, low:high] += _product(X[:, low:], X[:, low:high])
+        if answer is None or self.cross is None or self.sum_y is None or self.power_y is None:
+            return
+        self.sum_y += _total(answer)
+        self.power_y += _total(answer.square())
+        Y = answer if self.origin is None or self.origin[1] is None else answer - self.origin[1]
+        for part in _parts(Y, X.dtype):
+            self.cross += _product(X, part)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """Return the sums that there are, to add up those of several processes."""
+        """Return the sums that there are, without an origin, to add up several processes'."""
+        self._forget_origin()
         every = (self.gram, self.sum_x, self.cross, self.sum_y, self.power_y)
         return tuple(one for one in every if one is not None)
+
+    def _forget_origin(self) -> None:
+        """Make the sums those of X and Y themselves, in float64."""
+        if self.origin is None:
+            return
+        c, d = (None if one is None else one.double() for one in self.origin)
+        if c is not None:
+            # (X - c)^T (Y - d) = X^T Y - c sum(Y)^T - (sum(X) - n c) d^T
+            rest = self.sum_x - self.count * c
+            self.gram.addr_(c, self.sum_x).addr_(rest, c)
+            if self.cross is not None and self.sum_y is not None and d is not None:
+                self.cross.addr_(c, self.sum_y).addr_(rest, d)
+        self.origin = None
 
     def finish(self, consumer: nn.Module) -> Statistics:
         """Divide by the number of rows, in place; for the layer's own target derive Y = X W0.
@@ -115,6 +141,7 @@ class Sums:
         Returns:
             Statistics in the sums' own memory, which are of no use afterwards.
         """
+        self._forget_origin()
         gram, mean_x = self.gram.div_(self.count), self.sum_x.div_(self.count)
         for low, high in _blocks(gram.shape[0]):
             own = gram[low:high, low:high]

@@ -9,6 +9,7 @@ are equal, so a block more costs what a block costs.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import resource
 import tempfile
@@ -18,14 +19,16 @@ from pathlib import Path
 
 import torch
 
+from osscar_core.bench.problems import SyntheticProblem
 from osscar_core.checkpoint import Checkpoint
 from osscar_core.evaluation.speed import device_name
 from osscar_core.models import LoadedModel
-from osscar_core.models.text import shaped_model
+from osscar_core.models.text import public_size, shaped_model
 from osscar_core.placement import Place, Placement
 from osscar_core.progress import Progress
-from osscar_core.records import PruneSpec, Structure
+from osscar_core.records import Method, PruneSpec, Structure
 from osscar_core.sequential import SequentialPass
+from osscar_core.solver import solve
 from osscar_core.stopwatch import Stopwatch
 from osscar_core.widths import caps, uniform_widths
 
@@ -122,13 +125,8 @@ def bench_pipeline(
     where = placement or Placement(True, Place.DEVICE, max(1, 16384 // seqlen), Place.DEVICE)
     _warm_up(device)
     began = time.perf_counter()
-    whole = shaped_model(shape, layers=None, dtype=dtype, device=device)
-    all_blocks = len(whole.adapter.blocks(whole.module))
-    parameters = sum(one.numel() for one in whole.module.parameters())
-    model = whole
-    if blocks is not None and blocks < all_blocks:
-        model = shaped_model(shape, layers=blocks, dtype=dtype, device=device)
-    del whole
+    model = shaped_model(shape, layers=blocks, dtype=dtype, device=device)
+    all_blocks, parameters = public_size(shape)
     loaded = time.perf_counter()
     spec = PruneSpec(
         model=shape, weights="random", calibration="random:", sparsity=sparsity,
@@ -217,10 +215,16 @@ class _Run:
 
 
 def _warm_up(device: torch.device) -> None:
-    """Start the device and its libraries, and forget what that took."""
+    """Import libraries, start the device, and forget what that took."""
+    importlib.import_module("transformers.models.opt.modeling_opt")
+    importlib.import_module("transformers.models.llama.modeling_llama")
     if device.type != "cuda":
         return
-    square = torch.eye(64, dtype=torch.float64, device=device)
-    torch.linalg.cholesky_ex(square @ square)
+    problem = SyntheticProblem(512, 64).build(device)
+    solve(problem, 256, Method.OSSCAR)
+    half = torch.ones(64, 64, dtype=torch.float16, device=device)
+    torch.mm(half, half, out_dtype=torch.float32)
+    del problem, half
+    torch.cuda.empty_cache()
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)

@@ -374,14 +374,18 @@ def pipeline_bench_text(result: PipelineBench) -> str:
     whole = f"{result.all_seconds:.1f} s for all {result.all_blocks} blocks"
     if result.is_extrapolated:
         whole += f" (extrapolated from {result.blocks})"
+    before = f"{result.load_seconds:.1f} s to load, {result.enter_seconds:.1f} s to the first block"
+    memory = {
+        "device memory": result.device_bytes,
+        "of it tensors": result.allocated_bytes,
+        "host memory": result.host_bytes,
+        "written": result.disk_bytes,
+    }
     lines = [
         f"{result.shape}, {scaled(result.parameters)} parameters, {tokens}; {where}",
         table(("stage", "seconds", "a block"), rows),
-        f"{result.seconds:.1f} s for {result.blocks} blocks, of which {result.load_seconds:.1f} s "
-        f"to load and {result.enter_seconds:.1f} s before the first block; {whole}",
-        f"device memory {scaled(result.device_bytes, 'B')} (tensors "
-        f"{scaled(result.allocated_bytes, 'B')}), host memory {scaled(result.host_bytes, 'B')}, "
-        f"written {scaled(result.disk_bytes, 'B')}",
+        f"{result.seconds:.1f} s for {result.blocks} blocks, of which {before}; {whole}",
+        ", ".join(f"{name} {scaled(value, 'B')}" for name, value in memory.items()),
     ]
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import pickle
 import warnings
 from abc import ABC, abstractmethod
@@ -37,6 +38,9 @@ from osscar_core.models.weights import (
 _PICKLE_INDEX = "pytorch_model.bin.index.json"
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 _STD = 0.02
+# Random values made at once, each piece with a seed of its own, so that threads share them.
+_VALUES_AT_ONCE = 2**22
+_MOST_THREADS = 16
 
 
 class BlockWeights(ABC):
@@ -79,26 +83,27 @@ class RandomBlocks(BlockWeights):
         self._std = std
 
     def read(self, path: str) -> dict[str, Tensor]:
-        """Return the tensors of one module, or those outside every block under no path."""
-        made = {}
-        prefix = f"{path}." if path else ""
-        for name, shape in self._shapes.items():
-            if name.startswith(prefix):
-                made[name.removeprefix(prefix)] = self._make(name, shape)
-        return made
+        """Return the tensors of one module; see the base class."""
+        prefix = f"{path}."
+        names = [name for name in self._shapes if name.startswith(prefix)]
+        return {name.removeprefix(prefix): self.tensor(name) for name in names}
 
     def tensor(self, name: str) -> Tensor:
         """Return one tensor by its name in the model."""
-        return self._make(name, self._shapes[name])
-
-    def _make(self, name: str, shape: torch.Size) -> Tensor:
+        shape = self._shapes[name]
         if len(shape) < 2:
             is_scale = name.endswith("weight")
             return torch.full(shape, 1.0 if is_scale else 0.0, dtype=self._dtype)
+        values = torch.empty(shape, dtype=self._dtype)
+        pieces = torch.split(values.view(-1), _VALUES_AT_ONCE)
+        with ThreadPoolExecutor(min(len(pieces), _MOST_THREADS, os.cpu_count() or 1)) as pool:
+            list(pool.map(self._fill_, pieces, (f"{name}/{i}" for i in range(len(pieces)))))
+        return values
+
+    def _fill_(self, piece: Tensor, name: str) -> None:
         seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
         generator = torch.Generator().manual_seed(seed)
-        values = torch.empty(shape).normal_(std=self._std, generator=generator)
-        return values.to(self._dtype)
+        piece.copy_(torch.empty(piece.shape).normal_(std=self._std, generator=generator))
 
 
 @dataclass(frozen=True, slots=True)

@@ -392,12 +392,23 @@ def shaped_model(name: str, *, layers: int | None, dtype: str, device: torch.dev
     Raises:
         SpecError: There is no such shape.
     """
-    if name != _LLAMA_8B and name not in OPT_SHAPES:
-        raise unknown_name("shape", name, (*OPT_SHAPES, _LLAMA_8B))
-    config = _llama_config() if name == _LLAMA_8B else _opt_config(OPT_SHAPES[name])
+    config = _public_config(name)
     config.num_hidden_layers = layers or config.num_hidden_layers
     source = SourceInfo(model=name, family="", task="text", weights=RANDOM)
     return _random_model(config, source, dtype, device, is_streamed=True)
+
+
+def public_size(name: str) -> tuple[int, int]:
+    """Return the number of blocks and of parameters of a public model; see `shaped_model`."""
+    config = _public_config(name)
+    module = text_skeleton(config, trust_remote_code=False)
+    return config.num_hidden_layers, sum(one.numel() for one in module.parameters())
+
+
+def _public_config(name: str) -> Any:
+    if name != _LLAMA_8B and name not in OPT_SHAPES:
+        raise unknown_name("shape", name, (*OPT_SHAPES, _LLAMA_8B))
+    return _llama_config() if name == _LLAMA_8B else _opt_config(OPT_SHAPES[name])
 
 
 def _load_random(
