@@ -158,13 +158,14 @@ def parse_bytes(text: str) -> int:
     """
     match = _NUMBER.fullmatch(text.strip())
     unit = (match["unit"] or "").lower() if match else ""
-    prefix = unit.removesuffix("b")
-    if match is None or prefix not in _FACTORS:
+    factor = _FACTORS.get(unit.removesuffix("b"))
+    count = math.inf if match is None or factor is None else float(match["number"]) * factor
+    if not math.isfinite(count):
         raise SpecError(
             f"'{text}' is no amount of memory",
             "Write a number of bytes, such as 32GiB, 32GB or 500MiB",
         )
-    return round(float(match["number"]) * _FACTORS[prefix])
+    return round(count)
 
 
 def _factor(kind: GoalKind, unit: str) -> float:

@@ -74,7 +74,7 @@ def gibibytes(count: int, *, up: bool = False) -> str:
         count: The number.
         up: Whether to round up, so that what is told suffices.
     """
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= size:
             tenths = -(-10 * count // size) if up else round(10 * count / size)
             return f"{tenths / 10:.1f}".removesuffix(".0") + f" {unit}"

@@ -16,6 +16,7 @@ goal and are not known before.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -35,7 +36,7 @@ from osscar_core.machines import (
 )
 from osscar_core.notation import gibibytes
 from osscar_core.resources import Forecast, Part, Phase, Place, Placement, Resources, Seconds
-from osscar_core.shapes import BlockShape, ModelShape, UnitShape
+from osscar_core.shapes import BlockShape, ModelShape, UnitShape, default_batch
 
 __all__ = [
     "BlockShape",
@@ -61,9 +62,6 @@ _CONTEXT = int(0.6 * 2**30)  # what CUDA itself takes of a GPU
 _SLACK = 1.05  # what the allocator loses between blocks of memory
 _HOST_WITH_CUDA = 3 * 2**30
 _HOST_ALONE = int(1.1e9)
-_TOKENS_A_BATCH = 4096
-_PIXELS_A_BATCH = 2**19
-_IMAGES_A_BATCH = 256
 
 _BASIS = (
     "An estimate from the model's shapes: memory at the block that takes most, with everything "
@@ -84,6 +82,31 @@ class _Work:
     with_dense: bool
     kind: DeviceKind
     gpus: int
+    kinds: tuple[tuple[BlockShape, int], ...]
+
+    @classmethod
+    def of(
+        cls,
+        shape: ModelShape,
+        samples: int,
+        seqlen: int | None,
+        with_dense: bool,
+        kind: DeviceKind,
+        gpus: int,
+    ) -> _Work:
+        """Count the blocks that are alike, which most are."""
+        kinds = tuple(Counter(shape.blocks).items())
+        return cls(shape, samples, seqlen, with_dense, kind, gpus, kinds)
+
+    @property
+    def widest(self) -> int:
+        """Parameters of the largest block."""
+        return max(block.parameters for block, _ in self.kinds)
+
+    @property
+    def units(self) -> tuple[tuple[BlockShape, UnitShape], ...]:
+        """The units that differ, each with its block."""
+        return tuple((block, unit) for block, _ in self.kinds for unit in block.units)
 
     @property
     def items_a_sample(self) -> int:
@@ -104,9 +127,14 @@ class _Work:
         return stored if self.kind == "cuda" else max(stored, _FLOAT32)
 
     @property
+    def state(self) -> int:
+        """Values of the widest hidden state per item."""
+        return max(block.state for block, _ in self.kinds)
+
+    @property
     def activations(self) -> int:
         """Bytes of all streams between two blocks."""
-        return self.streams * self.items * self.shape.hidden * self.value
+        return self.streams * self.items * self.state * self.value
 
 
 def place(
@@ -141,7 +169,7 @@ def place(
     Raises:
         SpecError: None fits; the message says what the least needed is.
     """
-    work = _Work(shape, samples, seqlen, with_dense, device_kind, gpus)
+    work = _Work.of(shape, samples, seqlen, with_dense, device_kind, gpus)
     judge = machine or (DEFAULT_GPU if device_kind == "cuda" else DEFAULT_CPU)
     choices = tuple(_candidates(work, batch, may_stream))
     fitting = choices
@@ -188,7 +216,7 @@ def forecast(
         sparsity: Share of the groups that goes, for time and disk; memory does not
             depend on it.
     """
-    work = _Work(shape, samples, seqlen, with_dense, machine.kind, gpus)
+    work = _Work.of(shape, samples, seqlen, with_dense, machine.kind, gpus)
     disk = _disk(work, placement, sparsity)
     basis = _BASIS.format(
         machine=machine.name,
@@ -233,11 +261,7 @@ def _batches(work: _Work, batch: int | None) -> tuple[int, ...]:
     """Return sizes of a micro-batch, descending; the first is what a run takes by default."""
     if batch is not None:
         return (batch,)
-    if work.seqlen is not None:
-        largest = _TOKENS_A_BATCH // work.seqlen
-    else:
-        largest = min(_IMAGES_A_BATCH, _PIXELS_A_BATCH // (work.shape.pixels or 1) ** 2)
-    sizes = [max(1, largest)]
+    sizes = [default_batch(seqlen=work.seqlen, pixels=work.shape.pixels or 1)]
     while sizes[-1] > 1:
         sizes.append(sizes[-1] // 2)
     return tuple(sizes)
@@ -256,13 +280,11 @@ def _refusal(
 
 def _device_phases(work: _Work, placement: Placement) -> tuple[Phase, ...]:
     """Return the phases on the device, each at the block and unit that takes most there."""
-    pairs = tuple(
-        (block, unit) for block in dict.fromkeys(work.shape.blocks) for unit in block.units
-    )
     found: list[Phase] = []
     for name in ("statistics", "search", "refit"):
         phases = (
-            _phase(name, _device_parts(work, placement, block, unit, name)) for block, unit in pairs
+            _phase(name, _device_parts(work, placement, block, unit, name))
+            for block, unit in work.units
         )
         found.append(max(phases, key=lambda one: one.bytes))
     return tuple(found)
@@ -273,7 +295,7 @@ def _device_parts(
 ) -> tuple[Part, ...]:
     p, m, value = unit.features, unit.outputs, work.value
     square, wide = _FLOAT64 * p * p, _FLOAT64 * p * m
-    widest = max(one.parameters for one in work.shape.blocks)
+    widest = work.widest
     resident = (
         Part(
             "block" + (" and dense twin" if work.with_dense else ""), work.streams * widest * value
@@ -316,7 +338,7 @@ def _device_activations(work: _Work, placement: Placement) -> int:
     if placement.activations is Place.DEVICE:
         return -(-work.activations // work.gpus)
     batch = min(placement.batch, work.samples) * work.items_a_sample
-    return _IN_FLIGHT * work.streams * batch * work.shape.hidden * work.value
+    return _IN_FLIGHT * work.streams * batch * work.state * work.value
 
 
 def _device_peak(work: _Work, placement: Placement) -> int:
@@ -327,7 +349,7 @@ def _device_peak(work: _Work, placement: Placement) -> int:
 
 def _host_phases(work: _Work, placement: Placement) -> tuple[Phase, ...]:
     shape, value = work.shape, work.value
-    widest = max(block.parameters for block in shape.blocks)
+    widest = work.widest
     weights = (
         (Part("embeddings and head", shape.outer_parameters * value),)
         if placement.is_streamed
@@ -351,10 +373,10 @@ def _host_phases(work: _Work, placement: Placement) -> tuple[Phase, ...]:
     }
     waiting = 0
     if placement.search is Place.HOST:
-        units = {unit for block in set(shape.blocks) for unit in block.units}
         # gram, cross and the dense weights
         waiting = max(
-            _FLOAT64 * (unit.features**2 + 2 * unit.features * unit.outputs) for unit in units
+            _FLOAT64 * (unit.features**2 + 2 * unit.features * unit.outputs)
+            for _, unit in work.units
         )
     parts = (
         *base,
@@ -377,7 +399,7 @@ def _disk(work: _Work, placement: Placement, sparsity: float) -> tuple[Part, ...
     gone = sum(int(block.removable * sparsity) for block in shape.blocks)
     spilled = work.activations if placement.activations is Place.DISK else 0
     parts = (
-        Part("source", shape.parameters * shape.bytes_per_value),
+        Part("source", shape.parameters * shape.bytes_per_value if shape.has_source else 0),
         Part(
             "result, with the blocks finished so far",
             (shape.parameters - gone) * shape.bytes_per_value,
@@ -396,7 +418,7 @@ def _seconds(work: _Work, placement: Placement, machine: Machine, sparsity: floa
     spilled = placement.activations is not Place.DEVICE
     way = DISK_BYTES_A_SECOND if placement.activations is Place.DISK else bus
     half = machine.half_flops if work.value < _FLOAT32 else machine.single_flops
-    for block, count in _counted(shape.blocks):
+    for block, count in work.kinds:
         attention = 4 * (work.seqlen or 0) * block.state if shape.heads else 0
         streams = work.items * block.state * work.value
         # Each unit sees the pruned block up to its consumer and the dense one as a whole;
@@ -429,15 +451,10 @@ def _seconds(work: _Work, placement: Placement, machine: Machine, sparsity: floa
                 move += count * 3 * _FLOAT64 * (p * p + 2 * p * m) / bus
     stored = shape.parameters * shape.bytes_per_value
     removed = sum(block.removable * sparsity for block in shape.blocks)
-    read = stored / DISK_BYTES_A_SECOND
+    read = stored / DISK_BYTES_A_SECOND if shape.has_source else 0.0
     write = (shape.parameters - removed) * shape.bytes_per_value / DISK_BYTES_A_SECOND
     parts = (read, forward, move, statistics, search, write)
     return Seconds(*parts, total=sum(parts))
-
-
-def _counted(blocks: tuple[BlockShape, ...]) -> Iterator[tuple[BlockShape, int]]:
-    for block in dict.fromkeys(blocks):
-        yield block, blocks.count(block)
 
 
 def _search_seconds(unit: UnitShape, machine: Machine, sparsity: float) -> float:

@@ -109,16 +109,16 @@ class Forecast:
 
     Attributes:
         model: The model.
-        parameters: Its number of parameters.
         machine: What it would run on.
+        gpu_bytes: Most memory of each GPU, 0 on a CPU.
+        host_bytes: Most memory of the process.
+        disk_bytes: Source, result and spilled activations.
+        parameters: The model's number of parameters.
         gpus: How many of them.
         samples: Calibration windows or images.
         seqlen: Tokens a window; ``None`` for images.
         sparsity: Share of the groups that goes.
         placement: What stays where.
-        gpu_bytes: Most memory of each GPU, 0 on a CPU.
-        host_bytes: Most memory of the process.
-        disk_bytes: Source, result and spilled activations.
         gpu: The phases of the block that takes most, each with its parts.
         host: The same of the host.
         disk: What the disk holds.
@@ -127,16 +127,16 @@ class Forecast:
     """
 
     model: str
-    parameters: int
     machine: str
+    gpu_bytes: int
+    host_bytes: int
+    disk_bytes: int
+    parameters: int
     gpus: int
     samples: int
     seqlen: int | None
     sparsity: float
     placement: Placement
-    gpu_bytes: int
-    host_bytes: int
-    disk_bytes: int
     gpu: tuple[Phase, ...]
     host: tuple[Phase, ...]
     disk: tuple[Part, ...]

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from osscar_core.catalogue import OPT_SHAPES, OptShape
-from osscar_core.errors import unknown_name
-from osscar_core.records import Task
+from osscar_core.catalogue import OPT_SHAPES, OptShape, own_samples
+from osscar_core.errors import SpecError, unknown_name
+from osscar_core.records import Task, check_range
+
+DEFAULT_WINDOWS = 64
+DEFAULT_IMAGES = 512
+DEFAULT_SEQLEN = 1024
+_TOKENS_PER_BATCH = 4096
+_PIXELS_PER_BATCH = 2**19
+_IMAGES_PER_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class ModelShape:
         heads: Attention heads a block, 0 without attention.
         pixels: Side of an image; ``None`` for text.
         is_streamable: Whether its weights can be read block by block.
+        has_source: Whether they are read from disk at all; random ones are not.
     """
 
     name: str
@@ -97,11 +105,7 @@ class ModelShape:
     heads: int = 0
     pixels: int | None = None
     is_streamable: bool = True
-
-    @property
-    def hidden(self) -> int:
-        """Values of the widest hidden state per item."""
-        return max(block.state for block in self.blocks)
+    has_source: bool = True
 
     @property
     def parameters(self) -> int:
@@ -109,13 +113,16 @@ class ModelShape:
         return self.outer_parameters + sum(block.parameters for block in self.blocks)
 
     @classmethod
-    def of_opt(cls, name: str, shape: OptShape, *, bytes_per_value: int = 2) -> ModelShape:
+    def of_opt(
+        cls, name: str, shape: OptShape, *, bytes_per_value: int = 2, has_source: bool = True
+    ) -> ModelShape:
         """Return the shape of an OPT model.
 
         Args:
             name: What it is called.
             shape: Its sizes.
             bytes_per_value: Bytes of a stored weight.
+            has_source: Whether its weights are read from disk.
         """
         d, f = shape.hidden, shape.neurons
         attention, feed_forward = 4 * (d * d + d), 2 * d * f + f + d
@@ -135,7 +142,32 @@ class ModelShape:
             bytes_per_value=bytes_per_value,
             positions=shape.positions,
             heads=shape.heads,
+            has_source=has_source,
         )
+
+    @property
+    def default_samples(self) -> int:
+        """Calibration windows or images where nobody said how many."""
+        usual = DEFAULT_WINDOWS if self.task == "text" else DEFAULT_IMAGES
+        return own_samples(self.name) or usual
+
+    def window(self, seqlen: int | None) -> int | None:
+        """Return the tokens of a window: as asked, or the default; ``None`` for images.
+
+        Raises:
+            SpecError: More were asked for than the model has positions.
+        """
+        if self.task == "image":
+            return None
+        if seqlen is None:
+            return min(DEFAULT_SEQLEN, self.positions or DEFAULT_SEQLEN)
+        check_range("seqlen", seqlen, 2)
+        if self.positions is not None and seqlen > self.positions:
+            raise SpecError(
+                f"seqlen is {seqlen}, more than the {self.positions} positions of {self.name}",
+                f"Use --seqlen {self.positions} or less",
+            )
+        return seqlen
 
     @classmethod
     def known(cls, name: str, *, bytes_per_value: int = 2) -> ModelShape:
@@ -147,3 +179,15 @@ class ModelShape:
         if name not in OPT_SHAPES:
             raise unknown_name("OPT model", name, tuple(OPT_SHAPES))
         return cls.of_opt(name, OPT_SHAPES[name], bytes_per_value=bytes_per_value)
+
+
+def default_batch(*, seqlen: int | None, pixels: int = 1) -> int:
+    """Return the windows or images of a micro-batch where memory sets no limit.
+
+    Args:
+        seqlen: Tokens a window; ``None`` for images.
+        pixels: Side of an image.
+    """
+    if seqlen is not None:
+        return max(1, _TOKENS_PER_BATCH // seqlen)
+    return min(_IMAGES_PER_BATCH, max(1, _PIXELS_PER_BATCH // pixels**2))

@@ -75,6 +75,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
     match args.command:
         case "models":
             return _models()
+        case "plan":
+            return _plan(args)
         case "prune":
             return _prune(args, progress)
         case "survey":
@@ -131,6 +133,18 @@ def _models() -> Outcome:
     payload = {"models": models}
     memory = "Memory: about what pruning takes on a CPU."
     return Outcome(payload, f"{listing}\n\n{memory}\nAlso: {OTHER_SOURCES}.")
+
+
+def _plan(args: argparse.Namespace) -> Outcome:
+    from osscar_core.cli.plans import plan_text
+    from osscar_core.planning import plan_resources
+
+    names = ("samples", "seqlen", "sparsity", "gpu", "gpu_memory", "host_memory", "gpus")
+    options = (*names, "device", "dtype", "weights", "image_size", "trust_remote_code")
+    given = {name: getattr(args, name) for name in options if getattr(args, name) is not None}
+    found = plan_resources(args.model, batch=args.batch_size, **given)
+    payload = to_dict(found)
+    return Outcome({**payload.pop("forecast"), **payload}, plan_text(found))
 
 
 def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
