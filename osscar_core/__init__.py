@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from osscar_core.explorer import Explorer
     from osscar_core.goals import Budget, Goal, GoalKind
     from osscar_core.models import load_model
+    from osscar_core.planning import plan_resources
     from osscar_core.pruner import deploy, prune
     from osscar_core.records import (
         EvaluationReport,
@@ -78,6 +79,7 @@ __all__ = [
     "load_survey",
     "make_survey",
     "measure",
+    "plan_resources",
     "prune",
 ]
 
@@ -92,6 +94,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "measure": "evaluation",
     "load_model": "models",
+    "plan_resources": "planning",
     "prune": "pruner",
 }
 

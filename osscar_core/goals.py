@@ -150,6 +150,24 @@ _EXAMPLES = {
 }
 
 
+def parse_bytes(text: str) -> int:
+    """Read a number of bytes, such as ``32GiB``, ``32GB``, ``500MiB`` or ``1000000``.
+
+    Raises:
+        SpecError: The text is none.
+    """
+    match = _NUMBER.fullmatch(text.strip())
+    unit = (match["unit"] or "").lower() if match else ""
+    factor = _FACTORS.get(unit.removesuffix("b"))
+    count = math.inf if match is None or factor is None else float(match["number"]) * factor
+    if not math.isfinite(count):
+        raise SpecError(
+            f"'{text}' is no amount of memory",
+            "Write a number of bytes, such as 32GiB, 32GB or 500MiB",
+        )
+    return round(count)
+
+
 def _factor(kind: GoalKind, unit: str) -> float:
     low = unit.lower()
     if low == "%" and kind not in TIMED:

@@ -67,6 +67,20 @@ def megabytes(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def gibibytes(count: int, *, up: bool = False) -> str:
+    """Return a number of bytes in binary units, as memory is told.
+
+    Args:
+        count: The number.
+        up: Whether to round up, so that what is told suffices.
+    """
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= size:
+            tenths = -(-10 * count // size) if up else round(10 * count / size)
+            return f"{tenths / 10:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{count} B"
+
+
 def change(before: str, after: str) -> str:
     """Return two quantities with an arrow between, their unit once if they share it."""
     number, _, unit = before.partition(" ")

@@ -17,14 +17,8 @@ from osscar_core.loadable import refuse_biases, removable
 from osscar_core.methods import default_target, gains_bias
 from osscar_core.models import LoadedModel
 from osscar_core.records import DataInfo, Plan, PruneSpec
+from osscar_core.shapes import DEFAULT_IMAGES, DEFAULT_SEQLEN, DEFAULT_WINDOWS, default_batch
 from osscar_core.units import Unit
-
-DEFAULT_WINDOWS = 64
-DEFAULT_IMAGES = 512
-DEFAULT_SEQLEN = 1024
-_TOKENS_PER_BATCH = 4096
-_PIXELS_PER_BATCH = 2**19
-_IMAGES_PER_BATCH = 256
 
 
 def resolve(model: LoadedModel, spec: PruneSpec) -> PruneSpec:
@@ -118,7 +112,7 @@ def calibration_inputs(
             exactly=exactly,
             repeats=True,
         )
-        size = spec.batch_size or max(1, _TOKENS_PER_BATCH // seqlen)
+        size = spec.batch_size or default_batch(seqlen=seqlen)
         return [
             {"input_ids": windows.ids[start : start + size], "use_cache": False}
             for start in range(0, len(windows.ids), size)
@@ -135,8 +129,6 @@ def calibration_inputs(
         exactly=exactly,
         repeats=True,
     )
-    size = spec.batch_size or min(
-        _IMAGES_PER_BATCH, max(1, _PIXELS_PER_BATCH // preprocess.size**2)
-    )
+    size = spec.batch_size or default_batch(seqlen=None, pixels=preprocess.size)
     dtype = next(model.module.parameters()).dtype
     return [{"x": pixels.to(dtype)} for pixels, _ in images.batches(size)], images.info

@@ -23,6 +23,9 @@ from osscar_core.guards import Guard, GuardReport
 
 PLAN_VERSION = 1
 
+LEAST_MEMORY = 256 * 2**20
+"""The smallest memory budget that makes sense, in bytes."""
+
 Task = Literal["text", "image"]
 
 
@@ -173,6 +176,10 @@ class PruneSpec:
         image_size: Side in pixels of the network's input, for torchvision models with
             weights of one's own; ``None`` for the family's customary size.
         trust_remote_code: Allow a repository's own modelling code to run.
+        gpu_memory: Bytes of each GPU that the run may use; ``None`` for no limit. What
+            stays where is chosen from it; see `osscar_core.placement`.
+        host_memory: Bytes of host memory that the process may use; ``None`` for no limit.
+        gpus: GPUs that share the calibration.
     """
 
     model: str
@@ -203,6 +210,9 @@ class PruneSpec:
     data: str | None = None
     guards: tuple[Guard, ...] = ()
     plain_loadable: bool = False
+    gpu_memory: int | None = None
+    host_memory: int | None = None
+    gpus: int = 1
 
     def __post_init__(self) -> None:
         """Check every setting that can be checked without the model or the data."""
@@ -240,6 +250,13 @@ class PruneSpec:
             value = getattr(self, name)
             if value is not None:
                 check_range(name, value, 1)
+        check_range("gpus", self.gpus, 1)
+        for name in ("gpu_memory", "host_memory"):
+            value = getattr(self, name)
+            if value is not None and value < LEAST_MEMORY:
+                raise SpecError(
+                    f"{name} is {value} bytes", "It must be at least 256 MiB, such as 32GiB"
+                )
         if self.seqlen is not None:
             check_range("seqlen", self.seqlen, 2)
         if self.swaps is not None:

@@ -20,6 +20,7 @@ from osscar_core.cli.grammar import names as _names
 from osscar_core.cli.grammar import new_command as _command
 from osscar_core.cli.grammar import number as _number
 from osscar_core.cli.grammar import numbers as _numbers
+from osscar_core.cli.grammar import size as _size
 from osscar_core.cli.grammar import whole as _whole
 
 PROGRAM = "python -m osscar_core"
@@ -36,6 +37,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"osscar-studio {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_models(commands)
+    _add_plan(commands)
     _add_prune(commands)
     _add_survey(commands)
     _add_estimate(commands)
@@ -58,6 +60,19 @@ def _add_models(commands: Any) -> None:
     _command(commands, "models", "List the models known by name.")
 
 
+def _add_plan(commands: Any) -> None:
+    parser = _command(commands, "plan", "Say what pruning a model takes, before it is there.")
+    parser.add_argument("model", metavar="MODEL", help="as for prune")
+    parser.add_argument("--sparsity", type=_number, help="share of groups removed (default: 0.5)")
+    parser.add_argument("--samples", type=_whole, help="calibration items (default: as for prune)")
+    parser.add_argument(
+        "--gpu", metavar="NAME", help="such as h200 or a100 (default: this machine's)"
+    )
+    _add_model_options(parser)
+    _add_batch_options(parser)
+    _add_memory_options(parser)
+
+
 def _add_prune(commands: Any) -> None:
     parser = _command(commands, "prune", "Prune a model and write the smaller one.")
     parser.add_argument("model", metavar="MODEL", help="name, hub id, directory or .gguf file")
@@ -76,6 +91,7 @@ def _add_prune(commands: Any) -> None:
     _add_prune_options(parser)
     _add_model_options(parser)
     _add_batch_options(parser)
+    _add_memory_options(parser)
     parser.add_argument(
         "--checkpoint",
         metavar="DIR",
@@ -93,6 +109,7 @@ def _add_survey(commands: Any) -> None:
     _add_prune_options(parser)
     _add_model_options(parser)
     _add_batch_options(parser)
+    _add_memory_options(parser)
     parser.add_argument("--out", metavar="DIR", required=True, help="directory to create")
 
 
@@ -195,6 +212,7 @@ def _add_sweep(commands: Any) -> None:
     _add_prune_options(parser)
     _add_model_options(parser)
     _add_batch_options(parser)
+    _add_memory_options(parser)
     parser.add_argument(
         "--out", metavar="DIR", required=True, help="directory that collects the finished points"
     )
@@ -454,6 +472,17 @@ def _add_batch_options(parser: Parser) -> None:
     group = parser.add_argument_group("batches")
     group.add_argument("--seqlen", type=_whole, help="tokens a window")
     group.add_argument("--batch-size", type=_whole, help="items a micro-batch")
+
+
+def _add_memory_options(parser: Parser) -> None:
+    group = parser.add_argument_group("memory")
+    group.add_argument(
+        "--gpu-memory", type=_size, metavar="SIZE", help="of each GPU, such as 32GiB"
+    )
+    group.add_argument(
+        "--host-memory", type=_size, metavar="SIZE", help="of this process, such as 48GiB"
+    )
+    group.add_argument("--gpus", type=_whole, metavar="N", help="GPUs to share the work")
 
 
 def _range(text: str) -> tuple[float, float, float]:

@@ -76,6 +76,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
     match args.command:
         case "models":
             return _models()
+        case "plan":
+            return _plan(args)
         case "prune":
             return _prune(args, progress)
         case "survey":
@@ -134,6 +136,18 @@ def _models() -> Outcome:
     payload = {"models": models}
     memory = "Memory: about what pruning takes on a CPU."
     return Outcome(payload, f"{listing}\n\n{memory}\nAlso: {OTHER_SOURCES}.")
+
+
+def _plan(args: argparse.Namespace) -> Outcome:
+    from osscar_core.cli.plans import plan_text
+    from osscar_core.planning import plan_resources
+
+    names = ("samples", "seqlen", "sparsity", "gpu", "gpu_memory", "host_memory", "gpus")
+    options = (*names, "device", "dtype", "weights", "image_size", "trust_remote_code")
+    given = {name: getattr(args, name) for name in options if getattr(args, name) is not None}
+    found = plan_resources(args.model, batch=args.batch_size, **given)
+    payload = to_dict(found)
+    return Outcome({**payload.pop("forecast"), **payload}, plan_text(found))
 
 
 def _prune(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -394,7 +408,7 @@ def _bench_solver(args: argparse.Namespace, progress: Progress) -> Outcome:
 def _bench_pipeline(args: argparse.Namespace, progress: Progress) -> Outcome:
     from osscar_core.bench import bench_pipeline
     from osscar_core.models import resolve_device
-    from osscar_core.placement import Place, Placement
+    from osscar_core.resources import Place, Placement
 
     seqlen = args.seqlen or 2048
     place = parse_choice("place", args.activations or Place.DEVICE.value, Place)

@@ -10,6 +10,7 @@ import argparse
 from typing import Any, NoReturn
 
 from osscar_core.errors import SpecError
+from osscar_core.goals import parse_bytes
 
 DATA_HELP = "text:PATH, images:PATH, own:PATH, hf:NAME, demo:NAME or mix:3*DATA+1*DATA"
 
@@ -55,6 +56,14 @@ def whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def size(text: str) -> int:
+    """Return the number of bytes in an option."""
+    try:
+        return parse_bytes(text)
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(f"{error.problem}; such as 32GiB") from None
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ element-wise work, norms, biases and embedding look-ups do not.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -91,6 +93,16 @@ def module_flops(loaded: LoadedModel, *, seqlen: int | None = None) -> tuple[dic
         # Some modelling code looks at values, which a weightless copy does not have.
         flops = _count(loaded.module, torch.zeros(shape, dtype=dtype, device=device))
     return flops, described
+
+
+@contextlib.contextmanager
+def weightless(module: nn.Module) -> Iterator[nn.Module]:
+    """Lend a copy of a model that has shapes but no values, and runs as such.
+
+    Hooks may be put on it; they see tensors without values.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        yield _weightless(module, mode)
 
 
 def image_side(loaded: LoadedModel) -> int:

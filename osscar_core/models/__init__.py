@@ -39,6 +39,7 @@ __all__ = [
     "CatalogueEntry",
     "LoadedModel",
     "catalogue",
+    "check_hub_id",
     "check_output",
     "load_model",
     "resolve_device",
@@ -98,7 +99,7 @@ def load_model(
                 f"image_size is given for {name}", "It is for torchvision models; leave it out"
             )
         if not is_file and not is_demo_text and not path.is_dir():
-            _check_hub_id(name, path)
+            check_hub_id(name, path)
     if is_streamed and (is_image or (path / PLAN_FILE).is_file()):
         raise SpecError(
             f"the blocks of {name} cannot be read one at a time",
@@ -160,8 +161,17 @@ def _load_demo_text(
     return loaded
 
 
-def _check_hub_id(name: str, path: Path) -> None:
-    """Refuse what cannot be a hub id, before anything is asked of the hub."""
+def check_hub_id(name: str, path: Path) -> None:
+    """Refuse what cannot be a hub id, before anything is asked of the hub.
+
+    Args:
+        name: The model as asked for.
+        path: The same as a path.
+
+    Raises:
+        SpecError: It is a file of weights, or nearly a name that is known.
+        WeightsError: It is neither an id nor a path that is there.
+    """
     if path.is_file():
         raise SpecError(
             f"{name} is a file of weights, not a model",

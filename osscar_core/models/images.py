@@ -164,6 +164,25 @@ def skeleton(architecture: Architecture, classes: int) -> nn.Module:
         return architecture.build(classes)
 
 
+def bare_network(
+    name: str, *, weights: str | None = None, image_size: int | None = None
+) -> tuple[nn.Module, ImagePreprocess]:
+    """Return a network on the meta device, buffers too, and how its images are prepared.
+
+    Args:
+        name: A key of `ARCHITECTURES`.
+        weights: As for `load_image_model`; nothing is read.
+        image_size: As for `load_image_model`.
+
+    Raises:
+        SpecError: ``image_size`` where the size is fixed.
+    """
+    architecture = ARCHITECTURES[name]
+    preprocess = _preprocess(name, architecture, weights, image_size)
+    with torch.device("meta"):
+        return finished(architecture.build(architecture.classes)), preprocess
+
+
 def finished(module: nn.Module) -> nn.Module:
     """Return the module in evaluation mode and without gradients."""
     return module.eval().requires_grad_(requires_grad=False)

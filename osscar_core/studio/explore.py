@@ -11,6 +11,7 @@ from typing import Literal
 
 import streamlit as st
 
+from osscar_core.driver import gpu_name
 from osscar_core.studio import actions, form, guarding, outlook, protect, results, summary
 from osscar_core.studio.cards import failure
 from osscar_core.studio.choices import as_sentence
@@ -18,7 +19,6 @@ from osscar_core.studio.evidence import Finished, compared
 from osscar_core.studio.examples import is_example
 from osscar_core.studio.frame import is_dark, save_link
 from osscar_core.studio.jobs import RunStore
-from osscar_core.studio.machine import gpu_name
 from osscar_core.studio.numbers import date
 from osscar_core.studio.scene import SET, Scene, follow, gather, move, select
 from osscar_core.studio.sharing import show_copy_link

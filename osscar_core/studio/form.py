@@ -13,6 +13,7 @@ from typing import TypeVar
 import streamlit as st
 
 from osscar_core.catalogue import own_data
+from osscar_core.driver import gpu_name
 from osscar_core.errors import OsscarError
 from osscar_core.records import Intercept, Method, PruneSpec, Target
 from osscar_core.studio.choices import (
@@ -23,7 +24,6 @@ from osscar_core.studio.choices import (
     check_weights,
     is_same_data,
 )
-from osscar_core.studio.machine import gpu_name
 from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import as_plain, say
