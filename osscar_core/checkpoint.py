@@ -152,14 +152,6 @@ class Checkpoint:
         for name, value in own.items():
             value.detach().copy_(stored[name])
 
-    def file(self, path: str) -> Path | None:
-        """Return the file of a finished block's tensors, by their names in the model.
-
-        ``None`` if the block is not here, or is as it was.
-        """
-        found = next((block.file for block in self.blocks if block.path == path), "")
-        return self._folder / found if found else None
-
     def _list(self, blocks: Sequence[FinishedBlock]) -> None:
         state = {"about": self._about, "blocks": [to_dict(block) for block in blocks]}
         text = json.dumps({"sha256": _digest(state), "state": state})
@@ -184,6 +176,24 @@ def check_checkpoint(folder: Path) -> None:
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder} cannot be written to", "Choose another place")
+
+
+def kept_files(folder: Path) -> dict[str, Path]:
+    """Return the files of the finished blocks that changed, by the blocks' paths.
+
+    Each holds the block's tensors by their names in the model.
+
+    Raises:
+        OutputError: The checkpoint cannot be read.
+    """
+    try:
+        state = json.loads((folder / STATE_FILE).read_bytes())["state"]
+        blocks = [from_dict(FinishedBlock, block) for block in state["blocks"]]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise OutputError(
+            f"the checkpoint {folder} cannot be read any more", "Start the run again"
+        ) from error
+    return {block.path: folder / Path(block.file).name for block in blocks if block.file}
 
 
 def discard(folder: Path) -> None:

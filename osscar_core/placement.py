@@ -57,8 +57,11 @@ _FLOAT32 = 4
 _PANEL = 128
 _INVERSE_ROWS = 512
 _IN_FLIGHT = 4  # micro-batches on their way between device and host or disk
+_DEVICE_BATCHES = 4  # usual micro-batches that a GPU takes at once; fewer leave it waiting
 _ROWS_AT_ONCE = 8192  # rows whose products are taken in float32
-_CONTEXT = int(0.6 * 2**30)  # what CUDA itself takes of a GPU
+CONTEXT_BYTES = int(0.6 * 2**30)
+"""What CUDA itself takes of a GPU."""
+
 _SLACK = 1.05  # what the allocator loses between blocks of memory
 _HOST_WITH_CUDA = 3 * 2**30
 _HOST_ALONE = int(1.1e9)
@@ -261,7 +264,8 @@ def _batches(work: _Work, batch: int | None) -> tuple[int, ...]:
     """Return sizes of a micro-batch, descending; the first is what a run takes by default."""
     if batch is not None:
         return (batch,)
-    sizes = [default_batch(seqlen=work.seqlen, pixels=work.shape.pixels or 1)]
+    usual = default_batch(seqlen=work.seqlen, pixels=work.shape.pixels or 1)
+    sizes = [usual * (_DEVICE_BATCHES if work.kind == "cuda" else 1)]
     while sizes[-1] > 1:
         sizes.append(sizes[-1] // 2)
     return tuple(sizes)
@@ -344,7 +348,7 @@ def _device_activations(work: _Work, placement: Placement) -> int:
 def _device_peak(work: _Work, placement: Placement) -> int:
     """Return the bytes of a GPU that a run takes at most, CUDA's own included."""
     most = max(phase.bytes for phase in _device_phases(work, placement))
-    return int(most * _SLACK) + _CONTEXT
+    return int(most * _SLACK) + CONTEXT_BYTES
 
 
 def _host_phases(work: _Work, placement: Placement) -> tuple[Phase, ...]:
@@ -436,7 +440,7 @@ def _seconds(work: _Work, placement: Placement, machine: Machine, sparsity: floa
         for unit in block.units:
             p, m = unit.features, unit.outputs
             products = 2 * work.items * unit.rows * p * (p + m)
-            rate = machine.single_flops * STATISTICS_EFFICIENCY * work.gpus
+            rate = half * STATISTICS_EFFICIENCY * work.gpus
             # Each micro-batch's float32 products are added to the float64 sums once a piece.
             pieces = -(
                 -min(placement.batch, work.samples)

@@ -12,19 +12,30 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from osscar_core.checkpoint import check_checkpoint, discard
+import torch
+
+from osscar_core.allotment import Allotment, allot, held_to, is_streamed
+from osscar_core.checkpoint import check_checkpoint, discard, kept_files
 from osscar_core.checks.ab import check_ab
 from osscar_core.checks.records import ABReport
 from osscar_core.errors import SpecError, unknown_name
 from osscar_core.evaluation.memory import PeakMemory
 from osscar_core.guarded import Judge, prune_guarded
 from osscar_core.loadable import check_widths, notes, removable_from_survey
-from osscar_core.models import LoadedModel, check_output, load_model, resolve_device, save_pruned
+from osscar_core.models import (
+    LoadedModel,
+    check_output,
+    load_model,
+    resolve_device,
+    save_pruned,
+    save_streamed,
+)
 from osscar_core.preparation import calibration_inputs, chosen_units, resolve
 from osscar_core.probe import placed
 from osscar_core.progress import Progress, report
 from osscar_core.pursuit import Pursuit
 from osscar_core.records import BeforeAfter, Plan, PruneReport, PruneSpec
+from osscar_core.resources import Resources
 from osscar_core.sequential import Observer, prune_to_widths_
 from osscar_core.survey import Survey, make_survey
 from osscar_core.units import Unit
@@ -79,6 +90,11 @@ def prune(
     if spec.guards:
         return _prune_guarded(spec, _guarded_out(out, repeat, widths, survey), progress)
     _check_choice(spec, repeat, widths, checkpoint)
+    _check_budget(spec, repeat, widths)
+    streams = is_streamed(spec) and not _needs_pursuit(spec, repeat, widths)
+    if streams and checkpoint is None and out is not None:
+        # The finished blocks have to lie somewhere: there, an interrupted run finds them too.
+        checkpoint = out.with_name(f"{out.name}.unfinished")
     if checkpoint is not None:
         check_checkpoint(checkpoint)
         if out is not None and checkpoint.resolve().is_relative_to(out.resolve()):
@@ -87,9 +103,9 @@ def prune(
                 "Choose a folder beside it",
             )
     device = resolve_device(spec.device)
-    with PeakMemory(device) as memory:
+    with PeakMemory(device) as memory, held_to(device, spec.gpu_memory):
         report(progress, "load", 0, 1, spec.model)
-        model = dense_model(spec)
+        model = dense_model(spec, is_streamed=streams)
         result = prune_(
             model,
             spec,
@@ -103,7 +119,10 @@ def prune(
         size = result.bytes.pruned
         if out is not None:
             report(progress, "save", 0, 1, str(out))
-            size = save_pruned(model, result.plan, out)
+            if model.blocks is None or checkpoint is None:
+                size = save_pruned(model, result.plan, out)
+            else:
+                size = save_streamed(model, result.plan, out, kept_files(checkpoint).get)
     if checkpoint is not None:
         discard(checkpoint)
     return dataclasses.replace(
@@ -173,8 +192,12 @@ def judge_with(
     return judge
 
 
-def dense_model(spec: PruneSpec) -> LoadedModel:
+def dense_model(spec: PruneSpec, *, is_streamed: bool = False) -> LoadedModel:
     """Load the model of a request, on the host.
+
+    Args:
+        spec: The request.
+        is_streamed: See `load_model`.
 
     Raises:
         OsscarError: It cannot be loaded.
@@ -187,6 +210,7 @@ def dense_model(spec: PruneSpec) -> LoadedModel:
         compute_device=resolve_device(spec.device),
         image_size=spec.image_size,
         trust_remote_code=spec.trust_remote_code,
+        is_streamed=is_streamed,
     )
 
 
@@ -319,6 +343,9 @@ def prune_(
         chosen = uniform_widths(units, spec.sparsity, most, spec.round_to, is_plain=is_plain)
     check_widths(spec, adapter.family, adapter.units(model.module), chosen)
     said = notes(asked, adapter.family, adapter.structures, units)
+    allotment = allot(model, spec, resolve_device(spec.device))
+    placement = None if allotment is None else allotment.placement
+    spec = spec if allotment is None else allotment.spec
     inputs, data = calibration_inputs(model, spec, exactly=exactly)
     spec = dataclasses.replace(spec, samples=data.count)
     result = prune_to_widths_(
@@ -329,10 +356,32 @@ def prune_(
         data,
         repeat=repeat,
         checkpoint=checkpoint,
+        placement=placement,
         progress=progress,
         observe=observe,
     )
-    return dataclasses.replace(result, warnings=(*result.warnings, *said))
+    needed = None if allotment is None else _needed(allotment, result)
+    return dataclasses.replace(result, warnings=(*result.warnings, *said), resources=needed)
+
+
+def _needed(allotment: Allotment, result: PruneReport) -> Resources:
+    """Return what a run needed, beside what was foreseen."""
+    device = resolve_device(allotment.spec.device)
+    peak = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None
+    return allotment.resources(peak, result.seconds)
+
+
+def _check_budget(spec: PruneSpec, repeat: Plan | None, widths: Mapping[str, int] | None) -> None:
+    """Raise `SpecError` where a memory budget is given that would not be held to."""
+    if spec.gpus > 1:
+        raise SpecError(f"gpus is {spec.gpus}, and a run uses one GPU", "Leave it out")
+    given = spec.gpu_memory is not None or spec.host_memory is not None
+    if given and _needs_pursuit(spec, repeat, widths):
+        what = "a loss-weighted budget" if spec.goal is None else f"the goal {spec.goal.describe()}"
+        raise SpecError(
+            f"{what} needs the whole model at once, and a memory budget is given",
+            "Fix the widths by a sparsity, a plan or a what-if answer, or leave the budget out",
+        )
 
 
 def _check_choice(

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 from osscar_core.errors import SpecError, unknown_name
 from osscar_core.goals import Budget, Goal, GoalKind
 from osscar_core.guards import Guard, GuardReport
+from osscar_core.resources import Resources
 
 PLAN_VERSION = 1
 
@@ -556,6 +557,8 @@ class PruneReport:
         goal: What was asked and achieved, for a run with a goal.
         budget: How the widths were chosen, unless all units lost the same share.
         guards: What became of protected groups, for a run that has some.
+        resources: What it took beside what was foreseen, for a run on a GPU or within a
+            memory budget.
     """
 
     out: str | None
@@ -572,6 +575,7 @@ class PruneReport:
     goal: GoalReport | None = None
     budget: BudgetReport | None = None
     guards: GuardReport | None = None
+    resources: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)

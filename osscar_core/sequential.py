@@ -7,6 +7,7 @@ model as pruned so far. How many groups each unit keeps was decided before.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import platform
 import time
@@ -65,6 +66,7 @@ def prune_to_widths_(
     *,
     repeat: Plan | None = None,
     checkpoint: Path | None = None,
+    placement: Placement | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
 ) -> PruneReport:
@@ -78,6 +80,7 @@ def prune_to_widths_(
         data: What they are.
         repeat: A stored plan whose kept groups are used instead of a search.
         checkpoint: Folder that keeps finished blocks; see `osscar_core.pruner.prune`.
+        placement: What stays where; ``None`` for everything on the device.
         progress: Callback; raising from it stops.
         observe: Called with every unit's problem before it is solved.
 
@@ -94,7 +97,8 @@ def prune_to_widths_(
     kept = None
     if checkpoint is not None:
         about = {
-            "request": spec,
+            # Memory decides where things are, not what comes out.
+            "request": dataclasses.replace(spec, gpu_memory=None, host_memory=None, gpus=1),
             "choice of widths": dict(widths),
             "plan": None if repeat is None else {unit.name: unit.kept for unit in repeat.units},
             "model": model.source,
@@ -111,6 +115,8 @@ def prune_to_widths_(
             widths,
             repeat=repeat,
             checkpoint=kept,
+            placement=placement,
+            folder=checkpoint,
             progress=progress,
             observe=observe,
         )
@@ -236,6 +242,7 @@ class SequentialPass:
         repeat: A stored plan whose kept groups are used instead of a search.
         checkpoint: Keeps every finished block; those it holds already are not searched.
         placement: What stays where; ``None`` for everything on the device.
+        folder: Existing folder for activations on disk; ``None`` for the system's own.
         watch: Times the stages, those of `BlockRunner` and ``search``, ``baseline``,
             ``install`` and ``write``.
         progress: Callback; see `osscar_core.pruner.prune`.
@@ -258,6 +265,7 @@ class SequentialPass:
         repeat: Plan | None = None,
         checkpoint: Checkpoint | None = None,
         placement: Placement | None = None,
+        folder: Path | None = None,
         watch: Stopwatch | None = None,
         progress: Progress | None = None,
         observe: Observer | None = None,
@@ -274,6 +282,7 @@ class SequentialPass:
         self._given = {unit.name: unit.kept for unit in repeat.units} if repeat else {}
         self._checkpoint = checkpoint
         self._placement = placement
+        self._folder = folder
         self._finished = () if checkpoint is None else checkpoint.blocks
         self._progress = progress
         self._observe = observe
@@ -301,6 +310,7 @@ class SequentialPass:
             with_dense=self._target is not Target.LAYER,
             batch_done=self._batch_done,
             weights=self._model.blocks,
+            folder=self._folder,
             place=Place.DEVICE if self._placement is None else self._placement.activations,
             watch=self._watch,
         )
@@ -430,6 +440,9 @@ class SequentialPass:
         module = self._model.module
         scale = norm_scale(module.get_submodule(unit.norm)) if unit.norm else None
         statistics = block.collect(unit, self._target, scale, is_last=is_last)
+        device = statistics.gram.device
+        if self._placement is not None and self._placement.search is Place.HOST:
+            statistics = statistics.to(torch.device("cpu"))
         place = intercept_place(module, unit)
         intercept = fits_intercept(spec, place)
         began = time.perf_counter()
@@ -446,16 +459,23 @@ class SequentialPass:
                 self._observe(unit.name, problem)
             if unit.name in self._given:
                 support = torch.tensor(self._given[unit.name], device=problem.device)
-                solution = solve_given(problem, support, spec.method)
+                solution = solve_given(problem, support, spec.method, device=device)
             else:
                 seed = spec.seed * _SEEDS_APART + len(self.plans)
                 solution = solve(
-                    problem, keep, spec.method, seed=seed, swaps=spec.swaps, certify=spec.certify
+                    problem,
+                    keep,
+                    spec.method,
+                    seed=seed,
+                    swaps=spec.swaps,
+                    certify=spec.certify,
+                    device=device,
                 )
         seconds = time.perf_counter() - began
         with self._watch.stage("baseline"):
-            is_baseline = spec.method is Method.MAGNITUDE_REFIT and unit.name not in self._given
-            baseline = solution if is_baseline else solve(problem, keep, Method.MAGNITUDE_REFIT)
+            baseline = solution
+            if spec.method is not Method.MAGNITUDE_REFIT or unit.name in self._given:
+                baseline = solve(problem, keep, Method.MAGNITUDE_REFIT, device=device)
         change = solution.bias_change if intercept else None
         with self._watch.stage("install"):
             install_(module, unit, solution.support, solution.W, change)

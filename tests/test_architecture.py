@@ -24,6 +24,7 @@ CORE = "osscar_core"
 BASE = {"errors", "goals", "guards", "records", "progress", "storage"}
 LIBRARY = {
     "activations",
+    "allotment",
     "brief",
     "latencies",
     "methods",
@@ -70,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "storage": {"errors"},
     "progress": {"errors"},
-    "records": {"errors", "goals", "guards"},
+    "records": {"errors", "goals", "guards", "resources"},
     "goals": {"errors"},
     "guards": {"errors"},
     "guarded": {"catalogue", "checks", "datasets", *BASE},
@@ -143,6 +144,17 @@ ALLOWED: dict[str, set[str]] = {
         "units",
         *BASE,
     },
+    "allotment": {
+        "catalogue",
+        "driver",
+        "evaluation",
+        "machines",
+        "models",
+        "placement",
+        "planning",
+        "resources",
+        *BASE,
+    },
     "preparation": {
         "catalogue",
         "datasets",
@@ -195,6 +207,8 @@ ALLOWED: dict[str, set[str]] = {
         *BASE,
     },
     "bench": {
+        "allotment",
+        "shapes",
         "checkpoint",
         "evaluation",
         "models",

@@ -102,7 +102,7 @@ def test_the_largest_model_on_a_gpu_of_32_gib() -> None:
     plain = attempt(shape, 32, None, (64, 1024))
     assert plain is not None
     assert plain.placement == Placement(
-        is_streamed=True, activations=Place.DEVICE, batch=4, search=Place.DEVICE
+        is_streamed=True, activations=Place.DEVICE, batch=16, search=Place.DEVICE
     )
     # Four times the rows no longer fit beside the search.
     long = attempt(shape, 32, None, (128, 2048))
@@ -125,7 +125,7 @@ def test_the_largest_model_on_a_gpu_of_32_gib() -> None:
 def test_without_limits_nothing_differs_from_a_run_that_has_none() -> None:
     for shape, (samples, seqlen) in itertools.product(SHAPES.values(), SIZES):
         found = place(shape, samples=samples, seqlen=seqlen, gpu_memory=None, host_memory=None)
-        assert found.batch == default_batch(seqlen=seqlen)
+        assert found.batch == 4 * default_batch(seqlen=seqlen)
         assert (found.activations, found.search) == (Place.DEVICE, Place.DEVICE)
         assert found.is_streamed
 

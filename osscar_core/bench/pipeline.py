@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import resource
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from osscar_core.allotment import Allotment, allot, held_to
 from osscar_core.bench.problems import SyntheticProblem
 from osscar_core.checkpoint import Checkpoint
 from osscar_core.evaluation.speed import device_name
@@ -26,8 +26,9 @@ from osscar_core.models import LoadedModel
 from osscar_core.models.text import public_size, shaped_model
 from osscar_core.progress import Progress
 from osscar_core.records import Method, PruneSpec, Structure
-from osscar_core.resources import Place, Placement
+from osscar_core.resources import Resources
 from osscar_core.sequential import SequentialPass
+from osscar_core.shapes import default_batch
 from osscar_core.solver import solve
 from osscar_core.stopwatch import Stopwatch
 from osscar_core.widths import caps, uniform_widths
@@ -55,19 +56,18 @@ class PipelineBench:
         samples: Calibration windows.
         seqlen: Tokens a window.
         sparsity: Share of groups removed.
-        placement: What stayed where.
         device: Name of the device.
         torch: Version.
         load_seconds: Time to make what lies outside the blocks.
-        enter_seconds: Time until the first block.
+        enter_seconds: Time from there until the first block.
         block_seconds: Wall time of every block, in order.
         seconds: Wall time of the run.
         all_seconds: The same for all blocks; extrapolated if not all were run.
         stages: Where the time went.
-        device_bytes: Most device memory that torch held, cached memory included.
         allocated_bytes: Most device memory in use by tensors.
-        host_bytes: Largest resident size of the process.
         disk_bytes: Bytes written.
+        resources: What stayed where, and memory and time of the blocks that were run beside
+            what was foreseen; ``None`` on a CPU without a budget.
     """
 
     shape: str
@@ -77,7 +77,6 @@ class PipelineBench:
     samples: int
     seqlen: int
     sparsity: float
-    placement: Placement
     device: str
     torch: str
     load_seconds: float
@@ -86,10 +85,9 @@ class PipelineBench:
     seconds: float
     all_seconds: float
     stages: tuple[StageTime, ...]
-    device_bytes: int
     allocated_bytes: int
-    host_bytes: int
     disk_bytes: int
+    resources: Resources | None
 
     @property
     def is_extrapolated(self) -> bool:
@@ -105,8 +103,8 @@ def bench_pipeline(
     samples: int = 128,
     seqlen: int = 2048,
     sparsity: float = 0.5,
-    dtype: str = "auto",
-    placement: Placement | None = None,
+    gpu_memory: int | None = None,
+    host_memory: int | None = None,
     progress: Progress | None = None,
 ) -> PipelineBench:
     """Prune a never-trained model of a real shape, equal shares of heads and neurons.
@@ -118,33 +116,35 @@ def bench_pipeline(
         samples: Calibration windows.
         seqlen: Tokens a window.
         sparsity: Share of the groups to remove.
-        dtype: See `osscar_core.records.PruneSpec`.
-        placement: What stays where.
+        gpu_memory: See `osscar_core.records.PruneSpec`.
+        host_memory: See `osscar_core.records.PruneSpec`.
         progress: Callback.
+
+    Raises:
+        SpecError: There is no such shape, or nothing fits the budget.
     """
-    where = placement or Placement(True, Place.DEVICE, max(1, 16384 // seqlen), Place.DEVICE)
     _warm_up(device)
-    began = time.perf_counter()
-    model = shaped_model(shape, layers=blocks, dtype=dtype, device=device)
-    all_blocks, parameters = public_size(shape)
-    loaded = time.perf_counter()
-    spec = PruneSpec(
-        model=shape, weights="random", calibration="random:", sparsity=sparsity,
-        samples=samples, seqlen=seqlen, device=str(device), dtype=dtype,
-        structures=(Structure.HEADS, Structure.NEURONS),
-    )  # fmt: skip
-    watch = Stopwatch(device)
-    with tempfile.TemporaryDirectory() as folder:
-        run = _Run(model, spec, where, watch, Path(folder), progress)
+    with held_to(device, gpu_memory), tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        model = shaped_model(shape, layers=blocks, dtype="auto", device=device)
+        loaded = time.perf_counter()
+        spec = PruneSpec(
+            model=shape, weights="random", calibration="random:", sparsity=sparsity,
+            samples=samples, seqlen=seqlen, device=str(device), gpu_memory=gpu_memory,
+            structures=(Structure.HEADS, Structure.NEURONS), host_memory=host_memory,
+        )  # fmt: skip
+        allotment = allot(model, spec, device)
+        watch = Stopwatch(device)
+        run = _Run(model, spec, allotment, watch, Path(folder), progress)
         marks = run.execute(device)
-        written = sum(file.stat().st_size for file in Path(folder).rglob("*"))
         ended = time.perf_counter()
-    marks = [one - loaded for one in marks]
+        written = sum(file.stat().st_size for file in Path(folder).rglob("*"))
     steps = tuple(after - before for before, after in itertools.pairwise(marks))
     seconds = ended - began
-    missing = all_blocks - len(steps)
+    all_blocks, parameters = public_size(shape)
     typical = sorted(steps)[len(steps) // 2]
     is_cuda = device.type == "cuda"
+    reserved = torch.cuda.max_memory_reserved(device) if is_cuda else None
     return PipelineBench(
         shape=shape,
         parameters=parameters,
@@ -153,19 +153,17 @@ def bench_pipeline(
         samples=samples,
         seqlen=seqlen,
         sparsity=sparsity,
-        placement=where,
         device=device_name(device),
         torch=torch.__version__,
         load_seconds=loaded - began,
-        enter_seconds=marks[0],
+        enter_seconds=marks[0] - loaded,
         block_seconds=steps,
         seconds=seconds,
-        all_seconds=seconds + missing * typical,
+        all_seconds=seconds + (all_blocks - len(steps)) * typical,
         stages=tuple(StageTime(name, value) for name, value in watch.seconds().items()),
-        device_bytes=torch.cuda.max_memory_reserved(device) if is_cuda else 0,
         allocated_bytes=torch.cuda.max_memory_allocated(device) if is_cuda else 0,
-        host_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         disk_bytes=written,
+        resources=None if allotment is None else allotment.resources(reserved, seconds),
     )
 
 
@@ -176,7 +174,7 @@ class _Run:
         self,
         model: LoadedModel,
         spec: PruneSpec,
-        placement: Placement,
+        allotment: Allotment | None,
         watch: Stopwatch,
         folder: Path,
         progress: Progress | None,
@@ -185,14 +183,16 @@ class _Run:
         self._spec = spec
         units = model.adapter.units(model.module)
         widths = uniform_widths(units, spec.sparsity, caps(spec, units), spec.round_to)
-        self._batch = placement.batch
+        usual = default_batch(seqlen=spec.seqlen)
+        self._batch = usual if allotment is None else allotment.placement.batch
         self._pass = SequentialPass(
             model,
             spec,
             units,
             widths,
             checkpoint=Checkpoint.open(folder, {}),
-            placement=placement,
+            placement=None if allotment is None else allotment.placement,
+            folder=folder,
             watch=watch,
             progress=progress,
         )

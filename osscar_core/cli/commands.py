@@ -408,18 +408,16 @@ def _bench_solver(args: argparse.Namespace, progress: Progress) -> Outcome:
 def _bench_pipeline(args: argparse.Namespace, progress: Progress) -> Outcome:
     from osscar_core.bench import bench_pipeline
     from osscar_core.models import resolve_device
-    from osscar_core.resources import Place, Placement
 
-    seqlen = args.seqlen or 2048
-    place = parse_choice("place", args.activations or Place.DEVICE.value, Place)
     result = bench_pipeline(
         args.shape,
         device=resolve_device(args.device or "auto"),
         blocks=args.blocks,
         samples=args.samples or 128,
-        seqlen=seqlen,
+        seqlen=args.seqlen or 2048,
         sparsity=0.5 if args.sparsity is None else args.sparsity,
-        placement=Placement(True, place, args.batch or max(1, 16_384 // seqlen), Place.DEVICE),
+        gpu_memory=args.gpu_memory,
+        host_memory=args.host_memory,
         progress=progress,
     )
     return Outcome(to_dict(result), pipeline_bench_text(result))

@@ -14,6 +14,7 @@ from osscar_core.cli.console import change, scaled, table
 from osscar_core.export.records import WORKS
 from osscar_core.goals import Budget, GoalKind
 from osscar_core.guards import GuardReport
+from osscar_core.notation import gibibytes
 from osscar_core.records import (
     BeforeAfter,
     EvaluationReport,
@@ -26,6 +27,7 @@ from osscar_core.records import (
     UnitReport,
     UnreachablePoint,
 )
+from osscar_core.resources import Resources
 from osscar_core.sweep import pareto
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def prune_text(report: PruneReport) -> str:
     lines += [f"warning: {warning}" for warning in report.warnings]
     memory = scaled(report.peak_memory_bytes, "B")
     lines.append(f"{report.out}: {report.seconds:.1f} s, peak memory {memory}")
+    if report.resources is not None:
+        lines.append(resources_text(report.resources))
     return "\n".join(lines)
 
 
@@ -375,19 +379,32 @@ def pipeline_bench_text(result: PipelineBench) -> str:
     if result.is_extrapolated:
         whole += f" (extrapolated from {result.blocks})"
     before = f"{result.load_seconds:.1f} s to load, {result.enter_seconds:.1f} s to the first block"
-    memory = {
-        "device memory": result.device_bytes,
-        "of it tensors": result.allocated_bytes,
-        "host memory": result.host_bytes,
-        "written": result.disk_bytes,
-    }
     lines = [
         f"{result.shape}, {scaled(result.parameters)} parameters, {tokens}; {where}",
         table(("stage", "seconds", "a block"), rows),
         f"{result.seconds:.1f} s for {result.blocks} blocks, of which {before}; {whole}",
-        ", ".join(f"{name} {scaled(value, 'B')}" for name, value in memory.items()),
+        f"{scaled(result.disk_bytes, 'B')} written",
     ]
+    if result.resources is not None:
+        lines.append(resources_text(result.resources))
     return "\n".join(lines)
+
+
+def resources_text(found: Resources) -> str:
+    """Return what a run took beside what was foreseen and allowed."""
+    rows = [("host memory", found.measured_host_bytes, found.predicted_host_bytes)]
+    limits = [found.host_memory]
+    if found.measured_gpu_bytes is not None:
+        rows.insert(0, ("GPU memory", found.measured_gpu_bytes, found.predicted_gpu_bytes))
+        limits.insert(0, found.gpu_memory)
+    cells = [
+        (name, gibibytes(took), gibibytes(said), "" if limit is None else gibibytes(limit))
+        for (name, took, said), limit in zip(rows, limits, strict=True)
+    ]
+    seconds = f"{found.measured_seconds:.1f} s"
+    cells.append(("time", seconds, f"{found.predicted_seconds:.1f} s", ""))
+    header = ("", "measured", "estimated before", "allowed")
+    return f"{found.placement.describe()}\n{table(header, cells)}"
 
 
 def export_text(report: ExportReport) -> str:

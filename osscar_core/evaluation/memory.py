@@ -69,11 +69,11 @@ class PeakMemory:
         if self._device.type == "cuda":
             now = torch.cuda.max_memory_allocated(self._device)
         else:
-            now = _process_peak()
+            now = process_peak()
         self._seen = max(self._seen, now)
 
 
-def _process_peak() -> int:
+def process_peak() -> int:
     """Return the largest resident size of this process so far, in bytes."""
     try:
         resource: Any = importlib.import_module("resource")

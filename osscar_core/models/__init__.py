@@ -29,6 +29,7 @@ from osscar_core.models.store import (
     check_output,
     load_pruned,
     save_pruned,
+    save_streamed,
     state_bytes,
     stored_state,
 )
@@ -38,12 +39,14 @@ from osscar_core.models.weights import sha256
 __all__ = [
     "CatalogueEntry",
     "LoadedModel",
+    "can_stream",
     "catalogue",
     "check_hub_id",
     "check_output",
     "load_model",
     "resolve_device",
     "save_pruned",
+    "save_streamed",
     "state_bytes",
     "stored_state",
 ]
@@ -100,7 +103,7 @@ def load_model(
             )
         if not is_file and not is_demo_text and not path.is_dir():
             check_hub_id(name, path)
-    if is_streamed and (is_image or (path / PLAN_FILE).is_file()):
+    if is_streamed and not can_stream(name, weights):
         raise SpecError(
             f"the blocks of {name} cannot be read one at a time",
             "That is for dense language models; leave the memory budget out",
@@ -138,6 +141,19 @@ def load_model(
     if loaded.blocks is None:
         loaded.module.to(place)
     return loaded
+
+
+def can_stream(name: str, weights: str | None = None) -> bool:
+    """Return whether a model's blocks can be read one at a time, as far as its name tells.
+
+    Args:
+        name: As for `load_model`.
+        weights: As for `load_model`.
+    """
+    path = Path(name).expanduser()
+    is_whole = name in ARCHITECTURES or path.suffix.lower() == ".gguf"
+    is_pruned = (path / PLAN_FILE).is_file()
+    return not (is_whole or is_pruned) and weights in (None, "random")
 
 
 def _load_demo_text(

@@ -109,7 +109,8 @@ def solve(
         path: A path of this problem under these constraints, which spares ``osscar`` its
             elimination.
         start: Support from which ``osscar`` searches instead, ascending.
-        device: Where ``osscar`` computes; ``None`` for the problem's device.
+        device: Where ``osscar`` searches and all methods re-fit; ``None`` for the problem's
+            device.
         certify: How much to spend on bounding the best support, for methods that re-fit.
             With ``prove``, ``osscar`` returns the best support that this finds.
 
@@ -125,7 +126,7 @@ def solve(
     limits.check(problem.groups, keep)
     if keep == problem.groups:
         everything = torch.arange(problem.groups, device=problem.device)
-        return _solution(problem, everything, method, 0)
+        return _solution(problem, everything, method, 0, device)
     if method is Method.OSSCAR:
         support = _greedy(problem, keep, limits, path, start, device)
         support, swapped = swap_search(problem, support, budget, constraints=limits, device=device)
@@ -138,7 +139,7 @@ def solve(
         )
     elif refits(method) and (rounds := _bound_rounds(problem, certify)):
         certificate = certify_support(problem, support, constraints=limits, rounds=rounds)
-    solution = _solution(problem, support, method, swapped)
+    solution = _solution(problem, support, method, swapped, device)
     return dataclasses.replace(solution, certificate=certificate)
 
 
@@ -181,26 +182,39 @@ def _greedy(
     return support
 
 
-def solve_given(problem: LayerProblem, support: Tensor, method: Method) -> Solution:
+def solve_given(
+    problem: LayerProblem,
+    support: Tensor,
+    method: Method,
+    *,
+    device: torch.device | None = None,
+) -> Solution:
     """Return the weights that a method puts on a support chosen elsewhere.
 
     Args:
         problem: The layer's problem.
         support: Ascending indices of the groups that stay, (k,) int64.
         method: Decides whether the weights are re-fitted, as in `solve`.
+        device: Where to compute; ``None`` for the problem's device.
 
     Raises:
         SpecError: The support is not a non-empty ascending set of groups.
         NumericalError: The hessian is not positive definite to working precision.
     """
     check_support(problem, support)
-    return _solution(problem, support.to(problem.device), method, 0)
+    return _solution(problem, support.to(problem.device), method, 0, device)
 
 
-def _solution(problem: LayerProblem, support: Tensor, method: Method, swaps: int) -> Solution:
+def _solution(
+    problem: LayerProblem,
+    support: Tensor,
+    method: Method,
+    swaps: int,
+    device: torch.device | None,
+) -> Solution:
     bias_change: Tensor | None = None
     if refits(method):
-        W, bias_change = refit(problem, support)
+        W, bias_change = refit(problem, support, device=device)
     else:
         W = problem.W0[problem.feature_index(support)]
         if method is Method.FLAP:
@@ -209,8 +223,8 @@ def _solution(problem: LayerProblem, support: Tensor, method: Method, swaps: int
         support=support,
         W=W,
         bias_change=bias_change,
-        objective=quadratic(problem, support, W),
-        relative_error=relative_error(problem, support, W, bias_change),
+        objective=quadratic(problem, support, W, device=device),
+        relative_error=relative_error(problem, support, W, bias_change, device=device),
         swaps=swaps,
     )
 

@@ -59,6 +59,11 @@ class Statistics:
     mean_y: Tensor
     power_y: Tensor
 
+    def to(self, device: torch.device) -> Statistics:
+        """Return the same on another device."""
+        names = ("gram", "cross", "mean_x", "mean_y", "power_y")
+        return Statistics(self.count, *(getattr(self, name).to(device) for name in names))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerProblem:
@@ -376,22 +381,31 @@ def objective(
     return -0.5 * float(whitened.square().sum())
 
 
-def quadratic(problem: LayerProblem, support: Tensor, W: Tensor) -> float:
+def quadratic(
+    problem: LayerProblem, support: Tensor, W: Tensor, *, device: torch.device | None = None
+) -> float:
     """Return ``1/2 tr(s W^T H_SS W s) - tr(s W^T G_S s)`` at given weights.
 
     Args:
         problem: The layer's problem.
         support: Ascending group indices, (k,) int64.
         W: Weights on the support, (k g, m) float64.
+        device: Where to compute; ``None`` for the problem's device.
     """
     index = _support_features(problem, support)
-    weighted = problem.weighted(W)
-    curvature = (weighted * (problem.hessian(index, index) @ weighted)).sum()
-    return float(0.5 * curvature - (weighted * problem.target(index)).sum())
+    place = problem.device if device is None else device
+    weighted = problem.weighted(W).to(place)
+    curvature = (weighted * (problem.hessian(index, index).to(place) @ weighted)).sum()
+    return float(0.5 * curvature - (weighted * problem.target(index).to(place)).sum())
 
 
 def relative_error(
-    problem: LayerProblem, support: Tensor, W: Tensor, bias_change: Tensor | None
+    problem: LayerProblem,
+    support: Tensor,
+    W: Tensor,
+    bias_change: Tensor | None,
+    *,
+    device: torch.device | None = None,
 ) -> float:
     """Return ``E|s (Y - X_S W - b)|^2 / E|s Y|^2`` on the raw, undamped statistics.
 
@@ -403,10 +417,14 @@ def relative_error(
         support: Ascending group indices, (k,) int64.
         W: Weights on the support, (k g, m) float64.
         bias_change: Change of the bias b, (m,), or ``None`` for none.
+        device: Where to compute; ``None`` for the problem's device.
     """
     index = _support_features(problem, support)
+    place = problem.device if device is None else device
     raw = problem.statistics
-    error = (W * (raw.gram[index[:, None], index] @ W - 2 * raw.cross[index])).sum(0)  # (m,)
+    moved = W.to(place)
+    missed = raw.gram[index[:, None], index].to(place) @ moved - 2 * raw.cross[index].to(place)
+    error = (moved * missed).sum(0).to(problem.device)  # (m,)
     if bias_change is not None:
         predicted_mean = raw.mean_x[index] @ W
         error = error + bias_change * (bias_change + 2 * (predicted_mean - raw.mean_y))
