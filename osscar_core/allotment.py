@@ -144,13 +144,14 @@ def held_to(device: torch.device, gpu_memory: int | None) -> Iterator[None]:
         yield
         return
     torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(device).total_memory
+    index = torch.cuda.current_device() if device.index is None else device.index
+    total = torch.cuda.get_device_properties(index).total_memory
     share = min(1.0, max(gpu_memory - CONTEXT_BYTES, 0) / total)
-    torch.cuda.set_per_process_memory_fraction(share, device)
+    torch.cuda.set_per_process_memory_fraction(share, index)
     try:
         yield
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        torch.cuda.set_per_process_memory_fraction(1.0, index)
 
 
 def available_memory() -> int:

@@ -29,6 +29,7 @@ _ROWS_AT_ONCE = 8192
 # Narrower block columns of the gram cost more in launches than the upper half saves.
 _NARROWEST_BLOCK = 256
 _BLOCKS = 4
+_ORIGIN_BITS = 4
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class Sums:
         """
         if _multiplies_half(rows) and not self.count:
             first = answer if answer is None else answer[:_ROWS_AT_ONCE].float().mean(0)
-            self.origin = (rows[:_ROWS_AT_ONCE].float().mean(0).to(rows.dtype), first)
+            self.origin = (_coarse(rows[:_ROWS_AT_ONCE].float().mean(0)).to(rows.dtype), first)
         self.count += rows.shape[0]
         for start in range(0, rows.shape[0], _ROWS_AT_ONCE):
             piece = slice(start, start + _ROWS_AT_ONCE)
@@ -184,6 +185,16 @@ def _blocks(features: int) -> Iterator[tuple[int, int]]:
 def _multiplies_half(rows: Tensor) -> bool:
     """Return whether rows are multiplied as they are and added in float32."""
     return rows.is_cuda and rows.dtype in (torch.float16, torch.bfloat16)
+
+
+def _coarse(values: Tensor) -> Tensor:
+    """Return values rounded to a few binary digits.
+
+    Such a number can be taken from others of about its size without rounding. The error of
+    rounding would be the same in all numbers of one magnitude, and add up.
+    """
+    mantissa, exponent = torch.frexp(values)
+    return torch.ldexp((mantissa * 2**_ORIGIN_BITS).round() / 2**_ORIGIN_BITS, exponent)
 
 
 def _product(A: Tensor, B: Tensor) -> Tensor:
