@@ -123,8 +123,8 @@ def bench_pipeline(
     Raises:
         SpecError: There is no such shape, or nothing fits the budget.
     """
-    _warm_up(device)
     with held_to(device, gpu_memory), tempfile.TemporaryDirectory() as folder:
+        _warm_up(device)
         began = time.perf_counter()
         model = shaped_model(shape, layers=blocks, dtype="auto", device=device)
         loaded = time.perf_counter()
