@@ -32,7 +32,7 @@ from osscar_core.models.weights import read_state, sha256, unique_tensors
 from osscar_core.records import UnitPlan, UnitReport, from_dict, to_dict
 from osscar_core.surgery import reshape_
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 STATE_FILE = "checkpoint.json"
 _OWN = re.compile(r"(checkpoint\.json|block-\d+\.safetensors)|\..+\.[0-9a-f]{8}\.unfinished")
 
@@ -116,7 +116,8 @@ class Checkpoint:
             if block.rows:
                 file = self._folder / f"block-{len(self.blocks):03d}.safetensors"
                 with _replaced(file) as stream:
-                    write_tensors(model.get_submodule(block.path), None, stream)
+                    prefix = f"{block.path}."
+                    write_tensors(model.get_submodule(block.path), None, stream, prefix=prefix)
                 block = dataclasses.replace(block, file=file.name, sha256=sha256(file))
             blocks = (*self.blocks, block)
             self._list(blocks)
@@ -138,7 +139,8 @@ class Checkpoint:
             return
         reshape_(model, adapter, block.plans)
         path = self._folder / block.file
-        stored = read_state(path)
+        prefix = f"{block.path}."
+        stored = {name.removeprefix(prefix): one for name, one in read_state(path).items()}
         own = unique_tensors(model.get_submodule(block.path))
         if {name: (value.shape, value.dtype) for name, value in own.items()} != {
             name: (value.shape, value.dtype) for name, value in stored.items()
@@ -149,6 +151,14 @@ class Checkpoint:
             )
         for name, value in own.items():
             value.detach().copy_(stored[name])
+
+    def file(self, path: str) -> Path | None:
+        """Return the file of a finished block's tensors, by their names in the model.
+
+        ``None`` if the block is not here, or is as it was.
+        """
+        found = next((block.file for block in self.blocks if block.path == path), "")
+        return self._folder / found if found else None
 
     def _list(self, blocks: Sequence[FinishedBlock]) -> None:
         state = {"about": self._about, "blocks": [to_dict(block) for block in blocks]}

@@ -26,6 +26,7 @@ from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.evaluation.speed import device_name
 from osscar_core.methods import InterceptPlace, default_target, fits_intercept, refits
 from osscar_core.models import LoadedModel, resolve_device, state_bytes
+from osscar_core.placement import Place, Placement
 from osscar_core.progress import Progress, report
 from osscar_core.records import (
     BeforeAfter,
@@ -40,6 +41,7 @@ from osscar_core.records import (
     UnitReport,
 )
 from osscar_core.solver import Certificate, LayerProblem, refit, solve, solve_given
+from osscar_core.stopwatch import Stopwatch
 from osscar_core.surgery import consumer_matrix, install_, intercept_place, write_layer_
 from osscar_core.units import Unit
 
@@ -233,6 +235,9 @@ class SequentialPass:
         widths: Groups that each of them keeps.
         repeat: A stored plan whose kept groups are used instead of a search.
         checkpoint: Keeps every finished block; those it holds already are not searched.
+        placement: What stays where; ``None`` for everything on the device.
+        watch: Times the stages, those of `BlockRunner` and ``search``, ``baseline``,
+            ``install`` and ``write``.
         progress: Callback; see `osscar_core.pruner.prune`.
         observe: Called with every unit's problem before it is solved.
 
@@ -240,6 +245,7 @@ class SequentialPass:
         plans: What is kept of every unit, after `execute`.
         reports: How every unit fared, after `execute`.
         head: Path of the classifier that was re-fitted, if one was.
+        began: When each block was begun, as `time.perf_counter` counts.
     """
 
     def __init__(
@@ -251,9 +257,12 @@ class SequentialPass:
         *,
         repeat: Plan | None = None,
         checkpoint: Checkpoint | None = None,
+        placement: Placement | None = None,
+        watch: Stopwatch | None = None,
         progress: Progress | None = None,
         observe: Observer | None = None,
     ) -> None:
+        self._watch = watch or Stopwatch(torch.device("cpu"))
         self.plans: list[UnitPlan] = []
         self.reports: list[UnitReport] = []
         self._rows: list[tuple[str, int, int]] = []
@@ -264,6 +273,7 @@ class SequentialPass:
         self._widths = widths
         self._given = {unit.name: unit.kept for unit in repeat.units} if repeat else {}
         self._checkpoint = checkpoint
+        self._placement = placement
         self._finished = () if checkpoint is None else checkpoint.blocks
         self._progress = progress
         self._observe = observe
@@ -272,6 +282,7 @@ class SequentialPass:
         self._passes_total = 1
         self._at = ""
         self.head: str | None = None
+        self.began: list[float] = []
 
     def execute(self, inputs: Sequence[dict[str, Any]], device: torch.device) -> None:
         """Prune the model on these inputs, computing on ``device``."""
@@ -289,18 +300,23 @@ class SequentialPass:
             device=device,
             with_dense=self._target is not Target.LAYER,
             batch_done=self._batch_done,
+            weights=self._model.blocks,
+            place=Place.DEVICE if self._placement is None else self._placement.activations,
+            watch=self._watch,
         )
-        if self._finished:
-            self._take_over()
-        for index, path in enumerate(blocks[:end]):
-            with runner.block(index) as block:
-                if index < len(self._finished):
-                    self._restore(self._finished[index])
-                else:
-                    self._prune_block(path, block)
-        if head is not None:
-            self._at = head
-            self._refit_head(head, runner)
+        with runner:
+            if self._finished:
+                self._take_over()
+            for index, path in enumerate(blocks[:end]):
+                self.began.append(time.perf_counter())
+                with runner.block(index) as block:
+                    if index < len(self._finished):
+                        self._restore(self._finished[index])
+                    else:
+                        self._prune_block(path, block)
+            if head is not None:
+                self._at = head
+                self._refit_head(head, runner)
 
     def _take_over(self) -> None:
         """Count what a checkpoint holds as done."""
@@ -317,9 +333,9 @@ class SequentialPass:
             self._checkpoint.restore_(block, self._model.module, self._model.adapter)
 
     def _prune_block(self, path: str, block: BlockPass) -> None:
-        for unit in self._units:
-            if unit.block == path:
-                self._prune_unit(unit, block)
+        units = [unit for unit in self._units if unit.block == path]
+        for unit in units:
+            self._prune_unit(unit, block, is_last=unit is units[-1])
         if self._checkpoint is None:
             return
         plans = tuple(plan for plan in self.plans if plan.block == path)
@@ -330,7 +346,8 @@ class SequentialPass:
             reports=tuple(one for one in self.reports if one.name in names),
             rows=tuple(row for row in self._rows if row[0] in names),
         )
-        self._checkpoint.add(finished, self._model.module)
+        with self._watch.stage("write"):
+            self._checkpoint.add(finished, self._model.module)
 
     def _head(self) -> str | None:
         """Return the classifier to re-fit, if this run does that."""
@@ -401,7 +418,7 @@ class SequentialPass:
         self._passes_done += 1
         report(self._progress, "prune", self._passes_done, self._passes_total, self._at)
 
-    def _prune_unit(self, unit: Unit, block: BlockPass) -> None:
+    def _prune_unit(self, unit: Unit, block: BlockPass, *, is_last: bool) -> None:
         self._at = unit.name
         keep = self._widths[unit.name]
         if keep == unit.groups and not self._rows:
@@ -412,33 +429,36 @@ class SequentialPass:
         spec = self._spec
         module = self._model.module
         scale = norm_scale(module.get_submodule(unit.norm)) if unit.norm else None
-        statistics = block.collect(unit, self._target, scale)
+        statistics = block.collect(unit, self._target, scale, is_last=is_last)
         place = intercept_place(module, unit)
         intercept = fits_intercept(spec, place)
         began = time.perf_counter()
-        problem = LayerProblem.build(
-            statistics,
-            consumer_matrix(module.get_submodule(unit.consumer)),
-            unit.groups,
-            damping=spec.damping,
-            intercept=intercept,
-            output_weights=scale,
-        )
-        if self._observe is not None:
-            self._observe(unit.name, problem)
-        if unit.name in self._given:
-            support = torch.tensor(self._given[unit.name], device=problem.device)
-            solution = solve_given(problem, support, spec.method)
-        else:
-            seed = spec.seed * _SEEDS_APART + len(self.plans)
-            solution = solve(
-                problem, keep, spec.method, seed=seed, swaps=spec.swaps, certify=spec.certify
+        with self._watch.stage("search"):
+            problem = LayerProblem.build(
+                statistics,
+                consumer_matrix(module.get_submodule(unit.consumer)),
+                unit.groups,
+                damping=spec.damping,
+                intercept=intercept,
+                output_weights=scale,
             )
+            if self._observe is not None:
+                self._observe(unit.name, problem)
+            if unit.name in self._given:
+                support = torch.tensor(self._given[unit.name], device=problem.device)
+                solution = solve_given(problem, support, spec.method)
+            else:
+                seed = spec.seed * _SEEDS_APART + len(self.plans)
+                solution = solve(
+                    problem, keep, spec.method, seed=seed, swaps=spec.swaps, certify=spec.certify
+                )
         seconds = time.perf_counter() - began
-        is_baseline = spec.method is Method.MAGNITUDE_REFIT and unit.name not in self._given
-        baseline = solution if is_baseline else solve(problem, keep, Method.MAGNITUDE_REFIT)
+        with self._watch.stage("baseline"):
+            is_baseline = spec.method is Method.MAGNITUDE_REFIT and unit.name not in self._given
+            baseline = solution if is_baseline else solve(problem, keep, Method.MAGNITUDE_REFIT)
         change = solution.bias_change if intercept else None
-        install_(module, unit, solution.support, solution.W, change)
+        with self._watch.stage("install"):
+            install_(module, unit, solution.support, solution.W, change)
         self._rows.append((unit.name, statistics.count, problem.features))
         kept = tuple(solution.support.tolist())
         adds_bias = change is not None and place is InterceptPlace.NEW_BIAS

@@ -23,6 +23,7 @@ CORE = "osscar_core"
 # subpackage directly below the root; all may import the parts in BASE.
 BASE = {"errors", "goals", "guards", "records", "progress", "storage"}
 LIBRARY = {
+    "activations",
     "brief",
     "latencies",
     "methods",
@@ -45,6 +46,7 @@ LIBRARY = {
     "models",
     "driver",
     "machines",
+    "moments",
     "networks",
     "placement",
     "planning",
@@ -57,6 +59,7 @@ LIBRARY = {
     "pruner",
     "pursuit",
     "sequential",
+    "stopwatch",
     "survey",
     "solver",
     "surgery",
@@ -104,7 +107,19 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": {"records", "errors", "units"},
     "surgery": {"adapters", "methods", "units", *BASE},
     "datasets": BASE,
-    "calibration": {"adapters", "solver", "surgery", "units", *BASE},
+    "stopwatch": set(),
+    "activations": {"placement", *BASE},
+    "moments": {"solver", "surgery", *BASE},
+    "calibration": {
+        "activations",
+        "models",
+        "moments",
+        "placement",
+        "solver",
+        "stopwatch",
+        "units",
+        *BASE,
+    },
     "models": {"adapters", "surgery", "networks", "catalogue", "tensorfile", *BASE},
     "evaluation": {
         "adapters",
@@ -147,7 +162,9 @@ ALLOWED: dict[str, set[str]] = {
         "evaluation",
         "methods",
         "models",
+        "placement",
         "solver",
+        "stopwatch",
         "surgery",
         "units",
         *BASE,
@@ -365,7 +382,7 @@ def test_families_do_not_know_each_other() -> None:
 
 
 def test_calibration_and_surgery_know_no_family() -> None:
-    for module in (f"{CORE}.calibration", f"{CORE}.surgery"):
+    for module in (f"{CORE}.calibration", f"{CORE}.moments", f"{CORE}.surgery"):
         named = {found.module for found in _core_edges(module) if _part(found.module) == "adapters"}
         assert named <= {f"{CORE}.adapters.base"}
     solver = {f.module for f in _core_edges(f"{CORE}.calibration") if _part(f.module) == "solver"}

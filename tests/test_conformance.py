@@ -124,10 +124,10 @@ def test_blocks_run_alone_as_in_the_model(family: families.Family) -> None:
     for index in range(len(blocks)):
         with runner.block(index):
             pass
-    (batch,) = runner.batches
-    assert torch.equal(batch.pruned, seen[0])
-    assert batch.dense is not None
-    assert torch.equal(batch.dense, seen[0])
+    assert len(runner.pruned) == 1
+    assert torch.equal(runner.pruned.at(0), seen[0])
+    assert runner.dense is not None
+    assert torch.equal(runner.dense.at(0), seen[0])
 
 
 @pytest.mark.parametrize("target", list(Target))

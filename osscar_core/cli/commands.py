@@ -26,6 +26,7 @@ from osscar_core.cli.reports import (
     export_text,
     kit_text,
     measure_text,
+    pipeline_bench_text,
     prune_text,
     solver_bench_text,
     survey_text,
@@ -101,6 +102,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return _doctor(args.workspace)
         case "bench" if args.bench == "solver":
             return _bench_solver(args, progress)
+        case "bench" if args.bench == "pipeline":
+            return _bench_pipeline(args, progress)
         case "bench":
             return _bench_capture(args, progress)
         case "check":
@@ -400,6 +403,26 @@ def _bench_solver(args: argparse.Namespace, progress: Progress) -> Outcome:
         results.append(bench_solver(problem, name=name, **settings))
     text = "\n\n".join(solver_bench_text(result) for result in results)
     return Outcome({"problems": [to_dict(result) for result in results]}, text)
+
+
+def _bench_pipeline(args: argparse.Namespace, progress: Progress) -> Outcome:
+    from osscar_core.bench import bench_pipeline
+    from osscar_core.models import resolve_device
+    from osscar_core.placement import Place, Placement
+
+    seqlen = args.seqlen or 2048
+    place = parse_choice("place", args.activations or Place.DEVICE.value, Place)
+    result = bench_pipeline(
+        args.shape,
+        device=resolve_device(args.device or "auto"),
+        blocks=args.blocks,
+        samples=args.samples or 128,
+        seqlen=seqlen,
+        sparsity=0.5 if args.sparsity is None else args.sparsity,
+        placement=Placement(True, place, args.batch or max(1, 16_384 // seqlen), Place.DEVICE),
+        progress=progress,
+    )
+    return Outcome(to_dict(result), pipeline_bench_text(result))
 
 
 def _bench_capture(args: argparse.Namespace, progress: Progress) -> Outcome:

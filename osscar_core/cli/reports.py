@@ -31,7 +31,7 @@ from osscar_core.sweep import pareto
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osscar_core.bench import SolverBench
+    from osscar_core.bench import PipelineBench, SolverBench
     from osscar_core.brief import SurveyRecord
     from osscar_core.explorer import WhatIf
     from osscar_core.export import ExportReport
@@ -360,6 +360,33 @@ def solver_bench_text(result: SolverBench) -> str:
     lines = [f"{result.problem}: {sizes}, {result.keep:,} kept; {where}", table(header, rows)]
     if result.bound is not None and result.bound_seconds is not None:
         lines.append(f"no support is below {result.bound:.10g} ({result.bound_seconds:.3f} s)")
+    return "\n".join(lines)
+
+
+def pipeline_bench_text(result: PipelineBench) -> str:
+    """Return where the time of a run went, and what it took."""
+    where = f"{result.device}, torch {result.torch}"
+    tokens = f"{result.samples} x {result.seqlen:,} tokens"
+    rows = [
+        (one.stage, f"{one.seconds:.2f}", f"{one.seconds / result.blocks:.3f}")
+        for one in sorted(result.stages, key=lambda one: -one.seconds)
+    ]
+    whole = f"{result.all_seconds:.1f} s for all {result.all_blocks} blocks"
+    if result.is_extrapolated:
+        whole += f" (extrapolated from {result.blocks})"
+    before = f"{result.load_seconds:.1f} s to load, {result.enter_seconds:.1f} s to the first block"
+    memory = {
+        "device memory": result.device_bytes,
+        "of it tensors": result.allocated_bytes,
+        "host memory": result.host_bytes,
+        "written": result.disk_bytes,
+    }
+    lines = [
+        f"{result.shape}, {scaled(result.parameters)} parameters, {tokens}; {where}",
+        table(("stage", "seconds", "a block"), rows),
+        f"{result.seconds:.1f} s for {result.blocks} blocks, of which {before}; {whole}",
+        ", ".join(f"{name} {scaled(value, 'B')}" for name, value in memory.items()),
+    ]
     return "\n".join(lines)
 
 

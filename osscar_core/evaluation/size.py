@@ -85,9 +85,10 @@ def module_flops(loaded: LoadedModel, *, seqlen: int | None = None) -> tuple[dic
         described = f"one sequence of {length} tokens"
     device = next(loaded.module.parameters()).device
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            inputs = torch.zeros(shape, dtype=dtype, device=device)
-            flops = _count(_weightless(loaded.module, mode), inputs)
+        mode = FakeTensorMode(allow_non_fake_inputs=True)
+        bare = _weightless(loaded.module, mode)
+        with mode:
+            flops = _count(bare, torch.zeros(shape, dtype=dtype))
     except (RuntimeError, TypeError, ValueError):
         # Some modelling code looks at values, which a weightless copy does not have.
         flops = _count(loaded.module, torch.zeros(shape, dtype=dtype, device=device))
@@ -150,10 +151,12 @@ def _count(module: nn.Module, inputs: Tensor) -> dict[str, int]:
 
 
 def _weightless(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
-    """Return a copy whose parameters and buffers have shapes but no values."""
+    """Return a copy whose parameters and buffers have shapes but no values, on the CPU."""
     known: dict[int, Any] = {}
-    for parameter in module.parameters():
-        known[id(parameter)] = nn.Parameter(mode.from_tensor(parameter), requires_grad=False)
-    for buffer in module.buffers():
-        known[id(buffer)] = mode.from_tensor(buffer)
+    with mode:
+        for parameter in module.parameters():
+            bare = torch.empty_like(parameter, device="cpu")
+            known[id(parameter)] = nn.Parameter(bare, requires_grad=False)
+        for buffer in module.buffers():
+            known[id(buffer)] = torch.empty_like(buffer, device="cpu")
     return copy.deepcopy(module, known)

@@ -60,6 +60,7 @@ def load_model(
     compute_device: torch.device | None = None,
     image_size: int | None = None,
     trust_remote_code: bool = False,
+    is_streamed: bool = False,
 ) -> LoadedModel:
     """Load a model.
 
@@ -78,6 +79,8 @@ def load_model(
         image_size: Side in pixels of the network's input, for torchvision models
             trained on images of another size.
         trust_remote_code: Allow code that comes with a repository to run.
+        is_streamed: Leave the weights of a language model's blocks in their files, to be
+            read one block at a time; it stays on the host.
 
     Raises:
         SpecError: The name or a setting makes no sense.
@@ -97,12 +100,19 @@ def load_model(
             )
         if not is_file and not is_demo_text and not path.is_dir():
             check_hub_id(name, path)
+    if is_streamed and (is_image or (path / PLAN_FILE).is_file()):
+        raise SpecError(
+            f"the blocks of {name} cannot be read one at a time",
+            "That is for dense language models; leave the memory budget out",
+        )
     if is_image:
         loaded = load_image_model(
             name, weights=weights, dtype=dtype, device=compute, image_size=image_size
         )
     elif is_demo_text:
-        loaded = _load_demo_text(name, weights=weights, dtype=dtype, device=compute)
+        loaded = _load_demo_text(
+            name, weights=weights, dtype=dtype, device=compute, is_streamed=is_streamed
+        )
     elif not is_file and (path / PLAN_FILE).is_file():
         if weights is not None:
             raise SpecError(
@@ -118,20 +128,28 @@ def load_model(
                 "Give a directory written by this tool or by save_pretrained",
             )
         loaded = load_text_model(
-            name, weights=weights, dtype=dtype, device=compute, trust_remote_code=trust_remote_code
+            name,
+            weights=weights,
+            dtype=dtype,
+            device=compute,
+            trust_remote_code=trust_remote_code,
+            is_streamed=is_streamed,
         )
-    loaded.module.to(place)
+    if loaded.blocks is None:
+        loaded.module.to(place)
     return loaded
 
 
 def _load_demo_text(
-    name: str, *, weights: str | None, dtype: str, device: torch.device
+    name: str, *, weights: str | None, dtype: str, device: torch.device, is_streamed: bool
 ) -> LoadedModel:
     """Load a language model from the project's own files, and call it by its name."""
     folder = demo_folder(name)
     if not (folder / "config.json").is_file():
         raise WeightsError(f"the weights of {name} are not in {folder}", demo_remedy(name))
-    loaded = load_text_model(str(folder), weights=weights, dtype=dtype, device=device)
+    loaded = load_text_model(
+        str(folder), weights=weights, dtype=dtype, device=device, is_streamed=is_streamed
+    )
     if loaded.tokenizer is not None:
         loaded.tokenizer.name_or_path = name
     source = dataclasses.replace(

@@ -14,6 +14,7 @@ from torch import nn
 
 from osscar_core.adapters.base import Adapter
 from osscar_core.errors import SpecError, unknown_name
+from osscar_core.models.blocks import BlockWeights
 from osscar_core.records import DTYPES, ImagePreprocess, Plan, SourceInfo, Task
 
 _TYPES = {
@@ -35,6 +36,8 @@ class LoadedModel:
             in a wider one.
         tokenizer: For text, unless the source has none.
         plan: What was removed; ``None`` for a dense model.
+        blocks: Where the weights of its blocks come from, one block at a time, if the
+            module does not hold them.
     """
 
     module: nn.Module
@@ -43,6 +46,7 @@ class LoadedModel:
     dtype: torch.dtype
     tokenizer: Any | None = None
     plan: Plan | None = None
+    blocks: BlockWeights | None = None
 
     @property
     def task(self) -> Task:

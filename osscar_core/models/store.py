@@ -1,18 +1,19 @@
 """Writes a pruned model to a directory, and reads it back.
 
-The decision hidden here: what lies in that directory (``model.safetensors``,
-``plan.json`` and, for text, configuration and tokenizer), and how it comes into being
-as a whole or not at all.
+The decision hidden here: what lies in that directory (``model.safetensors``, or one such
+file a block with an index; ``plan.json`` and, for text, configuration and tokenizer), and
+how it comes into being as a whole or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +26,14 @@ from osscar_core.errors import NumericalError, OutputError, SpecError, WeightsEr
 from osscar_core.models.images import ARCHITECTURES, finished, skeleton
 from osscar_core.models.loaded import LoadedModel, Precision, requested_dtype
 from osscar_core.models.text import load_config, load_tokenizer, text_skeleton
-from osscar_core.models.weights import fill_, is_finite, read_state, sha256, unique_tensors
+from osscar_core.models.weights import (
+    INDEX_FILE,
+    fill_,
+    is_finite,
+    read_state,
+    sha256,
+    unique_tensors,
+)
 from osscar_core.records import Plan, from_json, to_json
 from osscar_core.surgery import reshape_
 from osscar_core.tensorfile import StoredTensor, file_header, place
@@ -97,6 +105,102 @@ def save_pruned(loaded: LoadedModel, plan: Plan, out: Path) -> int:
     return size
 
 
+def save_streamed(
+    loaded: LoadedModel, plan: Plan, out: Path, finished: Callable[[str], Path | None]
+) -> int:
+    """Write a pruned model whose blocks are in files already; see `save_pruned`.
+
+    There is one file a block, and one for the rest, with an index of them all. A file that
+    holds a block as it is to be stored is not copied, but given a second name where the
+    file system can do that.
+
+    Args:
+        loaded: The pruned model; the parameters of its blocks have shapes alone.
+        plan: What was removed, with its origin.
+        out: Directory to make; it must not exist or be empty.
+        finished: Returns the file of a block's tensors, by their names in the model, or
+            ``None`` for a block that is as the dense model has it.
+
+    Returns:
+        Bytes of all weights files.
+
+    Raises:
+        OutputError: ``out`` is taken, cannot be written, or the disk is full.
+        NumericalError: A weight does not fit the type in which it is to be stored.
+        WeightsError: A block cannot be read again.
+    """
+    check_output(out)
+    paths = loaded.adapter.blocks(loaded.module)
+    in_blocks = tuple(f"{path}." for path in paths)
+    outer = {
+        name: tensor
+        for name, tensor in unique_tensors(loaded.module).items()
+        if not name.startswith(in_blocks)
+    }
+    with _made_whole(out) as folder:
+        weight_map: dict[str, str] = {}
+        size = 0
+        for number in range(len(paths) + 1):
+            file = folder / f"model-{number + 1:05d}-of-{len(paths) + 1:05d}.safetensors"
+            names = _write_part(loaded, outer, paths, number, finished, file)
+            weight_map |= dict.fromkeys(names, file.name)
+            size += file.stat().st_size
+        with (folder / INDEX_FILE).open("w", encoding="utf8") as index:
+            json.dump({"metadata": {"total_size": size}, "weight_map": weight_map}, index, indent=1)
+        _write_text_files(loaded, folder)
+        with (folder / PLAN_FILE).open("wb") as stream:
+            stream.write(to_json(plan, indent=2).encode() + b"\n")
+            _sync(stream)
+    return size
+
+
+def _write_part(
+    loaded: LoadedModel,
+    outer: Mapping[str, Tensor],
+    paths: Sequence[str],
+    number: int,
+    finished: Callable[[str], Path | None],
+    file: Path,
+) -> tuple[str, ...]:
+    """Write what belongs to no block (number 0), or one block; return the names in it."""
+    if number == 0:
+        held = dict(outer)
+    else:
+        path = paths[number - 1]
+        source = finished(path)
+        if source is not None:
+            names = _stored_as_wanted(source, loaded.dtype)
+            if names:
+                _second_name(source, file)
+                return names
+            held = read_state(source)
+        elif loaded.blocks is not None:
+            held = {f"{path}.{name}": one for name, one in loaded.blocks.read(path).items()}
+        else:
+            raise SpecError(f"the weights of {path} are nowhere", "Use save_pruned")
+    with file.open("wb") as stream:
+        _write(_Layout.of(held, loaded.dtype), stream)
+        _sync(stream)
+    return tuple(held)
+
+
+def _stored_as_wanted(file: Path, dtype: torch.dtype) -> tuple[str, ...]:
+    """Return the names in a safetensors file if all its values have this type, else none."""
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as source:
+        names = tuple(source.keys())
+        kinds = {source.get_slice(name).get_dtype() for name in names}
+    return names if kinds == {_TYPE_NAMES[dtype]} else ()
+
+
+def _second_name(source: Path, file: Path) -> None:
+    try:
+        os.link(source, file)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, file)
+
+
 def state_bytes(module: nn.Module, dtype: torch.dtype | None = None) -> int:
     """Return the size of the weights file that `save_pruned` would write.
 
@@ -104,17 +208,20 @@ def state_bytes(module: nn.Module, dtype: torch.dtype | None = None) -> int:
         module: The model.
         dtype: Floating-point type of the file; ``None`` for the tensors' own types.
     """
-    layout = _Layout.of(module, dtype)
+    layout = _Layout.of(unique_tensors(module), dtype)
     return len(layout.header) + layout.data_bytes
 
 
-def write_tensors(module: nn.Module, dtype: torch.dtype | None, file: BinaryIO) -> int:
+def write_tensors(
+    module: nn.Module, dtype: torch.dtype | None, file: BinaryIO, *, prefix: str = ""
+) -> int:
     """Write what a module stores as a safetensors file, without a second copy in memory.
 
     Args:
         module: The model, or a part of it.
         dtype: Floating-point type of the file; ``None`` for the tensors' own types.
         file: Where to write.
+        prefix: What comes before every name in the file.
 
     Returns:
         Number of bytes written.
@@ -122,7 +229,10 @@ def write_tensors(module: nn.Module, dtype: torch.dtype | None, file: BinaryIO) 
     Raises:
         NumericalError: A value does not fit that type.
     """
-    layout = _Layout.of(module, dtype)
+    return _write(_Layout.of(unique_tensors(module), dtype, prefix), file)
+
+
+def _write(layout: _Layout, file: BinaryIO) -> int:
     file.write(layout.header)
     for name, tensor, kind in layout.tensors:
         stored = as_stored(name, tensor, kind)
@@ -153,9 +263,15 @@ def stored_tensors(module: nn.Module, dtype: torch.dtype | None) -> tuple[Stored
         module: The model.
         dtype: Floating-point type of the file; ``None`` for the tensors' own types.
     """
+    return _in_file_order(unique_tensors(module), dtype)
+
+
+def _in_file_order(
+    held: Mapping[str, Tensor], dtype: torch.dtype | None
+) -> tuple[StoredTensor, ...]:
     tensors = (
         StoredTensor(name, _TYPE_NAMES[_stored_type(tensor, dtype)], tuple(tensor.shape))
-        for name, tensor in unique_tensors(module).items()
+        for name, tensor in held.items()
     )
     return tuple(sorted(tensors, key=place))
 
@@ -190,6 +306,8 @@ def load_pruned(
     adapter = find_adapter(module)
     reshape_(module, adapter, plan.units)
     path = folder / WEIGHTS_FILE
+    if not path.is_file() and (folder / INDEX_FILE).is_file():
+        path = folder  # one file a block, with an index
     fill_(module, read_state(path), path, precision.compute)
     if tokenizer is not _NO_TEXT:
         _complete_text_(module, folder, precision.compute)
@@ -270,10 +388,12 @@ class _Layout:
     data_bytes: int
 
     @classmethod
-    def of(cls, module: nn.Module, dtype: torch.dtype | None) -> _Layout:
-        listed = stored_tensors(module, dtype)
+    def of(
+        cls, named: Mapping[str, Tensor], dtype: torch.dtype | None, prefix: str = ""
+    ) -> _Layout:
+        held = {f"{prefix}{name}": tensor for name, tensor in named.items()}
+        listed = _in_file_order(held, dtype)
         header, data_bytes = file_header(listed)
-        held = unique_tensors(module)
         tensors = tuple((one.name, held[one.name], _TYPES[one.kind]) for one in listed)
         return cls(header, tensors, data_bytes)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import functools
 import io
 import os
@@ -23,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from osscar_core.adapters import find_adapter, unknown_model
 from osscar_core.adapters.base import Adapter
 from osscar_core.catalogue import OPT_SHAPES, OptShape, hub_cache_folder, missing_weights
-from osscar_core.errors import MissingDependencyError, SpecError, WeightsError
+from osscar_core.errors import MissingDependencyError, SpecError, WeightsError, unknown_name
+from osscar_core.models.blocks import RandomBlocks, StoredBlocks, has_files
 from osscar_core.models.images import RANDOM, finished
 from osscar_core.models.loaded import LoadedModel, Precision
 from osscar_core.models.weights import (
@@ -39,6 +41,7 @@ from osscar_core.models.weights import (
     first_sentence,
     refused_pickle,
     sha256,
+    unique_tensors,
 )
 from osscar_core.records import SourceInfo
 
@@ -59,6 +62,7 @@ _UNKNOWN_ARCHITECTURE = re.compile(
 _GGUF_HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
 _SMALLEST_GGUF_ENTRY = 16
 _PROBE_SECONDS = 5.0
+_LLAMA_8B = "llama-8b"
 
 
 def load_text_model(
@@ -68,6 +72,7 @@ def load_text_model(
     dtype: str,
     device: torch.device,
     trust_remote_code: bool = False,
+    is_streamed: bool = False,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer, on the CPU.
 
@@ -77,8 +82,11 @@ def load_text_model(
         dtype: Floating-point type, or ``auto`` for that of the checkpoint.
         device: Where forward passes will run.
         trust_remote_code: Allow code that comes with the repository to run.
+        is_streamed: Leave the weights of the blocks where they are: their parameters are
+            on the meta device, and the result's ``blocks`` reads them one at a time.
 
     Raises:
+        SpecError: The blocks of this source cannot be read one at a time.
         UnknownModelError: The architecture belongs to no family here.
         WeightsError: A file is missing, unsafe, damaged, or does not fit.
     """
@@ -90,7 +98,9 @@ def load_text_model(
     source = _Source(name, trust_remote_code)
     with _quiet(), source.read_once():
         if weights == RANDOM:
-            return _load_random(source, dtype, device)
+            return _load_random(source, dtype, device, is_streamed)
+        if is_streamed:
+            return _load_streamed(source, dtype, device, trust_remote_code)
         config = source.config()
         adapter = find_adapter(text_skeleton(config, trust_remote_code=trust_remote_code))
         source.check_weights_present()
@@ -98,7 +108,8 @@ def load_text_model(
         first = "auto" if known is None else Precision.choose(dtype, known, device).compute
         module = source.model(config, first, adapter)
         precision = Precision.choose(dtype, known or module.dtype, device)
-        module = module.to(precision.compute)
+        if module.dtype != precision.compute:  # tables of positions keep their precision
+            module = module.to(precision.compute)
         check_finite(module.named_parameters(), name)
         tokenizer = source.tokenizer()
     return LoadedModel(
@@ -236,6 +247,25 @@ class _Source:
         for file in sorted(self._path.glob("*.safetensors")):
             check_safetensors(file)
 
+    def folder(self) -> Path:
+        """Return the directory of the files; those of the hub are downloaded if need be.
+
+        Raises:
+            WeightsError: They are not here and cannot be had.
+        """
+        if self.is_local:
+            return self._path
+        from huggingface_hub import snapshot_download
+
+        offline = {"local_files_only": self._options["local_files_only"]}
+        with self._explained("weights"):
+            for kind in ("*.safetensors", "pytorch_model*.bin"):
+                patterns = ["*.json", kind]
+                folder = Path(snapshot_download(self.name, allow_patterns=patterns, **offline))
+                if has_files(folder):
+                    break
+        return folder
+
     def info(self, adapter: type[Adapter], config: Any, weights: str) -> SourceInfo:
         file = self._single_file()
         return SourceInfo(
@@ -350,24 +380,106 @@ class _Source:
         )
 
 
-def _load_random(source: _Source, dtype: str, device: torch.device) -> LoadedModel:
+def shaped_model(name: str, *, layers: int | None, dtype: str, device: torch.device) -> LoadedModel:
+    """Return a never-trained model of a public model's shape, its blocks still to be made.
+
+    Args:
+        name: A key of `catalogue.OPT_SHAPES`, or ``llama-8b``.
+        layers: Number of blocks; ``None`` for as many as the public model has.
+        dtype: See `load_text_model`.
+        device: Where forward passes will run.
+
+    Raises:
+        SpecError: There is no such shape.
+    """
+    config = _public_config(name)
+    config.num_hidden_layers = layers or config.num_hidden_layers
+    source = SourceInfo(model=name, family="", task="text", weights=RANDOM)
+    return _random_model(config, source, dtype, device, is_streamed=True)
+
+
+def public_size(name: str) -> tuple[int, int]:
+    """Return the number of blocks and of parameters of a public model; see `shaped_model`."""
+    config = _public_config(name)
+    module = text_skeleton(config, trust_remote_code=False)
+    return config.num_hidden_layers, sum(one.numel() for one in module.parameters())
+
+
+def _public_config(name: str) -> Any:
+    if name != _LLAMA_8B and name not in OPT_SHAPES:
+        raise unknown_name("shape", name, (*OPT_SHAPES, _LLAMA_8B))
+    return _llama_config() if name == _LLAMA_8B else _opt_config(OPT_SHAPES[name])
+
+
+def _load_random(
+    source: _Source, dtype: str, device: torch.device, is_streamed: bool
+) -> LoadedModel:
     shape = OPT_SHAPES.get(source.name)
     config = source.config() if shape is None else _opt_config(shape)
     adapter = find_adapter(text_skeleton(config, trust_remote_code=False))
-    precision = Precision.choose(dtype, getattr(config, "dtype", None) or torch.float32, device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = _from_config(config, precision.compute, trust_remote_code=False)
-    tokenizer = None
+    about = source.info(adapter, config, RANDOM)
+    loaded = _random_model(config, about, dtype, device, is_streamed=is_streamed)
     with contextlib.suppress(WeightsError):  # shapes and speed need no words
-        tokenizer = source.tokenizer()
+        loaded.tokenizer = source.tokenizer()
+    return loaded
+
+
+def _random_model(
+    config: Any, source: SourceInfo, dtype: str, device: torch.device, *, is_streamed: bool
+) -> LoadedModel:
+    module: Any = text_skeleton(config, trust_remote_code=False)
+    adapter = find_adapter(module)
+    precision = Precision.choose(dtype, getattr(config, "dtype", None) or torch.float32, device)
+    std = getattr(config, "init_std", None) or getattr(config, "initializer_range", None)
+    blocks = RandomBlocks(module, precision.compute, **({} if std is None else {"std": std}))
+    left_out = tuple(f"{path}." for path in adapter.blocks(module)) if is_streamed else ()
+    names = [name for name in unique_tensors(module) if not name.startswith(left_out)]
+    _complete_(module, {name: blocks.tensor(name) for name in names}, precision.compute)
     return LoadedModel(
         module=finished(module),
         adapter=adapter,
-        source=source.info(adapter, config, RANDOM),
+        source=dataclasses.replace(source, family=adapter.family),
         dtype=precision.storage,
-        tokenizer=tokenizer,
+        blocks=blocks if is_streamed else None,
     )
+
+
+def _load_streamed(
+    source: _Source, dtype: str, device: torch.device, trust_remote_code: bool
+) -> LoadedModel:
+    if source.is_gguf:
+        raise SpecError(
+            f"{source.name} is a GGUF file, which is read as a whole",
+            "Leave the memory budget out, or convert it to a directory with safetensors",
+        )
+    config = source.config()
+    module: Any = text_skeleton(config, trust_remote_code=trust_remote_code)
+    adapter = find_adapter(module)
+    known = getattr(config, "dtype", None) or torch.float32
+    precision = Precision.choose(dtype, known, device)
+    folder, prefix = source.folder(), module.base_model_prefix
+    blocks = StoredBlocks(folder, module, adapter.blocks(module), precision.compute, prefix)
+    outer = blocks.outer()
+    check_finite(outer.items(), source.name)
+    _complete_(module, outer, precision.compute)
+    return LoadedModel(
+        module=finished(module),
+        adapter=adapter,
+        source=source.info(adapter, config, source.name),
+        dtype=precision.storage,
+        tokenizer=source.tokenizer(),
+        blocks=blocks,
+    )
+
+
+def _complete_(module: Any, state: dict[str, Tensor], dtype: torch.dtype) -> None:
+    """Give a skeleton the tensors there are; the rest keeps shapes, in the same type."""
+    module.load_state_dict(state, strict=False, assign=True)
+    module.tie_weights()
+    for parameter in module.parameters():
+        if parameter.is_meta:
+            parameter.data = parameter.data.to(dtype)
+    module.config.dtype = dtype
 
 
 def _opt_config(shape: OptShape) -> Any:
@@ -382,6 +494,22 @@ def _opt_config(shape: OptShape) -> Any:
         do_layer_norm_before=shape.norm_first,
         word_embed_proj_dim=shape.embedding,
         num_attention_heads=shape.heads,
+        dtype="float16",
+    )
+
+
+def _llama_config() -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=128_256,
+        hidden_size=4096,
+        num_hidden_layers=32,
+        intermediate_size=14_336,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        max_position_embeddings=8192,
+        rms_norm_eps=1e-5,
         dtype="float16",
     )
 

@@ -94,7 +94,7 @@ def shards(folder: Path) -> tuple[Path, ...]:
                 Path(str(n)).name for n in json.loads(index.read_bytes())["weight_map"].values()
             }
         except DAMAGE as error:
-            raise _damaged(index, error) from error
+            raise damaged(index, error) from error
     found = tuple(folder / name for name in sorted(names))
     for file in found:
         if not file.is_file():
@@ -115,7 +115,7 @@ def read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             for name in file.keys():  # noqa: SIM118 - not a mapping
                 yield name, file.get_tensor(name).clone()
     except (SafetensorError, *DAMAGE) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def check_safetensors(path: Path) -> None:
@@ -130,7 +130,7 @@ def check_safetensors(path: Path) -> None:
         with safe_open(path, framework="pt"):
             pass
     except (SafetensorError, *DAMAGE) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def fill_(module: nn.Module, state: dict[str, Tensor], path: Path, dtype: torch.dtype) -> None:
@@ -244,7 +244,7 @@ def _unpickle(path: Path) -> object:
     except pickle.UnpicklingError as error:
         raise refused_pickle(path, error) from error
     except DAMAGE as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     return found
 
 
@@ -298,7 +298,8 @@ def _check_tensor(name: str, tensor: Tensor, own: Tensor, path: Path) -> None:
         )
 
 
-def _damaged(path: Path, error: BaseException) -> WeightsError:
+def damaged(path: Path, error: BaseException) -> WeightsError:
+    """Return the error for a file that its reader could make nothing of."""
     reason = first_sentence(error)
     return WeightsError(
         f"{path} cannot be read as {path.suffix.lstrip('.')} weights ({reason})",
