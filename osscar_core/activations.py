@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from osscar_core.errors import OutputError
-from osscar_core.placement import Place
+from osscar_core.resources import Place
 
 
 class Activations(Protocol):

@@ -22,8 +22,8 @@ from osscar_core.errors import DataError, NumericalError
 from osscar_core.models.blocks import BlockWeights, ReadAhead, empty_
 from osscar_core.models.weights import is_finite
 from osscar_core.moments import Sums, feature_rows
-from osscar_core.placement import Place
 from osscar_core.records import Target
+from osscar_core.resources import Place
 from osscar_core.solver.problem import Statistics
 from osscar_core.stopwatch import Stopwatch
 from osscar_core.units import Tap, Unit

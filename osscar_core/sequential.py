@@ -26,7 +26,6 @@ from osscar_core.evaluation.size import count_flops, count_parameters
 from osscar_core.evaluation.speed import device_name
 from osscar_core.methods import InterceptPlace, default_target, fits_intercept, refits
 from osscar_core.models import LoadedModel, resolve_device, state_bytes
-from osscar_core.placement import Place, Placement
 from osscar_core.progress import Progress, report
 from osscar_core.records import (
     BeforeAfter,
@@ -40,6 +39,7 @@ from osscar_core.records import (
     UnitPlan,
     UnitReport,
 )
+from osscar_core.resources import Place, Placement
 from osscar_core.solver import Certificate, LayerProblem, refit, solve, solve_given
 from osscar_core.stopwatch import Stopwatch
 from osscar_core.surgery import consumer_matrix, install_, intercept_place, write_layer_

@@ -24,9 +24,9 @@ from osscar_core.checkpoint import Checkpoint
 from osscar_core.evaluation.speed import device_name
 from osscar_core.models import LoadedModel
 from osscar_core.models.text import public_size, shaped_model
-from osscar_core.placement import Place, Placement
 from osscar_core.progress import Progress
 from osscar_core.records import Method, PruneSpec, Structure
+from osscar_core.resources import Place, Placement
 from osscar_core.sequential import SequentialPass
 from osscar_core.solver import solve
 from osscar_core.stopwatch import Stopwatch

@@ -408,7 +408,7 @@ def _bench_solver(args: argparse.Namespace, progress: Progress) -> Outcome:
 def _bench_pipeline(args: argparse.Namespace, progress: Progress) -> Outcome:
     from osscar_core.bench import bench_pipeline
     from osscar_core.models import resolve_device
-    from osscar_core.placement import Place, Placement
+    from osscar_core.resources import Place, Placement
 
     seqlen = args.seqlen or 2048
     place = parse_choice("place", args.activations or Place.DEVICE.value, Place)
