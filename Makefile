@@ -47,7 +47,7 @@ run: $(RUN_STAMP)
 	$(BIN)/python -m osscar_core.studio.serve --port=$(PORT) --host=$(ADDRESS)
 
 test: $(DEV_STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov $(ARGS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .

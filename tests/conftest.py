@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+
+from untraced import untraced
 
 if TYPE_CHECKING:
     from surveyed import Surveyed
@@ -17,6 +20,53 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The files that take longest come first, so that no worker is left alone with one at the end.
+LONGEST = (
+    "test_real_llm.py",
+    "test_export.py",
+    "browser/test_tour.py",
+    "browser/test_errors.py",
+    "pages/test_explore.py",
+    "browser/test_explore.py",
+    "browser/test_frame.py",
+    "browser/test_check.py",
+    "pages/test_frame.py",
+    "pages/test_check.py",
+    "test_cli_end_to_end.py",
+    "test_sweep.py",
+    "test_export_hf.py",
+    "test_checkpoint.py",
+    "test_pursuit.py",
+    "pages/test_decide.py",
+    "test_survey.py",
+    "studio/test_worker.py",
+    "test_export_torch.py",
+    "pages/test_explain.py",
+    "pages/test_languages.py",
+    "pages/test_take_formats.py",
+    "test_contest.py",
+    "test_readme.py",
+    "solver/test_certificate.py",
+    "solver/test_fused.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of `LONGEST` first; all else stays in order."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exports_untraced() -> Iterator[None]:
+    """Keep coverage out of how torch follows a network; without torch there is nothing to do."""
+    torch = sys.modules.get("torch")
+    with pytest.MonkeyPatch.context() as patch:
+        if torch is not None:
+            patch.setattr(torch.onnx, "export", untraced(torch.onnx.export))
+            patch.setattr(torch.export, "export", untraced(torch.export.export))
+        yield
 
 
 @pytest.fixture(scope="session")

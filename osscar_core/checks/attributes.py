@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osscar_core.checks.distance import RED
+from osscar_core.checks.holm import holm
 from osscar_core.checks.records import AttributeShift, Light
 
 LEVEL = 0.05
@@ -55,8 +56,6 @@ def attribute_shifts(
         new: The same of the new data.
         seed: Of the simulation behind the thresholds of categories.
     """
-    from statsmodels.stats.multitest import multipletests
-
     rng = np.random.default_rng(seed)
     shared = [name for name in columns(reference) if name in columns(new)]
     found = [
@@ -66,7 +65,7 @@ def attribute_shifts(
     ]
     if not found:
         return ()
-    corrected = multipletests([one.p_value for one in found], method="holm")[1].tolist()
+    corrected = holm([one.p_value for one in found])
     shifts = [
         AttributeShift(
             name=one.name,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from osscar_core.checks.holm import holm
 from osscar_core.checks.paired import Bools, Outcomes, judge
 from osscar_core.checks.records import FEWEST_ITEMS, SliceResult
 from osscar_core.errors import SpecError, unknown_name
@@ -133,11 +134,9 @@ def _text(value: str | float | None) -> str:
 def _holm(results: list[SliceResult]) -> list[SliceResult]:
     if not results:
         return []
-    from statsmodels.stats.multitest import multipletests
-
-    corrected = multipletests([result.p_value for result in results], method="holm")[1]
+    corrected = holm([result.p_value for result in results])
     return [
-        dataclasses.replace(result, p_value=float(p_value))
+        dataclasses.replace(result, p_value=p_value)
         for result, p_value in zip(results, corrected, strict=True)
     ]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,10 +93,10 @@ def cells(layer: Layer) -> list[Cell]:
     """Return the squares of a layer: one a group, or at most `MOST_SQUARES` bins of groups."""
     count = min(layer.groups, MOST_SQUARES)
     edges = [index * layer.groups // count for index in range(count + 1)]
-    stays = set(layer.support or ())
+    stays = sorted(set(layer.support or ()))
     found = []
     for column, (first, end) in enumerate(itertools.pairwise(edges)):
-        kept = float(sum(group in stays for group in range(first, end)))
+        kept = float(bisect_left(stays, end) - bisect_left(stays, first))
         if layer.support is None:
             kept = (end - first) * layer.kept / layer.groups
         found.append(Cell(layer, column, first, end - 1, kept))

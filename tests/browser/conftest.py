@@ -1,4 +1,5 @@
-"""A headless Chromium, and a server of its own for each test that asks for one."""
+"""A headless Chromium, and a server: one of its own for a test that changes the workspace, or
+is about a fresh start, and one for all the tests of a file that only look."""
 
 from __future__ import annotations
 
@@ -40,6 +41,28 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture
 def visit(chromium, tmp_path: Path) -> Iterator[Visit]:
     with served(tmp_path / "workspace") as address:
-        context = chromium.new_context(viewport={"width": 1366, "height": 768})
-        yield Visit(context.new_page(), address)
-        context.close()
+        yield from _visits(chromium, address)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the workspace that the tests of a file look at; a file fills it as it likes."""
+    return tmp_path_factory.mktemp("browser") / "workspace"
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    with served(home) as found:
+        yield found
+
+
+@pytest.fixture
+def look(chromium, address: str) -> Iterator[Visit]:
+    """Visit the server that the tests of a file share."""
+    yield from _visits(chromium, address)
+
+
+def _visits(chromium, address: str) -> Iterator[Visit]:
+    context = chromium.new_context(viewport={"width": 1366, "height": 768})
+    yield Visit(context.new_page(), address)
+    context.close()

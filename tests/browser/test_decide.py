@@ -24,16 +24,17 @@ def run(samples, tmp_path: Path) -> str:
     return RUN
 
 
-@pytest.fixture
-def exported(run, tmp_path: Path) -> str:
-    """Let the run have one format made and another failed."""
-    home = tmp_path / "workspace"
-    (home / "runs" / run / "model").mkdir()
+@pytest.fixture(scope="module")
+def exported(samples, home: Path) -> str:
+    """Put a run into the shared workspace that has one format made and another failed."""
+    asked = samples.image_request(0.5)
+    samples.write_run(home, RUN, asked, samples.result(asked))
+    (home / "runs" / RUN / "model").mkdir()
     write_export(home, ExportFormat.ONNX, dense_quality=0.8, notes=(NO_PADDING, FLOAT32))
     failed = Status(State.FAILED, reason="the exported small is not the model", remedy="Wait")
     asked = export_request(home, ExportFormat.TORCH)
     write_run(home, "20260305-000000-000000", asked, None, failed)
-    return run
+    return RUN
 
 
 def overflow(page) -> int:
@@ -80,10 +81,10 @@ def test_savings_by_keyboard_and_the_report_from_the_same_numbers(
 
 
 @pytest.mark.parametrize("width", [1366, 768, 390])
-def test_nothing_is_cut_off(visit, exported, width: int) -> None:
-    page = visit.page
+def test_nothing_is_cut_off(look, exported, width: int) -> None:
+    page = look.page
     page.set_viewport_size({"width": width, "height": 900})
-    visit.open(f"decide?run={exported}")
+    look.open(f"decide?run={exported}")
     sync_api.expect(page.get_by_role("heading", name="Pilot first")).to_be_visible()
     assert overflow(page) <= 0
     page.locator(".st-key-rule").locator("xpath=ancestor::details/summary").click()
@@ -93,9 +94,9 @@ def test_nothing_is_cut_off(visit, exported, width: int) -> None:
     sync_api.expect(page.locator(".st-key-take_torch")).to_contain_text("is not the model")
     page.locator(".st-key-take_onnx summary").click()
     sync_api.expect(page.locator(".st-key-take_onnx")).to_contain_text("import onnxruntime")
-    visit.settle()
+    look.settle()
     assert overflow(page) <= 0
-    assert visit.faults == []
+    assert look.faults == []
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     found = axe.run(page).response["violations"]
     assert [fault["id"] for fault in found if fault["impact"] in ("serious", "critical")] == []

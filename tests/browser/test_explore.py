@@ -15,6 +15,13 @@ expect = sync_api.expect
 
 pytestmark = pytest.mark.browser
 
+
+@pytest.fixture
+def visit(look: Visit) -> Visit:
+    """Nothing here changes the workspace."""
+    return look
+
+
 POINT = "?m=demo/opt&goal=removed&val=45&lang=en"
 
 

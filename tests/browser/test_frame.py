@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.harness import Visit, served
+from browser.harness import Visit
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
@@ -17,12 +17,6 @@ pytestmark = pytest.mark.browser
 
 PAGES = ["", "explain", "check", "decide", "runs"]
 EXPLORE = "What does a smaller model cost?"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("frame") / "workspace") as found:
-        yield found
 
 
 @pytest.fixture

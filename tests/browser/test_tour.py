@@ -143,11 +143,11 @@ def test_a_run_outlives_the_server_that_started_it(tab: Visit, server: Server) -
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
 @pytest.mark.parametrize("path", ["", "explain", "check", "decide", "runs"])
-def test_assistive_technology_finds_no_serious_fault(tab: Visit, path: str, lang: str) -> None:
+def test_assistive_technology_finds_no_serious_fault(look: Visit, path: str, lang: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    tab.open(f"{path}?lang={lang}")
-    tab.page.wait_for_timeout(1_000)
-    found = axe.run(tab.page).response["violations"]
+    look.open(f"{path}?lang={lang}")
+    look.page.wait_for_timeout(1_000)
+    found = axe.run(look.page).response["violations"]
     serious = [
         f"{fault['id']}: {node['target']}"
         for fault in found
@@ -155,7 +155,7 @@ def test_assistive_technology_finds_no_serious_fault(tab: Visit, path: str, lang
         for node in fault["nodes"]
     ]
     assert serious == []
-    charts = tab.page.get_by_test_id("stPlotlyChart")
+    charts = look.page.get_by_test_id("stPlotlyChart")
     for index in range(charts.count()):
         assert charts.nth(index).get_attribute("role") == "figure"
         assert len(charts.nth(index).get_attribute("aria-label") or "") > 20
