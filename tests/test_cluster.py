@@ -22,7 +22,7 @@ from osscar_core.cluster import Cluster, ClusterError, Machines
 from osscar_core.errors import Cancelled, DataError, MissingDependencyError, OsscarError, SpecError
 from osscar_core.goals import Goal, GoalKind
 from osscar_core.progress import ProgressEvent
-from osscar_core.records import Method, PruneSpec, SweepPoint, SweepReport
+from osscar_core.records import Method, PruneSpec, SweepReport
 from osscar_core.survey import load_survey
 from osscar_core.sweep import SweepSpec, sweep
 
