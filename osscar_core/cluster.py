@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 _POLL = 0.2
 _TELL_EVERY = 0.3
 _STOP_WITHIN = 2.0
+_CONNECT_WITHIN = 10.0
 
 Work = Callable[..., str]
 """A function of a module, called as ``work(artifacts, progress, *arguments)`` elsewhere.
@@ -200,13 +202,14 @@ class Cluster:
     def _connect(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
+            _knock(self._machines.address)
             self._ray.init(
                 address=self._machines.address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 configure_logging=False,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ClusterError(
                 f"the Ray cluster at '{self._machines.address}' cannot be used ({error!s:.300})",
                 "Check the address, and that all machines have the same Python and Ray",
@@ -346,6 +349,13 @@ def _execute(
     except OsscarError as error:
         return _Failure.of(error)
     return None
+
+
+def _knock(address: str) -> None:
+    """See whether anybody listens: Ray itself would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_WITHIN).close()
 
 
 def _place(name: str) -> str:

@@ -166,6 +166,15 @@ def test_without_ray_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
         Cluster(Machines("auto", str(tmp_path)))
 
 
+def test_an_address_where_nobody_listens(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="pip install -r requirements-cluster.txt")
+    with (
+        pytest.raises(ClusterError, match=r"127\.0\.0\.1:1' cannot be used"),
+        Cluster(Machines("127.0.0.1:1", str(tmp_path))),
+    ):
+        pass
+
+
 # Work that is handed out
 
 
