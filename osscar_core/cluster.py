@@ -132,14 +132,7 @@ class Cluster:
         self._is_own = not self._ray.is_initialized()
         if self._is_own:
             self._connect()
-        node = self._ray.get_runtime_context().get_node_id()
-        here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=True)
-        # Beside this process, so that it is not lost with another machine.
-        self._channel = (
-            self._ray.remote(_Channel)
-            .options(num_cpus=0, scheduling_strategy=here, runtime_env=_environment())
-            .remote()
-        )
+        self._open_channel()
         return self
 
     def __exit__(
@@ -214,6 +207,16 @@ class Cluster:
                 f"the Ray cluster at '{self._machines.address}' cannot be used ({error!s:.300})",
                 "Check the address, and that all machines have the same Python and Ray",
             ) from error
+
+    def _open_channel(self) -> None:
+        node = self._ray.get_runtime_context().get_node_id()
+        here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=True)
+        # Beside this process, so that it is not lost with another machine.
+        self._channel = (
+            self._ray.remote(_Channel)
+            .options(num_cpus=0, scheduling_strategy=here, runtime_env=_environment())
+            .remote()
+        )
 
     def _wants_gpu(self, device: str) -> bool:
         has_gpus = bool(self._ray.cluster_resources().get("GPU", 0) >= 1)
@@ -290,7 +293,13 @@ class Cluster:
     def _tell(self) -> None:
         """Pass on what was said since the last time."""
         listeners = {task.name: task.progress for task in self._running.values()}
-        for name, event in self._ray.get(self._channel.take.remote()):
+        try:
+            said = self._ray.get(self._channel.take.remote())
+        except self._ray.exceptions.RayActorError as error:
+            logger.warning("progress was lost with its machine: %s", error)
+            self._open_channel()
+            return
+        for name, event in said:
             listener = listeners.get(name)
             if listener is not None:
                 listener(event)
