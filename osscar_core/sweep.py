@@ -41,11 +41,14 @@ from osscar_core.records import (
 from osscar_core.storage import write_atomically
 
 if TYPE_CHECKING:
+    from osscar_core.cluster import Machines
     from osscar_core.models import LoadedModel
     from osscar_core.survey import Survey
 
 _Record = TypeVar("_Record")
 _TIMED_ROUNDS = 10
+
+Point = SweepPoint | UnreachablePoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def sweep(
     *,
     out: Path,
     survey: Survey | None = None,
+    machines: Machines | None = None,
     progress: Progress | None = None,
 ) -> SweepReport:
     """Run every point that is not stored yet, and return all of them.
@@ -123,6 +127,8 @@ def sweep(
         out: Directory that collects the points; made if needed. One that holds other
             things than a sweep is refused.
         survey: A survey of the model, instead of making one for every seed.
+        machines: A cluster to run the points on, instead of this process. Points are stored
+            here as soon as they are finished, in any order.
         progress: Callback; raising `osscar_core.errors.Cancelled` from it stops. The
             points finished by then stay and are not computed again.
 
@@ -139,25 +145,40 @@ def sweep(
             "Leave it out, or add goals or a loss-weighted budget",
         )
     folder = _points_folder(out)
-    points: list[SweepPoint] = []
-    unreachable: list[UnreachablePoint] = []
-    lab = _Lab(spec, out, survey)
-    for number, request in enumerate(requests, start=1):
-        path = folder / f"{_point_name(spec, request, survey)}.json"
-        point = _read(SweepPoint, path) or _read(UnreachablePoint, path)
+    slots = [Slot.of(spec, request, survey, folder) for request in requests]
+    if machines is not None:
+        from osscar_core.spread import spread
+
+        dense, found = spread(machines, spec, slots, out=out, survey=survey, progress=progress)
+        return _report(dense, found)
+    lab = Lab(spec, out, survey)
+    found = []
+    for number, slot in enumerate(slots, start=1):
+        point = slot.stored()
         if point is None:
-            point = lab.run(request, _labelled(progress, f"point {number}/{len(requests)}"))
-            write_atomically(path, to_json(point))
-        if isinstance(point, SweepPoint):
-            points.append(point)
-        else:
-            unreachable.append(point)
-    # The evaluation uses the calibration's window length, which only a finished point knows
-    # when it was left open, so the dense model is judged after a point; where there is none,
-    # the evaluation takes the same length by itself.
-    seqlen = points[0].prune.plan.spec.seqlen if points else spec.base.seqlen
-    dense = lab.dense_point(seqlen, progress)
-    return SweepReport(dense, tuple(points), tuple(unreachable))
+            point = lab.run(slot.request, labelled(progress, f"point {number}/{len(slots)}"))
+            slot.store(point)
+        found.append(point)
+    return _report(lab.dense_point(dense_seqlen(spec, found), progress), found)
+
+
+def dense_seqlen(spec: SweepSpec, found: Sequence[Point]) -> int | None:
+    """Return the length of window that the dense model is judged with.
+
+    The evaluation uses the calibration's window length, which only a finished point knows
+    when it was left open, so the dense model is judged after a point; where there is none,
+    the evaluation takes the same length by itself.
+    """
+    measured = next((point for point in found if isinstance(point, SweepPoint)), None)
+    return spec.base.seqlen if measured is None else measured.prune.plan.spec.seqlen
+
+
+def _report(dense: DensePoint, found: Sequence[Point]) -> SweepReport:
+    return SweepReport(
+        dense,
+        tuple(point for point in found if isinstance(point, SweepPoint)),
+        tuple(point for point in found if isinstance(point, UnreachablePoint)),
+    )
 
 
 def pareto(points: Sequence[SweepPoint]) -> tuple[bool, ...]:
@@ -196,7 +217,33 @@ def _quality(point: SweepPoint) -> float:
     return value if point.evaluation.metric == "top1" else -value
 
 
-class _Lab:
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A point's place in a sweep.
+
+    Attributes:
+        request: What it is asked for.
+        path: File that it is stored in, named after all that it rests on.
+    """
+
+    request: PruneSpec
+    path: Path
+
+    @classmethod
+    def of(cls, spec: SweepSpec, request: PruneSpec, survey: Survey | None, folder: Path) -> Slot:
+        """Return the place of a request's point in the folder of points."""
+        return cls(request, folder / f"{_point_name(spec, request, survey)}.json")
+
+    def stored(self) -> Point | None:
+        """Return the point, if it was finished."""
+        return read_stored(SweepPoint, self.path) or read_stored(UnreachablePoint, self.path)
+
+    def store(self, point: Point) -> None:
+        """Keep a finished point."""
+        write_atomically(self.path, to_json(point))
+
+
+class Lab:
     """Prunes, evaluates and times single points. The dense model is loaded at most once."""
 
     def __init__(self, spec: SweepSpec, out: Path, survey: Survey | None) -> None:
@@ -206,22 +253,29 @@ class _Lab:
         self._survey: tuple[str, Survey] | None = None
         self._dense: LoadedModel | None = None
 
-    def run(self, request: PruneSpec, progress: Progress | None) -> SweepPoint | UnreachablePoint:
-        """Measure one point."""
+    def run(self, request: PruneSpec, progress: Progress | None) -> Point:
+        """Measure one point, and let its survey learn from it."""
+        survey = self._surveyed(request, progress) if request.needs_survey else None
+        point = self.measure(request, survey, progress)
+        if survey is not None and isinstance(point, SweepPoint) and is_lesson(request, point):
+            dense = self.dense_point(point.prune.plan.spec.seqlen, progress)
+            survey_learns(survey, point, dense)
+        return point
+
+    def measure(
+        self, request: PruneSpec, survey: Survey | None, progress: Progress | None
+    ) -> Point:
+        """Measure one point with a survey, if it needs one."""
         if not request.needs_survey and request.goal is None:
             return self._measure(request, None, progress)
         from osscar_core.explorer import UnreachableGoal
 
-        survey = self._surveyed(request, progress) if request.needs_survey else None
         try:
-            point = self._measure(request, survey, progress)
+            return self._measure(request, survey, progress)
         except UnreachableGoal as error:
             return UnreachablePoint(
                 request.method, request.sparsity, request.seed, request.goal, error.nearest
             )
-        if survey is not None:
-            self._learn(survey, request, point, progress)
-        return point
 
     def _measure(
         self, request: PruneSpec, survey: Survey | None, progress: Progress | None
@@ -249,50 +303,33 @@ class _Lab:
         """Return the survey that a request shares with others: given, stored, or made now."""
         if self._given is not None:
             return self._given
-        about = _survey_request(request)
-        name = _survey_name(about)
+        about = survey_request(request)
+        name = survey_name(about)
         if self._survey is not None and self._survey[0] == name:
             return self._survey[1]
-        from osscar_core.pruner import dense_model
-        from osscar_core.survey import load_survey, make_survey
-
         folder = self._out / name
-        try:
-            survey = load_survey(folder)
-        except DataError:
-            shutil.rmtree(folder, ignore_errors=True)
+        survey = stored_survey(folder)
+        if survey is None:
+            from osscar_core.pruner import dense_model
+            from osscar_core.survey import make_survey
+
             survey = make_survey(dense_model(request), about, progress=progress)
             survey.save(folder)
         self._survey = name, survey
         return survey
 
-    def _learn(
-        self, survey: Survey, request: PruneSpec, point: SweepPoint, progress: Progress | None
-    ) -> None:
-        """Tell the survey what a point lost, unless the run itself did so."""
-        from osscar_core.estimates import lost_quality, measured_point
-
-        budget = point.prune.budget
-        is_told = request.goal is not None and request.goal.kind is GoalKind.QUALITY_LOSS
-        # A refined run loses less than is predicted for its widths; plain ones are foretold.
-        if budget is None or is_told or request.refine or request.method is not Method.OSSCAR:
-            return
-        dense = self.dense_point(point.prune.plan.spec.seqlen, progress).evaluation
-        lost = lost_quality(dense, point.evaluation)
-        if math.isfinite(lost):
-            survey.add(measured_point(budget.predicted, lost, point.evaluation))
-
     def dense_point(self, seqlen: int | None, progress: Progress | None) -> DensePoint:
         """Return the dense model's quality, stored or evaluated now."""
-        path = self._out / f"{_dense_name(self._spec)}.json"
-        point = _read(DensePoint, path)
+        path = dense_path(self._spec, self._out)
+        point = read_stored(DensePoint, path)
         if point is None:
-            evaluation = self._evaluate(self.dense(), seqlen, _labelled(progress, "dense"))
+            evaluation = self._evaluate(self.dense(), seqlen, labelled(progress, "dense"))
             point = DensePoint(evaluation)
             write_atomically(path, to_json(point))
         return point
 
     def dense(self) -> LoadedModel:
+        """Return the dense model, loaded at the first call."""
         from osscar_core.models import load_model
 
         if self._dense is None:
@@ -338,6 +375,43 @@ class _Lab:
         )
 
 
+def stored_survey(folder: Path) -> Survey | None:
+    """Return a survey that was kept; one that is damaged is removed."""
+    from osscar_core.survey import load_survey
+
+    try:
+        return load_survey(folder)
+    except DataError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def tells_survey_itself(request: PruneSpec) -> bool:
+    """Return whether a run tells its survey what it lost, as those for a quality do."""
+    return request.goal is not None and request.goal.kind is GoalKind.QUALITY_LOSS
+
+
+def is_lesson(request: PruneSpec, point: SweepPoint) -> bool:
+    """Return whether a survey learns from a point, and was not told by the run itself."""
+    # A refined run loses less than is predicted for its widths; plain ones are foretold.
+    return (
+        point.prune.budget is not None
+        and not tells_survey_itself(request)
+        and not request.refine
+        and request.method is Method.OSSCAR
+    )
+
+
+def survey_learns(survey: Survey, point: SweepPoint, dense: DensePoint) -> None:
+    """Tell a survey what a point lost."""
+    from osscar_core.estimates import lost_quality, measured_point
+
+    budget = point.prune.budget
+    lost = lost_quality(dense.evaluation, point.evaluation)
+    if budget is not None and math.isfinite(lost):
+        survey.add(measured_point(budget.predicted, lost, point.evaluation))
+
+
 def _points_folder(out: Path) -> Path:
     folder = out / "points"
     if out.exists() and not out.is_dir():
@@ -363,7 +437,7 @@ def _point_name(spec: SweepSpec, request: PruneSpec, survey: Survey | None) -> s
     return _digest(spec.base, settings, spec.data, request.calibration)
 
 
-def _survey_request(request: PruneSpec) -> PruneSpec:
+def survey_request(request: PruneSpec) -> PruneSpec:
     """Return a request without what says how much to remove, or what a survey does not use."""
     return dataclasses.replace(
         request,
@@ -383,16 +457,17 @@ def _survey_request(request: PruneSpec) -> PruneSpec:
     )
 
 
-def _survey_name(request: PruneSpec) -> str:
+def survey_name(request: PruneSpec) -> str:
+    """Return the name of the survey that a request of `survey_request` leads to."""
     return "survey-" + _digest(request, to_dict(request), request.calibration)
 
 
-def _dense_name(spec: SweepSpec) -> str:
-    """Return the name of the dense model's quality, which pruning settings do not touch."""
+def dense_path(spec: SweepSpec, out: Path) -> Path:
+    """Return the file of the dense model's quality, which pruning settings do not touch."""
     names = ("model", "weights", "device", "dtype", "seqlen", "batch_size", "image_size")
     settings = {name: getattr(spec.base, name) for name in names}
     settings |= {"data": spec.data, "limit": spec.limit}
-    return "dense-" + _digest(spec.base, settings, spec.data)
+    return out / f"dense-{_digest(spec.base, settings, spec.data)}.json"
 
 
 def _digest(request: PruneSpec, settings: dict[str, Any], *sources: str) -> str:
@@ -417,7 +492,7 @@ def _fingerprint(name: str) -> Iterator[tuple[str, int, int]]:
                 yield (file.name, stat.st_size, stat.st_mtime_ns)
 
 
-def _read(record_type: type[_Record], path: Path) -> _Record | None:
+def read_stored(record_type: type[_Record], path: Path) -> _Record | None:
     """Return a stored record; one that is damaged or absent counts as not computed."""
     try:
         return from_json(record_type, path.read_text(encoding="utf8"))
@@ -425,7 +500,7 @@ def _read(record_type: type[_Record], path: Path) -> _Record | None:
         return None
 
 
-def _labelled(progress: Progress | None, label: str) -> Progress | None:
+def labelled(progress: Progress | None, label: str) -> Progress | None:
     """Return a callback that says in front of every stage where in the sweep it is."""
     if progress is None:
         return None

@@ -196,7 +196,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "pursuit": (LIBRARY - {"pruner", "pursuit"}) | BASE,
     "pruner": (LIBRARY - {"pruner"}) | BASE,
+    "artifacts": BASE,
+    "cluster": {"artifacts", *BASE},
+    "spread": {"artifacts", "cluster", "estimates", "brief", "pruner", "survey", "sweep", *BASE},
     "sweep": {
+        "cluster",
+        "spread",
         "estimates",
         "evaluation",
         "explorer",
@@ -253,7 +258,7 @@ ALLOWED: dict[str, set[str]] = {
     | BASE,
     "cli": LIBRARY
     | DECISION
-    | {"checks", "sweep", "doctor", "bench", "export", "monitoring"}
+    | {"checks", "cluster", "sweep", "doctor", "bench", "export", "monitoring"}
     | BASE,
     "__main__": {"cli"},
 }

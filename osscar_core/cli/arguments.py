@@ -216,6 +216,15 @@ def _add_sweep(commands: Any) -> None:
     parser.add_argument(
         "--out", metavar="DIR", required=True, help="directory that collects the finished points"
     )
+    many = parser.add_argument_group("many machines")
+    many.add_argument(
+        "--ray", metavar="ADDRESS", help="run the points on this Ray cluster; auto for the one here"
+    )
+    many.add_argument(
+        "--artifacts",
+        metavar="URL",
+        help="folder or URL that all machines reach (default: in --out, on a shared disk)",
+    )
 
 
 def _add_savings(commands: Any) -> None:

@@ -51,6 +51,7 @@ from osscar_core.records import (
 )
 
 if TYPE_CHECKING:
+    from osscar_core.cluster import Machines
     from osscar_core.models import LoadedModel
     from osscar_core.survey import Survey
 
@@ -289,9 +290,25 @@ def _sweep(args: argparse.Namespace, progress: Progress) -> Outcome:
     )
     _check_data(spec.base.calibration)
     _check_data(spec.data)
-    report = sweep(spec, out=Path(args.out), survey=_survey_of(args), progress=progress)
+    report = sweep(
+        spec,
+        out=Path(args.out),
+        survey=_survey_of(args),
+        machines=_machines(args),
+        progress=progress,
+    )
     payload = {**to_dict(report), "pareto": list(pareto(report.points))}
     return Outcome(payload, sweep_text(report))
+
+
+def _machines(args: argparse.Namespace) -> Machines | None:
+    if args.ray is None:
+        if args.artifacts is not None:
+            raise SpecError("--artifacts is for many machines", "Give --ray too, or leave it out")
+        return None
+    from osscar_core.cluster import Machines
+
+    return Machines(args.ray, args.artifacts or str((Path(args.out) / "artifacts").resolve()))
 
 
 def _decide(args: argparse.Namespace) -> Outcome:
