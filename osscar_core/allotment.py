@@ -143,7 +143,7 @@ def held_to(device: torch.device, gpu_memory: int | None) -> Iterator[None]:
     if gpu_memory is None or device.type != "cuda":
         yield
         return
-    if not torch.cuda.is_initialized():
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         # Memory in one growing piece: what one phase leaves free fits what the next one needs.
         os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     torch.cuda.empty_cache()
