@@ -185,6 +185,7 @@ class _OnDisk:
         self._write(position, state)
 
     def read(self) -> Iterator[Tensor]:
+        self._settle()
         count = len(self._places)
         ahead = self._thread.submit(self._load, 0) if count else None
         for position in range(count):

@@ -40,10 +40,10 @@ class Sums:
         count: Rows so far.
         gram: Sum of ``(X - c)^T (X - c)``, (p, p) float64; blocks above the diagonal are not
             kept up.
-        sum_x: Sum of X, (p,).
+        sum_x: Sum of ``X - c``, (p,).
         cross: Sum of ``(X - c)^T (Y - d)``, (p, m); ``None`` if the target is the layer's own
             output.
-        sum_y: Sum of Y, (m,).
+        sum_y: Sum of ``Y - d``, (m,).
         power_y: Sum of Y squared, (m,).
         origin: c and d, (p,) in the rows' type and (m,) float32; ``None`` for zero.
     """
@@ -99,18 +99,16 @@ class Sums:
             self._add(rows[piece], Y)
 
     def _add(self, rows: Tensor, answer: Tensor | None) -> None:
-        X = rows.float() if self.origin is None else rows
+        X = rows.float() if self.origin is None else rows - self.origin[0]
         self.sum_x += _total(X)
-        if self.origin is not None:
-            X = X - self.origin[0]
         for low, high in _blocks(X.shape[1]):
             # One block column, from the diagonal down.
             self.gram[low:, low:high] += _product(X[:, low:], X[:, low:high])
         if answer is None or self.cross is None or self.sum_y is None or self.power_y is None:
             return
-        self.sum_y += _total(answer)
         self.power_y += _total(answer.square())
         Y = answer if self.origin is None or self.origin[1] is None else answer - self.origin[1]
+        self.sum_y += _total(Y)
         for part in _parts(Y, X.dtype):
             self.cross += _product(X, part)
 
@@ -126,11 +124,13 @@ class Sums:
             return
         c, d = (None if one is None else one.double() for one in self.origin)
         if c is not None:
-            # (X - c)^T (Y - d) = X^T Y - c sum(Y)^T - (sum(X) - n c) d^T
-            rest = self.sum_x - self.count * c
-            self.gram.addr_(c, self.sum_x).addr_(rest, c)
+            # X^T Y = (X - c)^T (Y - d) + sum(X - c) d^T + c sum(Y)^T
+            rest = self.sum_x.clone()
+            self.sum_x.add_(c, alpha=self.count)
+            self.gram.addr_(rest, c).addr_(c, self.sum_x)
             if self.cross is not None and self.sum_y is not None and d is not None:
-                self.cross.addr_(c, self.sum_y).addr_(rest, d)
+                self.sum_y.add_(d, alpha=self.count)
+                self.cross.addr_(rest, d).addr_(c, self.sum_y)
         self.origin = None
 
     def finish(self, consumer: nn.Module) -> Statistics:

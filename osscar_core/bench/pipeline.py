@@ -67,7 +67,7 @@ class PipelineBench:
         allocated_bytes: Most device memory in use by tensors.
         disk_bytes: Bytes written.
         resources: What stayed where, and memory and time of the blocks that were run beside
-            what was foreseen; ``None`` on a CPU without a budget.
+            what was foreseen.
     """
 
     shape: str
