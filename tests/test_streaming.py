@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import families
-from osscar_core.allotment import allot
+from osscar_core import pruner
+from osscar_core.allotment import allot, held_to
 from osscar_core.errors import OutputError, SpecError, WeightsError
 from osscar_core.goals import Goal, GoalKind
 from osscar_core.models import load_model
@@ -283,3 +285,46 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
     kills, resumed = map(int, done.stdout.split()[-2:])
     assert kills >= 10
     assert resumed >= 1
+
+
+# --- on a GPU -------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("search", [Place.DEVICE, Place.HOST])
+@pytest.mark.parametrize("where", Place)
+@pytest.mark.parametrize("name", ["opt", "llama"])
+def test_a_gpu_keeps_the_same_groups_wherever_things_are(
+    name: str, where: Place, search: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prune(request(name, tmp_path), out=tmp_path / "whole")
+
+    def forced(*given: Any) -> Any:
+        found = allot(*given)
+        assert found is not None
+        placement = dataclasses.replace(found.placement, activations=where, search=search, batch=2)
+        forecast = dataclasses.replace(found.forecast, placement=placement)
+        spec = dataclasses.replace(found.spec, batch_size=2)
+        return dataclasses.replace(found, spec=spec, forecast=forecast)
+
+    monkeypatch.setattr(pruner, "allot", forced)
+    spec = request(name, tmp_path, device="cuda", gpu_memory=2048 * MIB)
+    small = prune(spec, out=tmp_path / "streamed")
+    assert [unit.kept for unit in small.plan.units] == [unit.kept for unit in whole.plan.units]
+    one, other = state(tmp_path / "streamed"), state(tmp_path / "whole")
+    for key, value in one.items():
+        # Fitted on few rows, so that the last digits of the forward passes count.
+        assert float((value - other[key]).norm()) <= 1e-2 * float(other[key].norm()), key
+    assert small.resources is not None
+    assert small.resources.is_within
+    assert small.resources.measured_gpu_bytes
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_budget_binds_the_gpu() -> None:
+    device = torch.device("cuda")
+    with held_to(device, 1024 * MIB), pytest.raises(torch.OutOfMemoryError):
+        torch.empty(1024 * MIB, dtype=torch.uint8, device=device)
+    assert torch.empty(1024 * MIB, dtype=torch.uint8, device=device).numel() == 1024 * MIB
