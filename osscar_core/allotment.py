@@ -99,6 +99,7 @@ def allot(model: LoadedModel, spec: PruneSpec, device: torch.device) -> Allotmen
             host_memory=host_memory,
             with_dense=with_dense,
             device_kind=machine.kind,
+            gpus=spec.gpus,
             batch=spec.batch_size,
             may_stream=model.blocks is not None,
             machine=machine,
@@ -120,6 +121,7 @@ def allot(model: LoadedModel, spec: PruneSpec, device: torch.device) -> Allotmen
         seqlen=spec.seqlen,
         machine=machine,
         with_dense=with_dense,
+        gpus=spec.gpus,
         sparsity=spec.sparsity,
     )
     return Allotment(dataclasses.replace(spec, batch_size=placement.batch), found)
@@ -132,7 +134,7 @@ def is_streamed(spec: PruneSpec) -> bool:
     """
     if not can_stream(spec.model, spec.weights):
         return False
-    if spec.gpu_memory is not None or spec.host_memory is not None:
+    if spec.gpu_memory is not None or spec.host_memory is not None or spec.gpus > 1:
         return True
     return _stored_bytes(spec.model) > _SHARE_OF_HOST * available_memory()
 

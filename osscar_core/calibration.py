@@ -26,6 +26,7 @@ from osscar_core.records import Target
 from osscar_core.resources import Place
 from osscar_core.solver.problem import Statistics
 from osscar_core.stopwatch import Stopwatch
+from osscar_core.team import ALONE, Team
 from osscar_core.units import Tap, Unit
 
 # A norm's scale below this share of the layer's mean scale says nothing about how much
@@ -63,6 +64,7 @@ class BlockRunner:
         place: Where hidden states are kept between blocks.
         folder: Existing folder for those on disk; ``None`` for the system's own.
         watch: Times the stages ``read``, ``forward`` and ``statistics``.
+        team: The processes that share the micro-batches; ``inputs`` are this one's.
 
     Attributes:
         pruned: Hidden states entering the next block of the pruned model.
@@ -82,7 +84,9 @@ class BlockRunner:
         place: Place = Place.DEVICE,
         folder: Path | None = None,
         watch: Stopwatch | None = None,
+        team: Team = ALONE,
     ) -> None:
+        self._team = team
         self._model = model
         self._blocks = tuple(blocks)
         self._device = device
@@ -134,6 +138,7 @@ class BlockRunner:
                 device=self._device,
                 batch_done=self._batch_done,
                 watch=self._watch,
+                team=self._team,
             )
             yield current
             current.advance()
@@ -161,6 +166,7 @@ class BlockRunner:
             _, answer = self._leave(inputs, _needed(self.dense).at(position), layer)
             total.add(rows.to(self._device), answer.to(self._device))
             self._batch_done()
+        self._team.add_up_(total)
         return total.finish(layer)
 
     def _leave(
@@ -236,7 +242,9 @@ class BlockPass:
         device: torch.device,
         batch_done: Callable[[], None],
         watch: Stopwatch,
+        team: Team,
     ) -> None:
+        self._team = team
         self._watch = watch
         self._block = block
         self._twin = dense
@@ -264,17 +272,19 @@ class BlockPass:
                 `advance` a pass.
 
         Returns:
-            Statistics in float64 on the computing device.
+            Statistics in float64 on the computing device; in a team those of all members
+            at the leader, and of no use at the others.
 
         Raises:
             NumericalError: An activation is not finite.
         """
         stream = unit.stream if target is Target.RESIDUAL else None
         consumer = self._child(self._block, unit.consumer)
-        total: Sums | None = None
         divisor = None if scale is None else _safe_scale(scale)
         with_dense = target is not Target.LAYER
         carry = with_dense and is_last
+        features = consumer.get_parameter("weight")[0].numel()
+        total = Sums.zeros(features, consumer, with_dense, self._device)
         dense_states = _needed(self._dense).read() if with_dense else itertools.repeat(None)
         for position, (state, other) in enumerate(
             zip(self._pruned.read(), dense_states, strict=False)
@@ -294,13 +304,15 @@ class BlockPass:
                     if carry:
                         _needed(self._dense).put(position, _present(dense.output))
             with self._watch.stage("statistics"):
-                if total is None:
-                    total = Sums.zeros(rows.shape[1], consumer, with_dense, self._device)
                 total.add(rows, answer)
             self._batch_done()
-        if total is None:
-            raise DataError("there is no calibration data", "Give at least one sample")
         self._is_dense_carried = self._is_dense_carried or carry
+        with self._watch.stage("exchange"):
+            self._team.add_up_(total)
+        if not self._team.is_leader:
+            return total.finish(consumer)
+        if not total.count:
+            raise DataError("there is no calibration data", "Give at least one sample")
         statistics = total.finish(consumer)
         if not (is_finite(statistics.gram) and is_finite(statistics.cross)):
             raise NumericalError(

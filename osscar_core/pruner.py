@@ -38,6 +38,8 @@ from osscar_core.records import BeforeAfter, Plan, PruneReport, PruneSpec
 from osscar_core.resources import Resources
 from osscar_core.sequential import Observer, prune_to_widths_
 from osscar_core.survey import Survey, make_survey
+from osscar_core.team import ALONE, Team
+from osscar_core.together import prune_together
 from osscar_core.units import Unit
 from osscar_core.widths import caps, least_kept, uniform_widths
 
@@ -58,6 +60,7 @@ def prune(
     survey: Survey | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
+    team: Team = ALONE,
 ) -> PruneReport:
     """Load a model, prune it as asked, and write the result if ``out`` is given.
 
@@ -76,7 +79,8 @@ def prune(
         survey: A survey of the model, which spares a request with a goal or a
             loss-weighted budget its own.
         progress: Callback; raising `osscar_core.errors.Cancelled` from it stops.
-        observe: Called with every unit's problem, to keep or to study.
+        observe: Called with every unit's problem, to keep or to study; not with several GPUs.
+        team: The processes of which this is one; for `osscar_core.together`.
 
     Returns:
         The report; load the small model from ``out``.
@@ -85,7 +89,7 @@ def prune(
         OsscarError: With the reason in words; see the children of that class.
     """
     started = time.perf_counter()
-    if out is not None:
+    if out is not None and team.is_leader:
         check_output(out)
     if spec.guards:
         return _prune_guarded(spec, _guarded_out(out, repeat, widths, survey), progress)
@@ -95,13 +99,18 @@ def prune(
     if streams and checkpoint is None and out is not None:
         # The finished blocks have to lie somewhere: there, an interrupted run finds them too.
         checkpoint = out.with_name(f"{out.name}.unfinished")
-    if checkpoint is not None:
+    if checkpoint is not None and team.is_leader:
         check_checkpoint(checkpoint)
         if out is not None and checkpoint.resolve().is_relative_to(out.resolve()):
             raise SpecError(
                 f"the checkpoint {checkpoint} lies in {out}, which is made at the end",
                 "Choose a folder beside it",
             )
+    if spec.gpus > 1 and team.size == 1:
+        _check_observed(observe)
+        return prune_together(
+            spec, out=out, repeat=repeat, widths=widths, checkpoint=checkpoint, progress=progress
+        )
     device = resolve_device(spec.device)
     with PeakMemory(device) as memory, held_to(device, spec.gpu_memory):
         report(progress, "load", 0, 1, spec.model)
@@ -115,15 +124,16 @@ def prune(
             survey=survey,
             progress=progress,
             observe=observe,
+            team=team,
         )
         size = result.bytes.pruned
-        if out is not None:
+        if out is not None and team.is_leader:
             report(progress, "save", 0, 1, str(out))
             if model.blocks is None or checkpoint is None:
                 size = save_pruned(model, result.plan, out)
             else:
                 size = save_streamed(model, result.plan, out, kept_files(checkpoint).get)
-    if checkpoint is not None:
+    if checkpoint is not None and team.is_leader:
         discard(checkpoint)
     return dataclasses.replace(
         result,
@@ -291,6 +301,7 @@ def prune_(
     survey: Survey | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
+    team: Team = ALONE,
 ) -> PruneReport:
     """Prune a loaded model in place.
 
@@ -310,6 +321,7 @@ def prune_(
         observe: Called with every unit's problem, to keep or to study; not with a goal or
             a loss-weighted budget, which take several passes, and not for blocks that a
             checkpoint holds.
+        team: See `prune`.
 
     Returns:
         The report, with ``out=None``.
@@ -357,6 +369,7 @@ def prune_(
         repeat=repeat,
         checkpoint=checkpoint,
         placement=placement,
+        team=team,
         progress=progress,
         observe=observe,
     )
@@ -373,14 +386,19 @@ def _needed(allotment: Allotment, result: PruneReport) -> Resources:
 
 def _check_budget(spec: PruneSpec, repeat: Plan | None, widths: Mapping[str, int] | None) -> None:
     """Raise `SpecError` where a memory budget is given that would not be held to."""
-    if spec.gpus > 1:
-        raise SpecError(f"gpus is {spec.gpus}, and a run uses one GPU", "Leave it out")
-    given = spec.gpu_memory is not None or spec.host_memory is not None
+    given = spec.gpu_memory is not None or spec.host_memory is not None or spec.gpus > 1
     if given and _needs_pursuit(spec, repeat, widths):
         what = "a loss-weighted budget" if spec.goal is None else f"the goal {spec.goal.describe()}"
         raise SpecError(
-            f"{what} needs the whole model at once, and a memory budget is given",
-            "Fix the widths by a sparsity, a plan or a what-if answer, or leave the budget out",
+            f"{what} needs the whole model at once, and a memory budget or several GPUs are given",
+            "Fix the widths by a sparsity, a plan or a what-if answer, or leave those out",
+        )
+
+
+def _check_observed(observe: Observer | None) -> None:
+    if observe is not None:
+        raise SpecError(
+            "problems are to be observed, and several GPUs are given", "Use one GPU for that"
         )
 
 

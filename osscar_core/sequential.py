@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from osscar_core import __version__
 from osscar_core.calibration import BlockPass, BlockRunner, norm_scale
@@ -41,9 +42,17 @@ from osscar_core.records import (
     UnitReport,
 )
 from osscar_core.resources import Place, Placement
-from osscar_core.solver import Certificate, LayerProblem, refit, solve, solve_given
+from osscar_core.solver import (
+    Certificate,
+    LayerProblem,
+    Statistics,
+    refit,
+    solve,
+    solve_given,
+)
 from osscar_core.stopwatch import Stopwatch
 from osscar_core.surgery import consumer_matrix, install_, intercept_place, write_layer_
+from osscar_core.team import ALONE, Team
 from osscar_core.units import Unit
 
 # Below this many calibration rows per input feature, what earlier layers lost is fitted
@@ -67,6 +76,7 @@ def prune_to_widths_(
     repeat: Plan | None = None,
     checkpoint: Path | None = None,
     placement: Placement | None = None,
+    team: Team = ALONE,
     progress: Progress | None = None,
     observe: Observer | None = None,
 ) -> PruneReport:
@@ -81,6 +91,7 @@ def prune_to_widths_(
         repeat: A stored plan whose kept groups are used instead of a search.
         checkpoint: Folder that keeps finished blocks; see `osscar_core.pruner.prune`.
         placement: What stays where; ``None`` for everything on the device.
+        team: The processes that share the work, of which the leader keeps the checkpoint.
         progress: Callback; raising from it stops.
         observe: Called with every unit's problem before it is solved.
 
@@ -105,7 +116,7 @@ def prune_to_widths_(
             "calibration data": data,
             "environment": environment(device),
         }
-        kept = Checkpoint.open(checkpoint, about)
+        kept = _opened(checkpoint, about, team)
     with PeakMemory(device) as memory:
         dense = Sizes.of(model)
         work = SequentialPass(
@@ -117,6 +128,7 @@ def prune_to_widths_(
             checkpoint=kept,
             placement=placement,
             folder=checkpoint,
+            team=team,
             progress=progress,
             observe=observe,
         )
@@ -131,6 +143,13 @@ def prune_to_widths_(
         warnings=(*data.warnings, *work.warnings()),
         head=work.head,
     )
+
+
+def _opened(folder: Path, about: Mapping[str, Any], team: Team) -> Checkpoint:
+    """Return the checkpoint as the leader of the team found it."""
+    own = Checkpoint.open(folder, about) if team.is_leader else None
+    blocks, warning = team.share(None if own is None else (own.blocks, own.warning))
+    return own or Checkpoint(folder, {}, blocks, warning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +250,16 @@ class _Fit:
 _UNTOUCHED = _Fit(0.0, 0.0, 0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a search found, beside the tensors."""
+
+    fit: _Fit
+    adds_bias: bool
+    rows: int
+    features: int
+
+
 class SequentialPass:
     """One pass over the blocks. Collects the plan and the report of every unit.
 
@@ -244,7 +273,8 @@ class SequentialPass:
         placement: What stays where; ``None`` for everything on the device.
         folder: Existing folder for activations on disk; ``None`` for the system's own.
         watch: Times the stages, those of `BlockRunner` and ``search``, ``baseline``,
-            ``install`` and ``write``.
+            ``install`` and ``write``; in a team also ``exchange``.
+        team: The processes that share the micro-batches; `execute` gets all of them.
         progress: Callback; see `osscar_core.pruner.prune`.
         observe: Called with every unit's problem before it is solved.
 
@@ -267,9 +297,11 @@ class SequentialPass:
         placement: Placement | None = None,
         folder: Path | None = None,
         watch: Stopwatch | None = None,
+        team: Team = ALONE,
         progress: Progress | None = None,
         observe: Observer | None = None,
     ) -> None:
+        self._team = team
         self._watch = watch or Stopwatch(torch.device("cpu"))
         self.plans: list[UnitPlan] = []
         self.reports: list[UnitReport] = []
@@ -300,12 +332,13 @@ class SequentialPass:
         last = max(blocks.index(unit.block) for unit in self._units)
         end = last + 1 if head is None else len(blocks)
         passes = len(self._units) + end + (head is not None)
-        self._batches = len(inputs)
+        own = self._team.part(inputs)
+        self._batches = len(own)
         self._passes_total = passes * self._batches
         runner = BlockRunner(
             self._model.module,
             blocks,
-            inputs,
+            own,
             device=device,
             with_dense=self._target is not Target.LAYER,
             batch_done=self._batch_done,
@@ -313,6 +346,7 @@ class SequentialPass:
             folder=self._folder,
             place=Place.DEVICE if self._placement is None else self._placement.activations,
             watch=self._watch,
+            team=self._team,
         )
         with runner:
             if self._finished:
@@ -346,7 +380,7 @@ class SequentialPass:
         units = [unit for unit in self._units if unit.block == path]
         for unit in units:
             self._prune_unit(unit, block, is_last=unit is units[-1])
-        if self._checkpoint is None:
+        if self._checkpoint is None or not self._team.is_leader:
             return
         plans = tuple(plan for plan in self.plans if plan.block == path)
         names = {plan.name for plan in plans}
@@ -377,6 +411,13 @@ class SequentialPass:
             return
         layer = self._model.module.get_submodule(path)
         statistics = runner.head(path)
+        found = self._fit_head(layer, statistics) if self._team.is_leader else None
+        weights, *changed = self._team.share_tensors(found, statistics.gram.device)
+        write_layer_(layer, weights, changed[0] if changed else None)
+        self.head = path
+
+    def _fit_head(self, layer: nn.Module, statistics: Statistics) -> tuple[Tensor, ...]:
+        """Return a classifier's new weights and, if it is re-fitted too, its intercept."""
         features = statistics.gram.shape[0]
         problem = LayerProblem.build(
             statistics,
@@ -385,9 +426,9 @@ class SequentialPass:
             damping=self._spec.damping + features / statistics.count,
             intercept=self._spec.intercept is not Intercept.OFF,
         )
-        weights, bias_change = refit(problem, torch.arange(features, device=problem.device))
-        write_layer_(layer, weights, bias_change)
-        self.head = path
+        every = torch.arange(features, device=problem.device)
+        weights, bias_change = refit(problem, every)
+        return (weights,) if bias_change is None else (weights, bias_change)
 
     def warnings(self) -> Iterator[str]:
         """Say what to know of a checkpoint, and where the calibration data was too small."""
@@ -436,10 +477,27 @@ class SequentialPass:
             self._skip(1)
             self._record(unit, tuple(range(unit.groups)), False, _UNTOUCHED)
             return
-        spec = self._spec
         module = self._model.module
         scale = norm_scale(module.get_submodule(unit.norm)) if unit.norm else None
         statistics = block.collect(unit, self._target, scale, is_last=is_last)
+        device = statistics.gram.device
+        found, tensors = None, None
+        if self._team.is_leader:
+            found, tensors = self._search(unit, statistics, scale)
+        with self._watch.stage("exchange"):
+            found = self._team.share(found)
+            tensors = self._team.share_tensors(tensors, device)
+        support, W, *changes = tensors
+        with self._watch.stage("install"):
+            install_(module, unit, support, W, changes[0] if changes else None)
+        self._rows.append((unit.name, found.rows, found.features))
+        self._record(unit, tuple(support.tolist()), found.adds_bias, found.fit)
+
+    def _search(
+        self, unit: Unit, statistics: Statistics, scale: Tensor | None
+    ) -> tuple[_Found, tuple[Tensor, ...]]:
+        """Return what was found for one unit: in words, and support, weights and intercept."""
+        spec, keep, module = self._spec, self._widths[unit.name], self._model.module
         device = statistics.gram.device
         if self._placement is not None and self._placement.search is Place.HOST:
             statistics = statistics.to(torch.device("cpu"))
@@ -477,11 +535,6 @@ class SequentialPass:
             if spec.method is not Method.MAGNITUDE_REFIT or unit.name in self._given:
                 baseline = solve(problem, keep, Method.MAGNITUDE_REFIT, device=device)
         change = solution.bias_change if intercept else None
-        with self._watch.stage("install"):
-            install_(module, unit, solution.support, solution.W, change)
-        self._rows.append((unit.name, statistics.count, problem.features))
-        kept = tuple(solution.support.tolist())
-        adds_bias = change is not None and place is InterceptPlace.NEW_BIAS
         fit = _Fit(
             solution.relative_error,
             baseline.relative_error,
@@ -489,7 +542,10 @@ class SequentialPass:
             seconds,
             solution.certificate,
         )
-        self._record(unit, kept, adds_bias, fit)
+        adds_bias = change is not None and place is InterceptPlace.NEW_BIAS
+        changes = () if change is None else (change,)
+        found = _Found(fit, adds_bias, statistics.count, problem.features)
+        return found, (solution.support, solution.W, *changes)
 
     def _record(self, unit: Unit, kept: tuple[int, ...], adds_bias: bool, fit: _Fit) -> None:
         self.plans.append(

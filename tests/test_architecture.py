@@ -64,6 +64,8 @@ LIBRARY = {
     "survey",
     "solver",
     "surgery",
+    "team",
+    "together",
 }
 # What a decision is made and told with: arithmetic and words on measured records.
 DECISION = {"difference", "notation", "phrases", "report", "savings", "verdict"}
@@ -109,6 +111,8 @@ ALLOWED: dict[str, set[str]] = {
     "surgery": {"adapters", "methods", "units", *BASE},
     "datasets": BASE,
     "stopwatch": set(),
+    "team": {"moments"},
+    "together": {"pruner", "team", *BASE},
     "activations": {"resources", *BASE},
     "moments": {"solver", "surgery", *BASE},
     "calibration": {
@@ -118,6 +122,7 @@ ALLOWED: dict[str, set[str]] = {
         "resources",
         "solver",
         "stopwatch",
+        "team",
         "units",
         *BASE,
     },
@@ -178,6 +183,7 @@ ALLOWED: dict[str, set[str]] = {
         "solver",
         "stopwatch",
         "surgery",
+        "team",
         "units",
         *BASE,
     },
