@@ -58,10 +58,12 @@ def one_of(spec: PruneSpec) -> PruneSpec:
     return PruneSpec(**{**fields, "gpus": 1})
 
 
-def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["opt", "resnet-basic"])
+def test_two_processes_give_what_one_gives(name: str, tmp_path: Path) -> None:
     """Three micro-batches for two of them; the sums differ in their last digits alone."""
-    family = families.FAMILIES["opt"]()
-    spec = family.request(tmp_path, gpus=2, samples=6, batch_size=2, target=Target.RESIDUAL)
+    family = families.FAMILIES[name]()
+    size = -(-family.samples // 3)
+    spec = family.request(tmp_path, gpus=2, batch_size=size, target=Target.RESIDUAL)
     assert_alike(spec, tmp_path, 1e-3)
 
 
