@@ -50,7 +50,9 @@ def test_constraints_fit_the_requirements() -> None:
         for line in (root / "constraints.txt").read_text(encoding="utf8").splitlines()
         if "==" in line and not line.startswith("#")
     )
-    development = (root / "requirements-dev.txt").read_text(encoding="utf8").splitlines()
+    names = ("requirements-dev.txt", "requirements-cluster.txt")
+    files = [(root / name).read_text(encoding="utf8") for name in names]
+    development = [line for text in files for line in text.splitlines()]
     lines = [*requirement_lines(), *(line for line in development if line[:1].isalpha())]
     for line in lines:
         requirement = Requirement(line)

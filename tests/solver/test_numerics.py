@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from osscar_core.calibration import _Sums
 from osscar_core.errors import NumericalError
+from osscar_core.moments import Sums
 from osscar_core.records import Method
 from osscar_core.solver import LayerProblem, Statistics, eliminate, objective, refit, solve
 
@@ -116,7 +116,7 @@ def test_statistics_in_float32_over_millions_of_rows(make_case):
     mix = torch.eye(features) + 0.5 * torch.randn(features, features, generator=generator)
     W0 = torch.randn(features, outputs, generator=generator)
     layer = torch.nn.Linear(features, outputs)
-    sums = _Sums.zeros(features, layer, True, torch.device("cpu"))
+    sums = Sums.zeros(features, layer, True, torch.device("cpu"))
     exact = [torch.zeros(features, n, dtype=torch.float64) for n in (features, outputs)]
     for _ in range(20):
         X = torch.randn(rows, features, generator=generator) @ mix + 5.0
