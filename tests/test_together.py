@@ -58,7 +58,7 @@ def one_of(spec: PruneSpec) -> PruneSpec:
     return PruneSpec(**{**fields, "gpus": 1})
 
 
-@pytest.mark.parametrize("name", ["opt", "resnet-basic"])
+@pytest.mark.parametrize("name", ["opt", "cifar-resnet20"])
 def test_two_processes_give_what_one_gives(name: str, tmp_path: Path) -> None:
     """Three micro-batches for two of them; the sums differ in their last digits alone."""
     family = families.FAMILIES[name]()
