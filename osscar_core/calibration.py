@@ -307,7 +307,7 @@ class BlockPass:
                 total.add(rows, answer)
             self._batch_done()
         self._is_dense_carried = self._is_dense_carried or carry
-        with self._watch.stage("exchange"):
+        with self._watch.stage("exchange", is_timed=self._team.size > 1):
             self._team.add_up_(total)
         if not self._team.is_leader:
             return total.finish(consumer)

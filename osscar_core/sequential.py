@@ -484,7 +484,7 @@ class SequentialPass:
         found, tensors = None, None
         if self._team.is_leader:
             found, tensors = self._search(unit, statistics, scale)
-        with self._watch.stage("exchange"):
+        with self._watch.stage("exchange", is_timed=self._team.size > 1):
             found = self._team.share(found)
             tensors = self._team.share_tensors(tensors, device)
         support, W, *changes = tensors

@@ -27,8 +27,11 @@ class Stopwatch:
         self._marks: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
 
     @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the body as part of a stage."""
+    def stage(self, name: str, *, is_timed: bool = True) -> Iterator[None]:
+        """Time the body as part of a stage, unless it has nothing to do."""
+        if not is_timed:
+            yield
+            return
         if self._device.type != "cuda":
             began = time.perf_counter()
             yield
