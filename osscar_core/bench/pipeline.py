@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -200,13 +201,9 @@ class _Run:
     def execute(self, device: torch.device) -> list[float]:
         """Run; return when the first block was begun, and when each was finished."""
         generator = torch.Generator().manual_seed(_SEED)
-        vocabulary = self._model.module.get_parameter(
-            "model.decoder.embed_tokens.weight"
-            if self._model.adapter.family == "opt"
-            else "model.embed_tokens.weight"
-        ).shape[0]
+        module: Any = self._model.module
         size = (self._spec.samples or 1, self._spec.seqlen or 1)
-        ids = torch.randint(0, vocabulary, size, generator=generator)
+        ids = torch.randint(0, module.config.vocab_size, size, generator=generator)
         inputs = [{"input_ids": one, "use_cache": False} for one in torch.split(ids, self._batch)]
         self._pass.execute(inputs, device)
         if device.type == "cuda":

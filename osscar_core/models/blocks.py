@@ -11,8 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pickle
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,8 +29,8 @@ from osscar_core.models.weights import (
     check_finite,
     counted,
     damaged,
-    refused_pickle,
     unique_tensors,
+    unpickle,
 )
 
 _PICKLE_INDEX = "pytorch_model.bin.index.json"
@@ -214,15 +212,9 @@ class StoredBlocks(BlockWeights):
                 raise damaged(file, error) from error
 
     def _pickle(self, file: Path) -> Mapping[str, Tensor]:
-        """Return the tensors of a pickle, mapped; read by the restricted unpickler."""
+        """Return the tensors of a pickle, which is opened once."""
         if file not in self._pickles:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    held = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-            except pickle.UnpicklingError as error:
-                raise refused_pickle(file, error) from error
-            self._pickles[file] = held
+            self._pickles[file] = _mapped(file)
         return self._pickles[file]
 
 
@@ -317,19 +309,22 @@ def _listed(folder: Path) -> dict[str, _Stored]:
             except (SafetensorError, *DAMAGE) as error:
                 raise damaged(path, error) from error
         if path.is_file():
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-                return {name: _Stored(path, name) for name in held}
-            except pickle.UnpicklingError as error:
-                raise refused_pickle(path, error) from error
-            except DAMAGE as error:
-                raise damaged(path, error) from error
+            return {name: _Stored(path, name) for name in _mapped(path)}
     raise WeightsError(
         f"{folder} holds no {_SINGLE[0]}, nor its parts with {INDEX_FILE}",
         "Copy the weights next to config.json",
     )
+
+
+def _mapped(file: Path) -> Mapping[str, Tensor]:
+    """Return the tensors of a pickle, mapped."""
+    held = unpickle(file, is_mapped=True)
+    if not isinstance(held, dict):
+        raise WeightsError(
+            f"{file} holds a {type(held).__name__}, not a state dict",
+            "Save model.state_dict(), best as .safetensors",
+        )
+    return held
 
 
 def _matched(

@@ -67,7 +67,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if suffix == SAFETENSORS:
         return dict(read_safetensors(path))
     if suffix in PICKLES:
-        return _unwrap(_unpickle(path), path)
+        return _unwrap(unpickle(path), path)
     if suffix == ".gguf":
         raise WeightsError(
             f"{path} is a GGUF file, which holds a whole language model",
@@ -236,11 +236,20 @@ def refused_pickle(where: Path | str, error: pickle.UnpicklingError) -> WeightsE
     )
 
 
-def _unpickle(path: Path) -> object:
+def unpickle(path: Path, *, is_mapped: bool = False) -> object:
+    """Return what a pickle holds, on the CPU, read by torch's restricted unpickler.
+
+    Args:
+        path: The file.
+        is_mapped: Whether its tensors are mapped, and read where they are used.
+
+    Raises:
+        WeightsError: It holds more than tensors, or is damaged.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever matters becomes an error below
-            found: object = torch.load(path, map_location="cpu", weights_only=True)
+            found: object = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     except pickle.UnpicklingError as error:
         raise refused_pickle(path, error) from error
     except DAMAGE as error:
