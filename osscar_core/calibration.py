@@ -164,8 +164,13 @@ class BlockRunner:
         for position, inputs in enumerate(self._inputs):
             rows, _ = self._leave(inputs, self.pruned.at(position), layer)
             _, answer = self._leave(inputs, _needed(self.dense).at(position), layer)
-            total.add(rows.to(self._device), answer.to(self._device))
+            rows, answer = rows.to(self._device), answer.to(self._device)
+            if not position:
+                self._team.start_(total, (rows, answer))
+            total.add(rows, answer)
             self._batch_done()
+        if not self._inputs:
+            self._team.start_(total, None)
         self._team.add_up_(total)
         return total.finish(layer)
 
@@ -303,9 +308,13 @@ class BlockPass:
                         answer = answer + (gap if divisor is None else gap / divisor)
                     if carry:
                         _needed(self._dense).put(position, _present(dense.output))
+            if not position:
+                self._start(total, (rows, answer))
             with self._watch.stage("statistics"):
                 total.add(rows, answer)
             self._batch_done()
+        if not self._kwargs:
+            self._start(total, None)
         self._is_dense_carried = self._is_dense_carried or carry
         with self._watch.stage("exchange", is_timed=self._team.size > 1):
             self._team.add_up_(total)
@@ -320,6 +329,10 @@ class BlockPass:
                 "Run the forward passes in float32 (--dtype float32) and check the weights",
             )
         return statistics
+
+    def _start(self, total: Sums, first: tuple[Tensor, Tensor | None] | None) -> None:
+        with self._watch.stage("exchange", is_timed=self._team.size > 1):
+            self._team.start_(total, first)
 
     @torch.no_grad()
     def advance(self) -> None:

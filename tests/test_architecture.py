@@ -228,6 +228,8 @@ ALLOWED: dict[str, set[str]] = {
         "sequential",
         "solver",
         "stopwatch",
+        "team",
+        "together",
         "widths",
         *BASE,
     },
