@@ -46,6 +46,10 @@ class NumericalError(OsscarError):
     """A matrix that has to be positive definite is not, or a statistic is not finite."""
 
 
+class DamagedError(OsscarError):
+    """A file that was written here is not what was written."""
+
+
 class OutputError(OsscarError):
     """The result cannot be written where it was asked for."""
 

@@ -29,7 +29,14 @@ from torch import Tensor, nn
 from osscar_core.brief import SURVEY_VERSION, Brief, Points, SurveyRecord, UnitSurvey
 from osscar_core.budget import LossCurve
 from osscar_core.calibration import BlockRunner, norm_scale
-from osscar_core.errors import DataError, OsscarError, OutputError, SpecError, unknown_name
+from osscar_core.errors import (
+    DamagedError,
+    DataError,
+    OsscarError,
+    OutputError,
+    SpecError,
+    unknown_name,
+)
 from osscar_core.estimates import MeasuredPoint, QualityModel
 from osscar_core.latencies import LatencyTable
 from osscar_core.methods import InterceptPlace, fits_intercept
@@ -45,7 +52,6 @@ from osscar_core.records import (
     Target,
     UnitPlan,
     UnitReport,
-    from_dict,
     from_json,
     to_json,
 )
@@ -58,7 +64,7 @@ from osscar_core.solver import (
     relative_error,
     solve,
 )
-from osscar_core.storage import write_atomically
+from osscar_core.storage import read_sealed, write_sealed
 from osscar_core.surgery import consumer_matrix, detached, install_, intercept_place
 from osscar_core.units import Unit
 
@@ -130,7 +136,7 @@ class Survey:
         if self.folder is None:
             return
         try:
-            write_atomically(self.folder / POINTS_FILE, to_json(self.points))
+            write_sealed(self.folder / POINTS_FILE, to_json(self.points))
         except OSError as error:
             raise OutputError(
                 f"cannot write to the survey {self.folder} ({error.strerror})",
@@ -276,8 +282,8 @@ class Survey:
                 units.append(dataclasses.replace(unit, sha256=_sha256(file)))
             record = dataclasses.replace(self.record, units=tuple(units))
             if self.points != Points():
-                write_atomically(folder / POINTS_FILE, to_json(self.points))
-            write_atomically(folder / SURVEY_FILE, to_json(record))
+                write_sealed(folder / POINTS_FILE, to_json(self.points))
+            write_sealed(folder / SURVEY_FILE, to_json(record))
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if not isinstance(error, (OSError, SafetensorError)):
@@ -304,15 +310,15 @@ def load_survey(folder: FilePath) -> Survey:
                 f"the survey {folder} has format version {version}",
                 f"This release reads up to {SURVEY_VERSION}; update it or survey again",
             )
-        record = from_dict(SurveyRecord, values)
-    except (OSError, ValueError, RecursionError) as error:
+        record = from_json(SurveyRecord, read_sealed(folder / SURVEY_FILE))
+    except (OSError, ValueError, RecursionError, DamagedError) as error:
         raise DataError(
             f"{folder} holds no readable survey ({error})", "Make it again with 'survey'"
         ) from error
     points = None
     if (folder / POINTS_FILE).is_file():
         try:
-            points = from_json(Points, (folder / POINTS_FILE).read_bytes())
+            points = from_json(Points, read_sealed(folder / POINTS_FILE))
         except (OSError, OsscarError) as error:
             raise DataError(
                 f"{folder / POINTS_FILE} cannot be read ({error})",

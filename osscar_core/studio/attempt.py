@@ -5,6 +5,7 @@ The decision hidden here: how often progress is told, and what of an unfinished 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
@@ -15,7 +16,7 @@ from typing import Self
 from osscar_core.errors import Cancelled
 from osscar_core.progress import ProgressEvent
 from osscar_core.studio.database import StoreError
-from osscar_core.studio.ledger import Ledger
+from osscar_core.studio.ledger import Ledger, Work, insist
 from osscar_core.studio.pace import Pace
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobRequest
@@ -86,10 +87,11 @@ class Attempt:
     @classmethod
     def take_up(cls, ledger: Ledger, home: Path, run_id: str, process: Process) -> Self | None:
         """Take a run that was started for this process; ``None`` if it is another's."""
-        request = ledger.take_up(run_id, process)
+        request = insist(lambda: ledger.take_up(run_id, process))
         if request is None:
             return None
-        return cls(ledger, run_id, home, process, request, ledger.pace(run_id))
+        pace = insist(lambda: ledger.pace(run_id))
+        return cls(ledger, run_id, home, process, request, pace)
 
     def start(self) -> None:
         """Tell that the work has begun and how long it is expected to take.
@@ -135,31 +137,37 @@ class Attempt:
         """Declare the result complete."""
         now = time.time()
         self._close_step(now)
-        self._ledger.end(
-            self._id,
-            self._process,
-            State.FINISHED,
-            seconds=now - self._began,
-            step_seconds=self._seconds,
+        insist(
+            lambda: self._ledger.end(
+                self._id,
+                self._process,
+                State.FINISHED,
+                seconds=max(0.0, now - self._began),
+                step_seconds=self._seconds,
+            )
         )
 
     def stop(self) -> None:
         """End without a result because somebody asked for it, or the machine goes down."""
-        works = (each for each in self._ledger.working() if each.process == self._process)
-        for work in works:
-            discard(self.folder, is_resumable=work.end is State.INTERRUPTED)
-            self._ledger.end(self._id, self._process, work.end)
+        for work in insist(self._ledger.working):
+            if work.process == self._process:
+                discard(self.folder, is_resumable=work.end is State.INTERRUPTED)
+                self._end(work.end)
 
     def fail(self, reason: str, remedy: str, error_id: str = "") -> None:
-        """End without a result because something was wrong."""
+        """End without a result because something was wrong, unless the run has ended."""
+        mine = Work(self._id, "", self._process, None)
+        # What went wrong after the result was declared complete must not cost it.
+        if not insist(lambda: self._ledger.is_held(mine)):
+            return
         discard(self.folder, is_resumable=False)
-        self._ledger.end(
-            self._id,
-            self._process,
-            State.FAILED,
-            reason=reason,
-            remedy=remedy,
-            error_id=error_id,
+        self._end(State.FAILED, reason=reason, remedy=remedy, error_id=error_id)
+
+    def _end(self, state: State, *, reason: str = "", remedy: str = "", error_id: str = "") -> None:
+        insist(
+            lambda: self._ledger.end(
+                self._id, self._process, state, reason=reason, remedy=remedy, error_id=error_id
+            )
         )
 
     def _step_of(self, stage: str) -> str:
@@ -174,7 +182,8 @@ class Attempt:
         status = self._status
         if status.step:
             spent = self._seconds.get(status.step, 0.0)
-            self._seconds[status.step] = spent + now - status.step_started
+            # A clock that was set back meanwhile tells nothing.
+            self._seconds[status.step] = spent + max(0.0, now - status.step_started)
 
     def _note(self, status: Status) -> None:
         overall = max(self._status.overall, self._pace.overall(status.step, status.fraction))
@@ -203,10 +212,12 @@ def discard(folder: Path, *, is_resumable: bool) -> None:
     keep = set(_ALWAYS_KEPT)
     if is_resumable:
         keep |= {CHECKPOINT, *((PRUNED, MODEL) if (folder / PRUNED).is_file() else ())}
+    # A file that cannot be removed is no reason not to end a run, which has no result.
     for path in folder.iterdir():
         if path.name in keep:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()

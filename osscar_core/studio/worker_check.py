@@ -24,7 +24,7 @@ from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
 from osscar_core.pruner import dense_model, prune
 from osscar_core.records import PruneSpec, to_json
-from osscar_core.storage import write_atomically
+from osscar_core.storage import write_sealed
 from osscar_core.studio import examples
 from osscar_core.studio.attempt import KIT, MODEL, Attempt
 from osscar_core.studio.owndata import located
@@ -47,7 +47,7 @@ def check(attempt: Attempt) -> None:
     attempt.begin("check")
     with placed(dense.module, resolve_device(spec.device)):
         result = _answer(attempt, wanted, dense, small, data)
-    write_atomically(attempt.folder / "check.json", to_json(result))
+    write_sealed(attempt.folder / "check.json", to_json(result))
 
 
 def make_kit(attempt: Attempt) -> None:
@@ -69,7 +69,7 @@ def make_kit(attempt: Attempt) -> None:
             dense=dense,
             progress=attempt.progress,
         )
-    write_atomically(attempt.folder / "kit.json", to_json(report))
+    write_sealed(attempt.folder / "kit.json", to_json(report))
 
 
 def make_export(attempt: Attempt) -> None:
@@ -96,7 +96,7 @@ def make_export(attempt: Attempt) -> None:
         int8=request.int8,
         progress=attempt.progress,
     )
-    write_atomically(attempt.folder / "export.json", to_json(report))
+    write_sealed(attempt.folder / "export.json", to_json(report))
 
 
 def _dense_if_here(spec: PruneSpec) -> LoadedModel | None:
