@@ -54,6 +54,29 @@ class OutputError(OsscarError):
     """The result cannot be written where it was asked for."""
 
 
+class MemoryShortageError(OsscarError):
+    """Memory of the host or of a GPU does not suffice.
+
+    Attributes:
+        batch: Items in the micro-batch that it did not suffice for; ``None`` if it was not
+            a micro-batch that took it.
+    """
+
+    batch: int | None = None
+
+    @classmethod
+    def at(cls, batch: int) -> MemoryShortageError:
+        """Return the error for a micro-batch of so many items."""
+        items = "one item" if batch == 1 else f"{batch} items"
+        error = cls(
+            f"memory ran out in a forward pass of {items}",
+            "Free memory, use shorter windows, smaller images or a smaller model, or choose "
+            "another device",
+        )
+        error.batch = batch
+        return error
+
+
 class MissingDependencyError(OsscarError):
     """An optional package is needed for this request and is not installed."""
 

@@ -7,6 +7,7 @@ first field is the digest of all others, so that whoever looks for no seal still
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -20,6 +21,9 @@ from pathlib import Path
 from typing import Self
 
 from osscar_core.errors import DamagedError, OutputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a system says that a file cannot grow: the disk, a quota or a limit is full."""
 
 _SEAL = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 _BEGIN = b'{"sha256"'

@@ -55,6 +55,7 @@ from osscar_core.records import (
     from_json,
     to_json,
 )
+from osscar_core.shortage import halving, in_batches_of
 from osscar_core.solver import (
     LayerProblem,
     Path,
@@ -362,9 +363,17 @@ def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | Non
         SpecError: A structure that the family does not have, or a model already pruned.
         DataError: Calibration data missing, unreadable or too small.
         NumericalError: Statistics that no re-fit can use.
+        MemoryShortageError: Memory does not suffice for one item at a time.
     """
     if model.plan is not None:
         raise SpecError(f"{spec.model} is already pruned", "Survey the dense model it came from")
+    return halving(
+        lambda size: _survey(model, dataclasses.replace(spec, batch_size=size), progress),
+        spec.batch_size,
+    )
+
+
+def _survey(model: LoadedModel, spec: PruneSpec, progress: Progress | None) -> Survey:
     began = time.perf_counter()
     device = resolve_device(spec.device)
     exactly = spec.samples is not None
@@ -381,7 +390,8 @@ def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | Non
     survey_seconds = time.perf_counter() - began
     probe_inputs = list(first_items(inputs, probe_count(model, spec, len(units))))
     began = time.perf_counter()
-    records, predictions = surveyor.probe(probe_inputs)
+    with in_batches_of(max(_items(one) for one in probe_inputs)):
+        records, predictions = surveyor.probe(probe_inputs)
     record = SurveyRecord(
         source=model.source,
         spec=spec,

@@ -30,32 +30,28 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import select, update
-
-ROOT = Path(__file__).resolve().parents[2]
-if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
 import faulty
 import samples
+from sqlalchemy import select, update
 
 from osscar_core.records import PruneSpec, to_json
 from osscar_core.studio import jobs
 from osscar_core.studio.database import StoreError, runs
 from osscar_core.studio.jobs import Run, RunStore, State
-from osscar_core.studio.processes import Process
+from osscar_core.studio.processes import Process, start_ticks
 from osscar_core.studio.requests import JobRequest
 
+ROOT = Path(__file__).resolve().parents[2]
 DEVICES = ("cpu", "cuda:0", "cuda:1")
 WAITING = 6
-EPOCH = 40
+EPOCH = 50
 VOLUME_BYTES = 6 * 2**20
 PATIENCE = 20.0
 
 _T = TypeVar("_T")
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - what it says, not who raised it
     """Something that must hold does not."""
 
 
@@ -86,6 +82,7 @@ class Trial:
         self._random = random.Random(seed)
         self._seen = Seen()
         self._endless: set[str] = set()
+        self._started: list[int] = []
         self._number = 0
         control.mkdir(exist_ok=True)
         (control / "claims").touch()
@@ -120,10 +117,12 @@ class Trial:
         """Let nothing go wrong any more: everything comes to an end, and devices are free."""
         faulty.set_clock(0.0)
         faulty.doom_next_worker(0)
-        self._until("what waits for ever is cancelled", self._cancel_endless)
-        last = [self._ask(device=device) for device in DEVICES]
-        last = [self._store.submit(request).id for request in last]
-        self._until("all runs end", lambda: not self._live())
+        self._until("all clients are gone", lambda: not self._clients())
+        last: list[str] = []
+        for device in DEVICES:
+            request = self._ask(device)
+            self._until("a run is taken", lambda request=request: self._accepted(request, last))
+        self._until("all runs end", lambda: self._cancel_endless() and not self._live())
         self._check()
         for run_id in last:
             if self._state(run_id) is not State.FINISHED:
@@ -139,9 +138,7 @@ class Trial:
         """End all processes that were started."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+            self._reap()
             every = {process.pid: process for process in _processes()}
             mine = [each for each in every.values() if _descends(each, os.getpid(), every)]
             if not mine:
@@ -207,7 +204,8 @@ class Trial:
                 self._seen.deleted |= {deeds[-1][1]} if name == "delete" else set()
         at = str(self._moment(20_000) if dies_at is None else dies_at)
         arguments = [json.dumps(deeds), at]
-        self._nursery.start("client", arguments, self._control / "clients.log")
+        started = self._nursery.start("client", arguments, self._control / "clients.log")
+        self._started.append(started.pid)
 
     def second_server(self) -> None:
         for _ in range(2):
@@ -231,7 +229,7 @@ class Trial:
             while True:
                 file.write(bytes(4096))
         try:
-            time.sleep(self._random.choice((0.05, 0.2, 0.4)))
+            time.sleep(self._random.choice((0.02, 0.1, 0.4)))
             with contextlib.suppress(StoreError):
                 self._told(lambda: self._store.submit(self._ask()))
         finally:
@@ -311,12 +309,25 @@ class Trial:
         if run is not None:
             self._told(lambda: self._store.cancel(run))
 
+    def _accepted(self, request: JobRequest, last: list[str]) -> bool:
+        run = self._told(lambda: self._store.submit(request))
+        last.extend([] if run is None else [run.id])
+        return run is not None
+
+    def _clients(self) -> list[int]:
+        self._reap()
+        return [pid for pid in self._started if start_ticks(pid) is not None]
+
     def _cancel_endless(self) -> bool:
         """Cancel what would not end; return whether all of it is asked to."""
         live = [run for run in self._store.live() if not run.is_stopping]
         endless = [run for run in live if "stays" in run.request.data or run.id in self._endless]
         for run in endless:
             self._cancel(run.id)
+        if endless:
+            # One that was stopped amidst a change of the database would lock it for ever.
+            for _, process in self._working():
+                _signal(process, signal.SIGCONT)
         return not endless
 
     def _told(self, act: Callable[[], _T]) -> _T | None:
@@ -378,9 +389,7 @@ class Trial:
 
     def _strangers(self) -> list[str]:
         """Return processes that nobody needs any more, and what ended and was not collected."""
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass  # as the first process of a machine does
+        self._reap()
         dispatcher = self._store.dispatcher()
         leads = 0 if dispatcher is None else dispatcher.pid
         every = {process.pid: process for process in _processes()}
@@ -392,6 +401,12 @@ class Trial:
             # The dispatcher, and what it has its workers from.
             and (process.session != leads or process.state == "Z")
         ]
+
+    def _reap(self) -> None:
+        """Collect orphans that ended, as the first process of a machine does."""
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
     def _until(self, what: str, condition: Callable[[], bool]) -> None:
         began = time.monotonic()
@@ -486,10 +501,10 @@ def main(arguments: Sequence[str]) -> int:
                 problem = str(error)
                 logs = [*sorted(home.glob("*.log")), *sorted(control.glob("*.log"))]
                 tails = {path.name: path.read_text().splitlines()[-40:] for path in logs}
-                print(*trial.log[-60:], json.dumps(tails, indent=1), sep="\n")
+                _say("\n".join((*trial.log[-60:], json.dumps(tails, indent=1))))
             finally:
                 trial.end()
-    print(json.dumps({
+    found = {
         "seed": given.seed,
         "faults": sum(trial.counts.values()),
         "seconds": round(time.monotonic() - began, 1),
@@ -498,11 +513,16 @@ def main(arguments: Sequence[str]) -> int:
         "runs ended": trial.ends,
         "refused in words": trial.told,
         "problem": problem,
-    }, indent=1))  # fmt: skip
+    }
+    _say(json.dumps(found, indent=1))
     if problem:
-        print(f"again: python {Path(__file__).relative_to(ROOT)} --seed {given.seed} "
-              f"--faults {given.faults}")  # fmt: skip
+        file = Path(__file__).relative_to(ROOT)
+        _say(f"again: python {file} --seed {given.seed} --faults {given.faults}")
     return 1 if problem else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 if __name__ == "__main__":
