@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -17,12 +18,19 @@ import pytest
 
 import clustered
 import families
+from dispatched import end_dispatcher, wait_for
 from osscar_core.artifacts import Artifacts
 from osscar_core.cluster import Cluster, ClusterError, Machines
 from osscar_core.errors import Cancelled, DataError, MissingDependencyError, OsscarError, SpecError
 from osscar_core.goals import Goal, GoalKind
+from osscar_core.models import load_model
 from osscar_core.progress import ProgressEvent
 from osscar_core.records import Method, PruneSpec, SweepReport
+from osscar_core.studio.database import runs
+from osscar_core.studio.jobs import RunStore, State
+from osscar_core.studio.pace import STEPS
+from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
+from osscar_core.studio.takehome import digests, read_record
 from osscar_core.survey import load_survey
 from osscar_core.sweep import SweepSpec, sweep
 
@@ -252,6 +260,79 @@ def test_goals_of_quality_go_on_from_the_points_before(
     known = load_survey(survey).points.sequential
     (other,) = (tmp_path / "local").glob("survey-*")
     assert len(known) == len(load_survey(other).points.sequential) > 2
+
+
+# Runs of the app
+
+
+def test_queued_runs_of_the_app_are_computed_by_the_nodes(
+    nodes: Nodes, grid: SweepSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time for one device; they end as runs of this machine do, or are cancelled."""
+    monkeypatch.setenv("OSSCAR_RAY_ADDRESS", nodes.address)
+    monkeypatch.setenv("OSSCAR_ARTIFACTS", f"file://{tmp_path / 'store'}")
+    store = RunStore(tmp_path / "workspace")
+    try:
+        asked = [
+            JobRequest(
+                dataclasses.replace(grid.base, sparsity=share, batch_size=None),
+                grid.data,
+                limit=2,
+                batch_size=1,
+                repeats=2,
+            )
+            for share in (0.25, 0.5, 0.75)
+        ]
+        first, second = (store.submit(request) for request in asked[:2])
+        both = {State.RUNNING}
+        wait_for(lambda: {store.get(run.id).status.state for run in (first, second)} == both, 60)
+        wait_for(lambda: not store.live(), 240)
+        for run, request in zip((first, second), asked, strict=False):
+            ended = store.get(run.id)
+            assert ended.status.state is State.FINISHED, ended.status
+            assert store.result(ended).prune.plan.spec.sparsity == request.spec.sparsity
+            small = load_model(str(ended.folder / "model"))
+            assert small.plan is not None
+            assert read_record(ended).files == digests(ended.folder / "model")
+            assert not (ended.folder / "arriving").exists()
+            with store.database.read() as connection:
+                row = connection.execute(runs.select().where(runs.c.id == run.id)).one()
+            # A step of a moment can pass between two looks at where a run is.
+            assert {"load", "prune"} <= set(json.loads(row.step_seconds)) <= set(STEPS["prune"])
+        # A question about the model of such a run takes the model along.
+        kit = JobRequest(
+            asked[0].spec,
+            grid.data,
+            kind=JobKind.CHECK,
+            limit=2,
+            check=CheckRequest(CheckKind.AB, first.id),
+        )
+        answered = store.submit(kit)
+        third = store.submit(asked[2])
+        wait_for(lambda: store.get(third.id).status.step in ("prune", "pruned"), 120)
+        store.cancel(third, third.owner)
+        wait_for(lambda: not store.live(), 120)
+        assert store.get(answered.id).status.state is State.FINISHED
+        assert (store.get(answered.id).folder / "check.json").is_file()
+        assert store.get(third.id).status.state is State.CANCELLED
+        assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    finally:
+        end_dispatcher(store)
+
+
+def test_half_a_setting_is_told(
+    grid: SweepSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSSCAR_RAY_ADDRESS", "10.0.0.1:6379")
+    store = RunStore(tmp_path / "workspace")
+    try:
+        run = store.submit(JobRequest(grid.base, grid.data, limit=2))
+        wait_for(lambda: not store.live())
+        status = store.get(run.id).status
+        assert status.state is State.FAILED
+        assert status.reason == "OSSCAR_RAY_ADDRESS is set and OSSCAR_ARTIFACTS is not"
+    finally:
+        end_dispatcher(store)
 
 
 # The last one: afterwards a node is missing.

@@ -20,12 +20,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from osscar_core.errors import SpecError
 from osscar_core.records import to_json
 from osscar_core.studio.attempt import discard
 from osscar_core.studio.database import StoreError, unwritable
+from osscar_core.studio.elsewhere import at_once, is_elsewhere
 from osscar_core.studio.jobs import LOCK, WORKER, RunStore
 from osscar_core.studio.ledger import Ledger, Work
 from osscar_core.studio.processes import Process, start, try_lock
+from osscar_core.studio.requests import JobKind
 from osscar_core.studio.runs import State
 
 logger = logging.getLogger(__name__)
@@ -45,12 +48,12 @@ class _Child:
 
     Attributes:
         process: Its handle.
-        device: What it occupies until it is gone.
+        devices: What it occupies until it is gone.
         leaving: Since when its run is over, as `time.monotonic` counts; 0 before.
     """
 
     process: subprocess.Popen[bytes]
-    device: str
+    devices: set[str]
     leaving: float = 0.0
 
     @property
@@ -73,6 +76,8 @@ class Dispatcher:
         self._children: dict[str, _Child] = {}
         self._asked: dict[str, float] = {}
         self._purged = 0.0
+        self._elsewhere = tuple(kind.value for kind in JobKind if is_elsewhere(kind))
+        self._at_once = _room_elsewhere()
 
     def adopt(self) -> None:
         """Find what another dispatcher left: what it claimed and did not start waits again.
@@ -92,22 +97,32 @@ class Dispatcher:
             self._collect(())
             return bool(self._children)
         working = self._ledger.working()
-        busy = set()
+        busy, away = set(), 0
         for work in working:
             if self._is_over(work):
                 self._close(work)
                 continue
-            busy.add(work.device)
+            away += work.kind in self._elsewhere
+            busy |= self._occupied(work)
             if work.cancel_asked is not None:
                 self._stop(work)
         busy |= self._collect({work.id for work in working})
-        while (claimed := self._ledger.claim(busy)) is not None:
+        while True:
+            has_room = away < self._at_once
+            claimed = self._ledger.claim(busy, self._elsewhere, has_room=has_room)
+            if claimed is None:
+                break
             self._start(claimed)
-            busy.add(claimed.device)
+            away += claimed.kind in self._elsewhere
+            busy |= self._occupied(claimed)
         if time.monotonic() - self._purged > _PURGE_EVERY:
             self._store.purge()
             self._purged = time.monotonic()
         return bool(busy) or not self._ledger.is_idle()
+
+    def _occupied(self, work: Work) -> set[str]:
+        """Return the devices of this machine that a run occupies."""
+        return set() if work.kind in self._elsewhere else {work.device}
 
     def _start(self, work: Work) -> None:
         folder = self._store.runs_folder / work.id
@@ -116,7 +131,7 @@ class Dispatcher:
             (folder / "heartbeat").unlink(missing_ok=True)
             arguments = [str(self._store.home), work.id]
             process = start(self._worker, arguments, folder / "log.txt")
-            self._children[work.id] = _Child(process, work.device)
+            self._children[work.id] = _Child(process, self._occupied(work))
         except OSError as error:
             logger.exception("the worker of %s cannot be started", work.id)
             told = unwritable(error)
@@ -167,7 +182,7 @@ class Dispatcher:
         would keep its memory.
         """
         self._asked = {name: at for name, at in self._asked.items() if name in working}
-        leaving = set()
+        leaving: set[str] = set()
         for run_id, child in list(self._children.items()):
             is_over = child.is_over
             if run_id in working:
@@ -175,11 +190,20 @@ class Dispatcher:
             if is_over:
                 del self._children[run_id]
                 continue
-            leaving.add(child.device)
+            leaving |= child.devices
             child.leaving = child.leaving or time.monotonic()
             if time.monotonic() - child.leaving > _LEAVE_AFTER:
                 Process.of(child.process.pid).kill_group()
         return leaving
+
+
+def _room_elsewhere() -> int:
+    try:
+        return at_once()
+    except SpecError as error:
+        # Every run that goes there says so itself.
+        logger.warning("%s", error)
+        return 1
 
 
 def serve(store: RunStore, worker: str, idle: float) -> None:

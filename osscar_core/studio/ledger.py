@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, case, func, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import from_json
@@ -51,15 +51,17 @@ class Work:
 
     Attributes:
         id: Its name.
-        device: What it occupies.
+        device: What it was asked to be computed on.
         process: Its worker, once that has taken it up.
         cancel_asked: When somebody asked for its end; ``None`` if nobody did.
+        kind: What is done.
     """
 
     id: str
     device: str
     process: Process | None
     cancel_asked: float | None
+    kind: str = JobKind.PRUNE.value
 
     @property
     def end(self) -> State:
@@ -107,23 +109,33 @@ class Ledger:
 
     def working(self) -> list[Work]:
         """Return the runs that are being worked on."""
-        columns = (runs.c.id, runs.c.device, runs.c.pid, runs.c.pid_started, runs.c.cancel_asked)
+        columns = (
+            runs.c.id, runs.c.device, runs.c.pid, runs.c.pid_started, runs.c.cancel_asked,
+            runs.c.kind,
+        )  # fmt: skip
         query = select(*columns).where(runs.c.state == State.RUNNING.value)
         with self._database.read() as connection:
             return [
-                Work(run_id, device, None if pid is None else Process(pid, started), asked)
-                for run_id, device, pid, started, asked in connection.execute(query)
+                Work(run_id, device, None if pid is None else Process(pid, started), asked, kind)
+                for run_id, device, pid, started, asked, kind in connection.execute(query)
             ]
 
-    def claim(self, busy: Collection[str]) -> Work | None:
-        """Take the run that waits longest for a free device out of the queue, to be started.
+    def claim(
+        self, busy: Collection[str], kinds: Collection[str] = (), *, has_room: bool = True
+    ) -> Work | None:
+        """Take the run that waits longest for a free place out of the queue, to be started.
 
         Args:
             busy: The devices that are occupied.
+            kinds: Kinds of runs that occupy none, as they are computed elsewhere.
+            has_room: Whether there is room for one more of those.
         """
+        has_place = and_(runs.c.kind.not_in(kinds), runs.c.device.not_in(busy))
+        if has_room:
+            has_place = or_(has_place, runs.c.kind.in_(kinds))
         waiting = (
             select(runs.c.id, runs.c.device, runs.c.kind)
-            .where(runs.c.state == State.QUEUED.value, runs.c.device.not_in(busy))
+            .where(runs.c.state == State.QUEUED.value, has_place)
             .order_by(runs.c.queued, runs.c.id)
             .limit(1)
         )
@@ -145,7 +157,7 @@ class Ledger:
                     updated=now,
                 )
             )
-        return Work(found.id, found.device, None, None)
+        return Work(found.id, found.device, None, None, found.kind)
 
     def give_back(self, work: Work) -> None:
         """Put a claimed run that no worker took up back to its place in the queue."""

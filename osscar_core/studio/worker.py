@@ -22,7 +22,8 @@ from types import FrameType
 from osscar_core.errors import Cancelled, OsscarError, SpecError
 from osscar_core.shortage import is_shortage
 from osscar_core.storage import FULL
-from osscar_core.studio.attempt import Attempt
+from osscar_core.studio.attempt import Attempt, Job
+from osscar_core.studio.elsewhere import compute_elsewhere, is_elsewhere
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.ledger import Ledger
 from osscar_core.studio.processes import Process
@@ -34,43 +35,43 @@ logger = logging.getLogger(__name__)
 _NICENESS = 10
 
 
-def _prune(attempt: Attempt) -> None:
+def _prune(attempt: Job) -> None:
     from osscar_core.studio.worker_prune import prune_and_measure
 
     prune_and_measure(attempt)
 
 
-def _survey(attempt: Attempt) -> None:
+def _survey(attempt: Job) -> None:
     from osscar_core.studio.worker_survey import survey
 
     survey(attempt)
 
 
-def _time_blocks(attempt: Attempt) -> None:
+def _time_blocks(attempt: Job) -> None:
     from osscar_core.studio.worker_survey import time_blocks
 
     time_blocks(attempt)
 
 
-def _check(attempt: Attempt) -> None:
+def _check(attempt: Job) -> None:
     from osscar_core.studio.worker_check import check
 
     check(attempt)
 
 
-def _make_kit(attempt: Attempt) -> None:
+def _make_kit(attempt: Job) -> None:
     from osscar_core.studio.worker_check import make_kit
 
     make_kit(attempt)
 
 
-def _export(attempt: Attempt) -> None:
+def _export(attempt: Job) -> None:
     from osscar_core.studio.worker_check import make_export
 
     make_export(attempt)
 
 
-_WORK: dict[JobKind, Callable[[Attempt], None]] = {
+_WORK: dict[JobKind, Callable[[Job], None]] = {
     JobKind.PRUNE: _prune,
     JobKind.SURVEY: _survey,
     JobKind.TIMING: _time_blocks,
@@ -79,6 +80,21 @@ _WORK: dict[JobKind, Callable[[Attempt], None]] = {
     JobKind.EXPORT: _export,
 }
 """What is done for each kind of run: it writes its results into the run's folder."""
+
+
+def work_of(kind: JobKind) -> Callable[[Job], None]:
+    """Return what is done for a kind of run, on whichever machine.
+
+    Raises:
+        SpecError: This release knows no such kind.
+    """
+    work = _WORK.get(kind)
+    if work is None:
+        raise SpecError(
+            f"this release does not know the kind of work '{kind}'",
+            f"Choose from: {', '.join(_WORK)}",
+        )
+    return work
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -114,14 +130,12 @@ def _compute(attempt: Attempt) -> int:
 
     try:
         signal.signal(signal.SIGTERM, stop)
-        work = _WORK.get(attempt.request.kind)
-        if work is None:
-            raise SpecError(
-                f"this release does not know the kind of work '{attempt.request.kind}'",
-                f"Choose from: {', '.join(_WORK)}",
-            )
+        work = work_of(attempt.request.kind)
         attempt.start()
-        work(attempt)
+        if is_elsewhere(attempt.request.kind):
+            compute_elsewhere(attempt)
+        else:
+            work(attempt)
         # From here on the result counts, even if somebody asked to stop a moment ago.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         attempt.finish()
@@ -141,7 +155,10 @@ def _compute(attempt: Attempt) -> int:
     return 0
 
 
-def _unexpected(error: Exception) -> tuple[str, str]:
+def _unexpected(raised: Exception) -> tuple[str, str]:
+    # What was raised on another machine comes wrapped.
+    cause = getattr(raised, "cause", None)
+    error = cause if isinstance(cause, Exception) else raised
     name = type(error).__name__
     if is_shortage(error):
         return (
