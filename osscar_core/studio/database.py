@@ -11,9 +11,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import shutil
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -36,7 +40,6 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
-    text,
     update,
 )
 from sqlalchemy.engine import URL, make_url
@@ -45,9 +48,16 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from osscar_core.errors import MissingDependencyError, OsscarError
 
 VARIABLE = "OSSCAR_DATABASE"
-SCHEMA = 1
+SCHEMA = 2
+"""The revision in `osscar_core.studio.migrations` that the tables below are."""
+
+VERSION_TABLE = "runs_version"
+"""Where Alembic keeps the revision."""
+
 _WAIT_SECONDS = 10.0
 _LITTLE_SPACE = 2**20
+
+logger = logging.getLogger(__name__)
 
 _metadata = MetaData()
 
@@ -87,6 +97,7 @@ runs = Table(
     Column("resumes", Integer, nullable=False, default=0),
     Index("runs_by_state", "state", "queued"),
     Index("runs_by_key", "key", "owner"),
+    Index("runs_by_owner", "owner", "created"),
 )
 """One row a run. Times are seconds since the epoch; ``queued`` orders the queue."""
 
@@ -97,8 +108,16 @@ _facts = Table(
     Column("value", Text, nullable=False),
 )
 
-# By the version that they start from, the statements that lead to the next one.
-_MIGRATIONS: dict[int, tuple[str, ...]] = {}
+# As Alembic makes it.
+_version = Table(
+    VERSION_TABLE,
+    _metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+
+# What releases without a table of revisions are told, so that they leave this one alone.
+_SINCE_REVISIONS = "2"
 
 # What drivers say, and what it means to a person: problem and remedy.
 _MEANINGS = (
@@ -208,6 +227,25 @@ class Database:
                 raise _meant(self._url, f"malformed: {found}")
 
     def _bring_up_to_date(self, connection: Connection) -> None:
+        found = self._schema(connection)
+        if found is None:
+            _metadata.create_all(connection)
+            values = {"schema": _SINCE_REVISIONS, "home": str(self._home.resolve())}
+            new = [{"name": name, "value": value} for name, value in values.items()]
+            connection.execute(insert(_facts), new)
+            connection.execute(insert(_version).values(version_num=str(SCHEMA)))
+            return
+        known = connection.execute(select(_facts.c.value).where(_facts.c.name == "home"))
+        self._check_home(connection, known.scalar() or "")
+        if found < SCHEMA:
+            self._upgrade(connection, found)
+
+    def _schema(self, connection: Connection) -> int | None:
+        """Return which schema a database has; ``None`` for an empty one.
+
+        Raises:
+            StoreError: It is something else's, or a newer release's.
+        """
         there = inspect(connection)
         if not there.has_table(_facts.name):
             if there.has_table(runs.name):
@@ -215,25 +253,42 @@ class Database:
                     f"{_shown(self._url)} has a table '{runs.name}' of something else",
                     f"Name another database in {VARIABLE}",
                 )
-            _metadata.create_all(connection)
-            values = {"schema": str(SCHEMA), "home": str(self._home.resolve())}
-            new = [{"name": name, "value": value} for name, value in values.items()]
-            connection.execute(insert(_facts), new)
-            return
-        rows = connection.execute(select(_facts.c.name, _facts.c.value))
-        facts = {row.name: row.value for row in rows}
-        self._check_home(connection, facts.get("home", ""))
-        version = facts.get("schema", "")
+            return None
+        query = select(_facts.c.value).where(_facts.c.name == "schema")
+        if there.has_table(VERSION_TABLE):
+            query = select(_version.c.version_num)
+        version = str(connection.execute(query).scalar() or "")
         if not version.isdecimal() or int(version) > SCHEMA:
             raise StoreError(
                 f"{_shown(self._url)} was written by a newer release (version "
                 f"{version or 'unknown'}, this one knows {SCHEMA})",
                 "Update this installation; the database was left as it is",
             )
-        for step in range(int(version), SCHEMA):
-            for statement in _MIGRATIONS[step]:
-                connection.execute(text(statement))
-            _set_fact(connection, "schema", str(step + 1))
+        return int(version)
+
+    def _upgrade(self, connection: Connection, since: int) -> None:
+        """Bring an older schema up to date, with a copy of a file kept beside it."""
+        from alembic.util import CommandError
+
+        from osscar_core.studio import migrations
+
+        file, copy = self._file, None
+        try:
+            if file is not None:
+                stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+                copy = file.with_name(f"{file.name}.schema-{since}-{stamp}")
+                copy_file(file, copy)
+            migrations.upgrade(connection, since, SCHEMA)
+        except (SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
+            if copy is not None:
+                copy.unlink(missing_ok=True)
+            said = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StoreError(
+                f"{_shown(self._url)} could not be brought from schema {since} to {SCHEMA} "
+                f"({said:.200})",
+                "It was left as it was: see that the disk has room, or use the release before",
+            ) from error
+        logger.info("schema %s became %s; the old one is kept in %s", since, SCHEMA, copy)
 
     def _check_home(self, connection: Connection, known: str) -> None:
         """Refuse a database elsewhere that another workspace uses: its runs are not here."""
@@ -328,6 +383,21 @@ def _identity(file: Path | None) -> object:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
+
+
+def copy_file(source: Path, to: Path) -> None:
+    """Copy a SQLite file as of the last commit, while others go on writing to it.
+
+    Raises:
+        sqlite3.Error: One of them cannot be read or written.
+    """
+    with (
+        contextlib.closing(
+            sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)
+        ) as old,
+        contextlib.closing(sqlite3.connect(to)) as new,
+    ):
+        old.backup(new)
 
 
 def _set_fact(connection: Connection, name: str, value: str) -> None:
