@@ -27,7 +27,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
 from osscar_core.showcase import Showcase
 from osscar_core.storage import workspace, write_atomically
-from osscar_core.studio import bundle, legacy, owndata
+from osscar_core.studio import bundle, legacy, logs, owndata
 from osscar_core.studio.attempt import discard
 from osscar_core.studio.database import Database, StoreError, runs, unwritable
 from osscar_core.studio.ledger import LIVE, Ledger
@@ -85,6 +85,8 @@ class RunStore:
         with self.database.write() as connection:
             known = connection.execute(_answering(request, owner)).scalar()
             run_id = known or self._enqueue(connection, request, owner)
+        if known is None:
+            _note(run_id, owner, f"asked for ({request.kind})")
         self.ensure_dispatched()
         return self._existing(run_id)
 
@@ -122,9 +124,10 @@ class RunStore:
     def log(self, run: Run) -> str:
         """Return what the worker printed."""
         try:
-            return (run.folder / "log.txt").read_text(encoding="utf8", errors="replace")
+            text = (run.folder / "log.txt").read_text(encoding="utf8", errors="replace")
         except OSError:
             return ""
+        return logs.readable(text)
 
     def cancel(self, run: Run, owner: str = LOCAL) -> None:
         """Stop a run: one that waits at once, one that works within three seconds.
@@ -142,6 +145,7 @@ class RunStore:
         with self.database.write() as connection:
             was_waiting = connection.execute(update(runs).where(waiting).values(**ended)).rowcount
             connection.execute(update(runs).where(working).values(cancel_asked=now))
+        _note(run.id, owner, "is to stop")
         if was_waiting:
             discard(run.folder, is_resumable=False)
         else:
@@ -155,6 +159,7 @@ class RunStore:
         """
         ended = runs.c.state.not_in(LIVE) & runs.c.deleted_at.is_(None)
         self._change(run, ended, "it is still at work: cancel it first", deleted_at=time.time())
+        _note(run.id, run.owner, "deleted")
         self.purge()
 
     def undelete(self, run: Run) -> Run:
@@ -211,6 +216,7 @@ class RunStore:
         }
         is_interrupted = runs.c.state == State.INTERRUPTED.value
         self._change(run, is_interrupted & runs.c.deleted_at.is_(None), "it goes on", **queued)
+        _note(run.id, run.owner, "asked to go on")
         self.ensure_dispatched()
         return self._existing(run.id)
 
@@ -277,6 +283,7 @@ class RunStore:
             except BaseException:
                 shutil.rmtree(run.folder, ignore_errors=True)
                 raise
+        _note(run_id, owner, "taken in from a bundle")
         return self._existing(run_id)
 
     def ensure_dispatched(self) -> None:
@@ -447,6 +454,11 @@ def _purge(connection: Connection, older_than: float) -> list[str]:
 def _check_length(what: str, text: str, most: int, least: int = 0) -> None:
     if not least <= len(text) <= most:
         raise StoreError(f"{what} has {len(text)} characters", f"It must have {least} to {most}")
+
+
+def _note(run_id: str, owner: str, what: str) -> None:
+    """Write into the log what somebody did with a run."""
+    logger.info("run %s: %s", run_id, what, extra={"run": run_id, "owner": owner})
 
 
 def _unknown(run_id: str) -> StoreError:

@@ -8,6 +8,7 @@ gets it, and a process that lost its run cannot speak for it any more.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from osscar_core.studio.pace import STEPS, Pace, customary_seconds, steps_of
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobKind, JobRequest
 from osscar_core.studio.runs import State, Status
+
+logger = logging.getLogger(__name__)
 
 _REMEMBERED = 5
 
@@ -120,6 +123,7 @@ class Ledger:
                     updated=now,
                 )
             )
+        logger.info("its turn on %s", found.device, extra={"run": found.id})
         return Work(found.id, found.device, None, None)
 
     def give_back(self, work: Work) -> None:
@@ -184,7 +188,13 @@ class Ledger:
         }
         if state is State.FINISHED:
             values |= {"step": "", "detail": "", "fraction": 1.0, "overall": 1.0}
-        return self._change(_held(run_id, process), **values)
+        is_ended = self._change(_held(run_id, process), **values)
+        if is_ended:
+            took = f" after {seconds:.1f} s" if seconds else ""
+            why = f": {reason}" if reason else ""
+            about = {"run": run_id, "error_id": error_id}
+            logger.info("%s%s%s", state, took, why, extra=about)
+        return is_ended
 
     def is_held(self, work: Work) -> bool:
         """Return whether a run still is that of the worker it was seen with."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from osscar_core.errors import OsscarError
+from osscar_core.studio import logs
 
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 HOST = "127.0.0.1"
@@ -97,7 +99,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--port", type=_port, default=PORT, help=f"port to listen on (default {PORT})"
     )
+    parser.add_argument(
+        "--log",
+        choices=list(logs.Form),
+        help=f"how the log is written (default text, or what {logs.VARIABLE} says)",
+    )
     options = parser.parse_args(arguments)
+    if options.log is not None:
+        os.environ[logs.VARIABLE] = options.log
+    logs.set_up("server")
     if not _is_this_machine(options.host):
         sys.stderr.write(
             f"warning: anyone who can reach {options.host}:{options.port} can use the app, "
