@@ -231,7 +231,8 @@ ALLOWED: dict[str, set[str]] = {
         "widths",
         *BASE,
     },
-    "doctor": {"catalogue", *BASE},
+    "diagnosis": set(),
+    "doctor": {"catalogue", "diagnosis", *BASE},
     "sample": {"catalogue", "showcase", *BASE},
     "notation": set(),
     "difference": {"records"},
@@ -260,11 +261,21 @@ ALLOWED: dict[str, set[str]] = {
     "figures": {"checks", *BASE},
     "studio": LIBRARY
     | DECISION
-    | {"checks", "export", "figures", "monitoring", "sweep", "sample", "doctor"}
+    | {"checks", "export", "figures", "monitoring", "sweep", "sample", "diagnosis"}
     | BASE,
     "cli": LIBRARY
     | DECISION
-    | {"checks", "cluster", "sweep", "doctor", "bench", "export", "monitoring"}
+    | {
+        "checks",
+        "cluster",
+        "sweep",
+        "diagnosis",
+        "doctor",
+        "bench",
+        "export",
+        "monitoring",
+        "studio",
+    }
     | BASE,
     "__main__": {"cli"},
 }

@@ -17,7 +17,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ from osscar_core.errors import MissingDependencyError, OsscarError
 VARIABLE = "OSSCAR_DATABASE"
 SCHEMA = 2
 """The revision in `osscar_core.studio.migrations` that the tables below are."""
+
+FILE = "studio.db"
+"""Where records are unless they are put elsewhere."""
 
 VERSION_TABLE = "runs_version"
 """Where Alembic keeps the revision."""
@@ -153,17 +156,25 @@ class Database:
         home: The workspace.
         on_open: Called inside a transaction when this process first opens the database;
             what it returns is called after the commit.
+        file: A file to use whatever else is configured, such as the records of a backup.
     """
 
-    def __init__(self, home: Path, on_open: Taken | None = None) -> None:
+    def __init__(
+        self, home: Path, on_open: Taken | None = None, *, file: Path | None = None
+    ) -> None:
         self._home = home
         self._on_open = on_open
-        self._url = _url_of(home)
+        self._url = _url_of(home) if file is None else _url_to(file)
 
     @property
     def exists(self) -> bool:
         """Whether there may be anything in it; looking must not create it."""
-        return self._file is None or self._file.exists()
+        return self.file is None or self.file.exists()
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it is; ``None`` for a server."""
+        return _file_of(self._url)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -189,9 +200,56 @@ class Database:
             connection.execute(select(_facts.c.value).with_for_update())
             yield connection
 
-    @property
-    def _file(self) -> Path | None:
-        return _file_of(self._url)
+    def copy_to(self, file: Path) -> None:
+        """Write the records of one moment to a new SQLite file, while others go on writing.
+
+        Raises:
+            StoreError: This cannot be read, or the file not be written.
+        """
+        with self.read() as connection:
+            if self.file is None:
+                rows = [dict(row) for row in connection.execute(select(runs)).mappings()]
+        if self.file is not None:
+            try:
+                copy_file(self.file, file)
+            except sqlite3.Error as error:
+                raise _meant(self._url, str(error)) from error
+            return
+        copy = Database(file.parent, file=file)
+        copy.add(rows)
+        copy.close()
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the records of another store, all or none.
+
+        Raises:
+            StoreError: There are records here already.
+        """
+        with self.write() as connection:
+            if connection.execute(select(runs.c.id).limit(1)).first() is not None:
+                raise StoreError(f"{_shown(self._url)} has runs already", "Use an empty one")
+            for row in rows:
+                connection.execute(insert(runs).values(dict(row)))
+
+    def schema(self) -> int | None:
+        """Return which schema a sound database has, and change nothing; ``None`` for no tables.
+
+        Raises:
+            StoreError: It cannot be used, or is something else's, or a newer release's.
+        """
+        with _in_words(self._url):
+            connection = _engine(self._url).connect().execution_options(is_write=True)
+            with connection, connection.begin():
+                self._check_sound(connection)
+                return self._schema(connection)
+
+    def close(self) -> None:
+        """Let go of this process's connections; they come back with the next use."""
+        with _guard:
+            engine = _engines.pop(self._url, None)
+            if engine is not None:
+                engine.dispose()
+        _prepared.pop((self._url, self._home), None)
 
     @contextlib.contextmanager
     def _connected(self, *, is_write: bool) -> Iterator[Connection]:
@@ -204,7 +262,7 @@ class Database:
 
     def _prepare(self, engine: Engine) -> None:
         """Check the version, and bring tables into being, once a process and file."""
-        found = _identity(self._file)
+        found = _identity(self.file)
         if found is not None and _prepared.get((self._url, self._home)) == found:
             return
         self._home.mkdir(parents=True, exist_ok=True)
@@ -218,10 +276,10 @@ class Database:
                     after = self._on_open(connection) if self._on_open else None
                 if after is not None:
                     after()
-        _prepared[self._url, self._home] = _identity(self._file)
+        _prepared[self._url, self._home] = _identity(self.file)
 
     def _check_sound(self, connection: Connection) -> None:
-        if self._file is not None:
+        if self.file is not None:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
             if found != "ok":
                 raise _meant(self._url, f"malformed: {found}")
@@ -272,7 +330,7 @@ class Database:
 
         from osscar_core.studio import migrations
 
-        file, copy = self._file, None
+        file, copy = self.file, None
         try:
             if file is not None:
                 stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
@@ -295,7 +353,7 @@ class Database:
         home = str(self._home.resolve())
         if known == home:
             return
-        is_inside = self._file is not None and self._file.resolve().is_relative_to(home)
+        is_inside = self.file is not None and self.file.resolve().is_relative_to(home)
         if not is_inside and known and Path(known).is_dir():
             raise StoreError(
                 f"{_shown(self._url)} belongs to the workspace {known}, not to {home}",
@@ -353,7 +411,7 @@ def _new_engine(url: URL) -> Engine:
 def _url_of(home: Path) -> URL:
     given = os.environ.get(VARIABLE, "").strip()
     if not given:
-        return URL.create("sqlite", database=str(home / "studio.db"))
+        return _url_to(home / FILE)
     try:
         url = make_url(given)
     except ArgumentError as error:
@@ -367,6 +425,10 @@ def _url_of(home: Path) -> URL:
             "Give it a file, as in sqlite:////path/to/file.db",
         )
     return url
+
+
+def _url_to(file: Path) -> URL:
+    return URL.create("sqlite", database=str(file))
 
 
 def _file_of(url: URL) -> Path | None:

@@ -27,7 +27,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
 from osscar_core.showcase import Showcase
 from osscar_core.storage import workspace, write_atomically
-from osscar_core.studio import bundle, legacy, logs, owndata
+from osscar_core.studio import bundle, legacy, logs, owndata, retention
 from osscar_core.studio.attempt import discard
 from osscar_core.studio.database import Database, StoreError, runs, unwritable
 from osscar_core.studio.ledger import LIVE, Ledger
@@ -325,11 +325,12 @@ class RunStore:
         return found if found.is_alive else None
 
     def purge(self, older_than: float = _KEEP_DELETED) -> None:
-        """Remove what was deleted longer ago than so many seconds, for good."""
+        """Remove for good what was deleted longer ago than so many seconds, and what is too old."""
         with self.database.write() as connection:
             gone = _purge(connection, older_than)
         for run_id in gone:
             shutil.rmtree(self.runs_folder / run_id, ignore_errors=True)
+        retention.apply(self.database, self.runs_folder)
 
     def _opened(self, connection: Connection) -> Callable[[], None]:
         """Bring the table in line with the workspace when a process first opens it."""
@@ -346,6 +347,7 @@ class RunStore:
 
     def _enqueue(self, connection: Connection, request: JobRequest, owner: str) -> str:
         _check_room(connection, owner)
+        retention.check_room(self.runs_folder)
         run_id = new_run_id()
         folder = self.runs_folder / run_id
         folder.mkdir(parents=True)

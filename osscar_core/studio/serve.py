@@ -117,7 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import streamlit as st
     from starlette.middleware import Middleware
 
-    app = st.App(SCRIPT, middleware=[Middleware(SecurityHeaders)], on_script_error=on_script_error)
+    from osscar_core.studio.health import Health
+
+    middleware = [Middleware(SecurityHeaders), Middleware(Health)]
+    app = st.App(SCRIPT, middleware=middleware, on_script_error=on_script_error)
     # Streamlit reads its settings from beside what it takes for the program.
     sys.argv = [str(SCRIPT)]
     app.run(config={"server.address": options.host, "server.port": options.port})
@@ -127,8 +130,11 @@ def _take_up_runs() -> None:
     """See to it that what was queued before the last stop goes on without any visitor."""
     from osscar_core.studio.jobs import RunStore
 
+    store = RunStore()
     try:
-        RunStore().ensure_dispatched()
+        if store.database.exists:
+            store.purge()
+        store.ensure_dispatched()
     except OsscarError as error:
         logger.warning("runs that wait are not started: %s", error)
 

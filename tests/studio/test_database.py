@@ -17,16 +17,9 @@ from osscar_core.studio import database
 from osscar_core.studio.database import VARIABLE, Database, StoreError, runs
 from osscar_core.studio.jobs import RunStore, State, Status
 from osscar_core.studio.processes import Process
+from reopening import forget
 
 NAME = "20260101-000000-000000"
-
-
-def forget() -> None:
-    """Behave like a process that has not opened anything yet."""
-    for engine in database._engines.values():
-        engine.dispose()
-    database._engines.clear()
-    database._prepared.clear()
 
 
 @pytest.fixture(autouse=True)

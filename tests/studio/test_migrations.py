@@ -21,6 +21,7 @@ from sqlalchemy import create_engine
 from osscar_core.studio import database, migrations
 from osscar_core.studio.database import VARIABLE, StoreError
 from osscar_core.studio.jobs import RunStore, State
+from reopening import forget
 
 STORES = Path(__file__).parent / "stores"
 USER = "user-0123456789abcdef"
@@ -29,14 +30,6 @@ USER = "user-0123456789abcdef"
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     forget()
-
-
-def forget() -> None:
-    """Behave like a process that has not opened anything yet."""
-    for engine in database._engines.values():
-        engine.dispose()
-    database._engines.clear()
-    database._prepared.clear()
 
 
 def lay_files(home: Path, name: str) -> None:
