@@ -88,6 +88,14 @@ def test_a_start_takes_up_what_waits(home: Path, monkeypatch: pytest.MonkeyPatch
     assert taken_up == [home]
 
 
+def test_a_start_removes_what_was_kept_for_long_enough(still, samples, monkeypatch) -> None:
+    asked = samples.image_request()
+    samples.write_run(still.home, "20260101-000000-000001", asked, samples.result(asked, units=2))
+    monkeypatch.setenv("OSSCAR_RETENTION", "1d")
+    serve._take_up_runs()
+    assert still.runs() == []
+
+
 def test_a_workspace_that_cannot_be_used_does_not_keep_the_app_from_starting(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
