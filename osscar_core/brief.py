@@ -15,7 +15,7 @@ from osscar_core.errors import OutputError
 from osscar_core.estimates import MeasuredPoint, Prior, QualityModel
 from osscar_core.latencies import LatencyTable
 from osscar_core.records import DataInfo, PruneSpec, SourceInfo, Task, from_json, to_json
-from osscar_core.storage import write_atomically
+from osscar_core.storage import read_sealed, write_sealed
 
 SURVEY_VERSION = 1
 
@@ -136,9 +136,10 @@ def read_brief(file: Path) -> Brief:
 
     Raises:
         OSError: There is no such file, or it cannot be read.
-        SpecError: It is damaged, or of another release.
+        DamagedError: It is not what was written.
+        SpecError: It is of another release.
     """
-    return from_json(Brief, file.read_bytes())
+    return from_json(Brief, read_sealed(file))
 
 
 def write_brief(brief: Brief, file: Path) -> None:
@@ -149,7 +150,7 @@ def write_brief(brief: Brief, file: Path) -> None:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, to_json(brief) + "\n")
+        write_sealed(file, to_json(brief) + "\n")
     except OSError as error:
         raise OutputError(
             f"cannot write {file} ({error.strerror})", "Check the disk and the rights"

@@ -24,6 +24,7 @@ from osscar_core.models.weights import is_finite
 from osscar_core.moments import Sums, feature_rows
 from osscar_core.records import Target
 from osscar_core.resources import Place
+from osscar_core.shortage import in_batches_of
 from osscar_core.solver.problem import Statistics
 from osscar_core.stopwatch import Stopwatch
 from osscar_core.team import ALONE, Team
@@ -97,8 +98,10 @@ class BlockRunner:
         self._kwargs: list[tuple[dict[str, Any], ...]] = []
         self.pruned = activations(place, device, folder)
         self.dense = activations(place, device, folder) if with_dense else None
-        for one in inputs:
-            self._enter(one)
+        self._size = max((_items(one) for one in inputs), default=1)
+        with in_batches_of(self._size):
+            for one in inputs:
+                self._enter(one)
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +142,7 @@ class BlockRunner:
                 batch_done=self._batch_done,
                 watch=self._watch,
                 team=self._team,
+                size=self._size,
             )
             yield current
             current.advance()
@@ -148,7 +152,6 @@ class BlockRunner:
             else:
                 empty_(block)
 
-    @torch.no_grad()
     def head(self, path: str) -> Statistics:
         """Sum the statistics of a layer behind the blocks, after the last one was carried.
 
@@ -158,14 +161,26 @@ class BlockRunner:
         Returns:
             Statistics in float64 on the computing device, with the dense model's outputs
             as the target.
+
+        Raises:
+            MemoryShortageError: Memory ran out.
         """
+        with torch.no_grad(), in_batches_of(self._size):
+            return self._head(path)
+
+    def _head(self, path: str) -> Statistics:
         layer = self._model.get_submodule(path)
         total = Sums.zeros(layer.get_parameter("weight").shape[1], layer, True, self._device)
         for position, inputs in enumerate(self._inputs):
             rows, _ = self._leave(inputs, self.pruned.at(position), layer)
             _, answer = self._leave(inputs, _needed(self.dense).at(position), layer)
-            total.add(rows.to(self._device), answer.to(self._device))
+            rows, answer = rows.to(self._device), answer.to(self._device)
+            if not position:
+                self._team.start_(total, (rows, answer))
+            total.add(rows, answer)
             self._batch_done()
+        if not self._inputs:
+            self._team.start_(total, None)
         self._team.add_up_(total)
         return total.finish(layer)
 
@@ -243,7 +258,9 @@ class BlockPass:
         batch_done: Callable[[], None],
         watch: Stopwatch,
         team: Team,
+        size: int,
     ) -> None:
+        self._size = size
         self._team = team
         self._watch = watch
         self._block = block
@@ -255,7 +272,6 @@ class BlockPass:
         self._batch_done = batch_done
         self._is_dense_carried = False
 
-    @torch.no_grad()
     def collect(
         self, unit: Unit, target: Target, scale: Tensor | None = None, *, is_last: bool = False
     ) -> Statistics:
@@ -277,7 +293,14 @@ class BlockPass:
 
         Raises:
             NumericalError: An activation is not finite.
+            MemoryShortageError: Memory ran out; the streams are of no use any more.
         """
+        with torch.no_grad(), in_batches_of(self._size):
+            return self._collect(unit, target, scale, is_last=is_last)
+
+    def _collect(
+        self, unit: Unit, target: Target, scale: Tensor | None, *, is_last: bool
+    ) -> Statistics:
         stream = unit.stream if target is Target.RESIDUAL else None
         consumer = self._child(self._block, unit.consumer)
         divisor = None if scale is None else _safe_scale(scale)
@@ -303,9 +326,13 @@ class BlockPass:
                         answer = answer + (gap if divisor is None else gap / divisor)
                     if carry:
                         _needed(self._dense).put(position, _present(dense.output))
+            if not position:
+                self._start(total, (rows, answer))
             with self._watch.stage("statistics"):
                 total.add(rows, answer)
             self._batch_done()
+        if not self._kwargs:
+            self._start(total, None)
         self._is_dense_carried = self._is_dense_carried or carry
         with self._watch.stage("exchange", is_timed=self._team.size > 1):
             self._team.add_up_(total)
@@ -321,9 +348,20 @@ class BlockPass:
             )
         return statistics
 
-    @torch.no_grad()
+    def _start(self, total: Sums, first: tuple[Tensor, Tensor | None] | None) -> None:
+        with self._watch.stage("exchange", is_timed=self._team.size > 1):
+            self._team.start_(total, first)
+
     def advance(self) -> None:
-        """Carry both streams through the block as it is now."""
+        """Carry both streams through the block as it is now.
+
+        Raises:
+            MemoryShortageError: Memory ran out; the streams are of no use any more.
+        """
+        with torch.no_grad(), in_batches_of(self._size):
+            self._advance()
+
+    def _advance(self) -> None:
         for position, state in enumerate(self._pruned.read()):
             with self._watch.stage("forward"):
                 after = self._forward(self._block, state, self._kwargs[position])
@@ -445,6 +483,10 @@ def _safe_scale(scale: Tensor) -> Tensor:
     floor = _MIN_RELATIVE_SCALE * scale.abs().mean().clamp_min(torch.finfo(torch.float32).tiny)
     sign = torch.where(scale < 0, -1.0, 1.0).to(scale)
     return (sign * scale.abs().clamp_min(floor)).float()
+
+
+def _items(inputs: dict[str, Any]) -> int:
+    return max((one.shape[0] for one in inputs.values() if isinstance(one, Tensor)), default=1)
 
 
 def _output_rows(outputs: Tensor) -> Tensor:

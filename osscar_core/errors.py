@@ -46,8 +46,35 @@ class NumericalError(OsscarError):
     """A matrix that has to be positive definite is not, or a statistic is not finite."""
 
 
+class DamagedError(OsscarError):
+    """A file that was written here is not what was written."""
+
+
 class OutputError(OsscarError):
     """The result cannot be written where it was asked for."""
+
+
+class MemoryShortageError(OsscarError):
+    """Memory of the host or of a GPU does not suffice.
+
+    Attributes:
+        batch: Items in the micro-batch that it did not suffice for; ``None`` if it was not
+            a micro-batch that took it.
+    """
+
+    batch: int | None = None
+
+    @classmethod
+    def at(cls, batch: int) -> MemoryShortageError:
+        """Return the error for a micro-batch of so many items."""
+        items = "one item" if batch == 1 else f"{batch} items"
+        error = cls(
+            f"memory ran out in a forward pass of {items}",
+            "Free memory, use shorter windows, smaller images or a smaller model, or choose "
+            "another device",
+        )
+        error.batch = batch
+        return error
 
 
 class MissingDependencyError(OsscarError):

@@ -89,14 +89,19 @@ class Sums:
             rows: (n, p) of any floating-point type.
             answer: Their targets, (n, m), or ``None``.
         """
-        if _multiplies_half(rows) and not self.count:
-            first = answer if answer is None else answer[:_ROWS_AT_ONCE].float().mean(0)
-            self.origin = (_coarse(rows[:_ROWS_AT_ONCE].float().mean(0)).to(rows.dtype), first)
+        if not self.count and self.origin is None:
+            self.start_near(rows, answer)
         self.count += rows.shape[0]
         for start in range(0, rows.shape[0], _ROWS_AT_ONCE):
             piece = slice(start, start + _ROWS_AT_ONCE)
             Y = None if answer is None else answer[piece].float()
             self._add(rows[piece], Y)
+
+    def start_near(self, rows: Tensor, answer: Tensor | None) -> None:
+        """Choose the origin by the first rows, which are not added by this."""
+        if _multiplies_half(rows):
+            first = answer if answer is None else answer[:_ROWS_AT_ONCE].float().mean(0)
+            self.origin = (_coarse(rows[:_ROWS_AT_ONCE].float().mean(0)).to(rows.dtype), first)
 
     def _add(self, rows: Tensor, answer: Tensor | None) -> None:
         X = rows.float() if self.origin is None else rows - self.origin[0]

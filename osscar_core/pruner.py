@@ -37,6 +37,7 @@ from osscar_core.pursuit import Pursuit
 from osscar_core.records import BeforeAfter, Plan, PruneReport, PruneSpec
 from osscar_core.resources import Resources
 from osscar_core.sequential import Observer, prune_to_widths_
+from osscar_core.shortage import halving
 from osscar_core.survey import Survey, make_survey
 from osscar_core.team import ALONE, Team
 from osscar_core.together import prune_together
@@ -112,12 +113,17 @@ def prune(
             spec, out=out, repeat=repeat, widths=widths, checkpoint=checkpoint, progress=progress
         )
     device = resolve_device(spec.device)
-    with PeakMemory(device) as memory, held_to(device, spec.gpu_memory):
+
+    def attempt(batch: int | None) -> tuple[LoadedModel, PruneReport]:
+        """Prune a fresh model with micro-batches of so many items."""
+        if batch != spec.batch_size and checkpoint is not None:
+            discard(checkpoint)  # what was kept is of another size
         report(progress, "load", 0, 1, spec.model)
         model = dense_model(spec, is_streamed=streams)
-        result = prune_(
+        asked = dataclasses.replace(spec, batch_size=batch)
+        made = prune_(
             model,
-            spec,
+            asked,
             repeat=repeat,
             widths=widths,
             checkpoint=checkpoint,
@@ -126,6 +132,16 @@ def prune(
             observe=observe,
             team=team,
         )
+        if batch == spec.batch_size:
+            return model, made
+        told = f"memory did not suffice for larger micro-batches; {batch} items were taken at once"
+        return model, dataclasses.replace(made, warnings=(*made.warnings, told))
+
+    with PeakMemory(device) as memory, held_to(device, spec.gpu_memory):
+        # The members of a team have to be of one mind, and a watcher sees each problem once.
+        is_alone = team.size == 1 and observe is None
+        model, result = (halving(attempt, spec.batch_size) if is_alone
+                         else attempt(spec.batch_size))  # fmt: skip
         size = result.bytes.pruned
         if out is not None and team.is_leader:
             report(progress, "save", 0, 1, str(out))

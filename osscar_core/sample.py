@@ -29,7 +29,7 @@ from osscar_core.records import (
     to_json,
 )
 from osscar_core.showcase import Showcase
-from osscar_core.storage import write_atomically
+from osscar_core.storage import read_sealed, write_sealed
 
 _MAKE_AGAIN = "The file is damaged; make it again"
 
@@ -137,7 +137,7 @@ def write_sample_run(run: SampleRun, folder: Path) -> Path:
     stored = _Stored(**values, units=tuple(_packed(point) for point in points))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _file_name(run.base.model)
-    write_atomically(path, to_json(stored) + "\n")
+    write_sealed(path, to_json(stored) + "\n")
     return path
 
 
@@ -146,9 +146,10 @@ def read_sample_run(file: Path) -> SampleRun:
 
     Raises:
         OSError: There is no such file, or it cannot be read.
-        SpecError: It is damaged, or of another release.
+        DamagedError: It is not what was written.
+        SpecError: It is of another release.
     """
-    stored = from_json(_Stored, file.read_bytes())
+    stored = from_json(_Stored, read_sealed(file))
     values = {each.name: getattr(stored, each.name) for each in dataclasses.fields(SampleRun)}
     points = stored.report.points
     if stored.units:

@@ -28,7 +28,7 @@ from osscar_core.records import (
     from_json,
     to_json,
 )
-from osscar_core.storage import write_atomically
+from osscar_core.storage import write_sealed
 from osscar_core.sweep import (
     Lab,
     Point,
@@ -250,7 +250,7 @@ class _Spread:
                 self._keep(numbers[0], point, outcome.told)
         elif name == path.stem:
             self._dense = from_json(DensePoint, text)
-            write_atomically(path, text)
+            write_sealed(path, text)
         else:
             self._cluster.artifacts.get_folder(name, self._out / name)
             survey = stored_survey(self._out / name)

@@ -1,22 +1,32 @@
 """Where the tool keeps what it writes on its own account, and how it replaces a file.
 
-The decision hidden here: the workspace folder and what makes a write safe to interrupt.
+The decision hidden here: the workspace folder, what makes a write safe to interrupt, and
+how a file tells that it is the one that was written. A sealed file is a JSON object whose
+first field is the digest of all others, so that whoever looks for no seal still reads it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from osscar_core.errors import OutputError
+from osscar_core.errors import DamagedError, OutputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a system says that a file cannot grow: the disk, a quota or a limit is full."""
+
+_SEAL = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
+_BEGIN = b'{"sha256"'
 
 
 def workspace() -> Path:
@@ -54,7 +64,45 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf8")
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_sealed(path: Path, text: str) -> None:
+    """Replace a file by a JSON object with a seal; see `write_atomically` and `read_sealed`."""
+    write_atomically(path, sealed(text))
+
+
+def sealed(text: str) -> str:
+    """Return a JSON object of at least one field with its digest before them."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{{"sha256": "{digest}",{text.removeprefix("{")}'
+
+
+def read_sealed(path: Path) -> bytes:
+    """Return the JSON object of a file that is as it was written, without its seal.
+
+    A file without a seal, of an earlier release or from elsewhere, is returned as it is. One
+    that had a seal cannot pass for such: no record that is sealed begins with that field.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        DamagedError: It is not what was written.
+    """
+    raw = path.read_bytes()
+    seal = _SEAL.match(raw)
+    if seal is None:
+        if raw.startswith(_BEGIN):
+            raise _damaged(path)
+        return raw
+    text = b"{" + raw[seal.end() :]
+    if hashlib.sha256(text).hexdigest().encode() != seal[1]:
+        raise _damaged(path)
+    return text
+
+
+def _damaged(path: Path) -> DamagedError:
+    return DamagedError(f"{path} is not what was written", "Make it again")
 
 
 @contextmanager

@@ -29,7 +29,14 @@ from torch import Tensor, nn
 from osscar_core.brief import SURVEY_VERSION, Brief, Points, SurveyRecord, UnitSurvey
 from osscar_core.budget import LossCurve
 from osscar_core.calibration import BlockRunner, norm_scale
-from osscar_core.errors import DataError, OsscarError, OutputError, SpecError, unknown_name
+from osscar_core.errors import (
+    DamagedError,
+    DataError,
+    OsscarError,
+    OutputError,
+    SpecError,
+    unknown_name,
+)
 from osscar_core.estimates import MeasuredPoint, QualityModel
 from osscar_core.latencies import LatencyTable
 from osscar_core.methods import InterceptPlace, fits_intercept
@@ -45,10 +52,10 @@ from osscar_core.records import (
     Target,
     UnitPlan,
     UnitReport,
-    from_dict,
     from_json,
     to_json,
 )
+from osscar_core.shortage import halving, in_batches_of
 from osscar_core.solver import (
     LayerProblem,
     Path,
@@ -58,7 +65,7 @@ from osscar_core.solver import (
     relative_error,
     solve,
 )
-from osscar_core.storage import write_atomically
+from osscar_core.storage import read_sealed, write_sealed
 from osscar_core.surgery import consumer_matrix, detached, install_, intercept_place
 from osscar_core.units import Unit
 
@@ -130,7 +137,7 @@ class Survey:
         if self.folder is None:
             return
         try:
-            write_atomically(self.folder / POINTS_FILE, to_json(self.points))
+            write_sealed(self.folder / POINTS_FILE, to_json(self.points))
         except OSError as error:
             raise OutputError(
                 f"cannot write to the survey {self.folder} ({error.strerror})",
@@ -276,8 +283,8 @@ class Survey:
                 units.append(dataclasses.replace(unit, sha256=_sha256(file)))
             record = dataclasses.replace(self.record, units=tuple(units))
             if self.points != Points():
-                write_atomically(folder / POINTS_FILE, to_json(self.points))
-            write_atomically(folder / SURVEY_FILE, to_json(record))
+                write_sealed(folder / POINTS_FILE, to_json(self.points))
+            write_sealed(folder / SURVEY_FILE, to_json(record))
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if not isinstance(error, (OSError, SafetensorError)):
@@ -304,15 +311,15 @@ def load_survey(folder: FilePath) -> Survey:
                 f"the survey {folder} has format version {version}",
                 f"This release reads up to {SURVEY_VERSION}; update it or survey again",
             )
-        record = from_dict(SurveyRecord, values)
-    except (OSError, ValueError, RecursionError) as error:
+        record = from_json(SurveyRecord, read_sealed(folder / SURVEY_FILE))
+    except (OSError, ValueError, RecursionError, DamagedError) as error:
         raise DataError(
             f"{folder} holds no readable survey ({error})", "Make it again with 'survey'"
         ) from error
     points = None
     if (folder / POINTS_FILE).is_file():
         try:
-            points = from_json(Points, (folder / POINTS_FILE).read_bytes())
+            points = from_json(Points, read_sealed(folder / POINTS_FILE))
         except (OSError, OsscarError) as error:
             raise DataError(
                 f"{folder / POINTS_FILE} cannot be read ({error})",
@@ -356,9 +363,17 @@ def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | Non
         SpecError: A structure that the family does not have, or a model already pruned.
         DataError: Calibration data missing, unreadable or too small.
         NumericalError: Statistics that no re-fit can use.
+        MemoryShortageError: Memory does not suffice for one item at a time.
     """
     if model.plan is not None:
         raise SpecError(f"{spec.model} is already pruned", "Survey the dense model it came from")
+    return halving(
+        lambda size: _survey(model, dataclasses.replace(spec, batch_size=size), progress),
+        spec.batch_size,
+    )
+
+
+def _survey(model: LoadedModel, spec: PruneSpec, progress: Progress | None) -> Survey:
     began = time.perf_counter()
     device = resolve_device(spec.device)
     exactly = spec.samples is not None
@@ -375,7 +390,8 @@ def make_survey(model: LoadedModel, spec: PruneSpec, *, progress: Progress | Non
     survey_seconds = time.perf_counter() - began
     probe_inputs = list(first_items(inputs, probe_count(model, spec, len(units))))
     began = time.perf_counter()
-    records, predictions = surveyor.probe(probe_inputs)
+    with in_batches_of(max(_items(one) for one in probe_inputs)):
+        records, predictions = surveyor.probe(probe_inputs)
     record = SurveyRecord(
         source=model.source,
         spec=spec,

@@ -38,7 +38,7 @@ from osscar_core.records import (
     to_dict,
     to_json,
 )
-from osscar_core.storage import write_atomically
+from osscar_core.storage import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from osscar_core.cluster import Machines
@@ -240,7 +240,7 @@ class Slot:
 
     def store(self, point: Point) -> None:
         """Keep a finished point."""
-        write_atomically(self.path, to_json(point))
+        write_sealed(self.path, to_json(point))
 
 
 class Lab:
@@ -325,7 +325,7 @@ class Lab:
         if point is None:
             evaluation = self._evaluate(self.dense(), seqlen, labelled(progress, "dense"))
             point = DensePoint(evaluation)
-            write_atomically(path, to_json(point))
+            write_sealed(path, to_json(point))
         return point
 
     def dense(self) -> LoadedModel:
@@ -495,8 +495,8 @@ def _fingerprint(name: str) -> Iterator[tuple[str, int, int]]:
 def read_stored(record_type: type[_Record], path: Path) -> _Record | None:
     """Return a stored record; one that is damaged or absent counts as not computed."""
     try:
-        return from_json(record_type, path.read_text(encoding="utf8"))
-    except (OSError, UnicodeDecodeError, OsscarError):
+        return from_json(record_type, read_sealed(path))
+    except (OSError, OsscarError):
         return None
 
 

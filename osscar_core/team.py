@@ -42,6 +42,25 @@ class Team:
         """Return the micro-batches that this member carries."""
         return inputs[self.rank :: self.size]
 
+    def start_(self, sums: Sums, first: tuple[Tensor, Tensor | None] | None) -> None:
+        """Begin the sums of one layer, which all members take from the leader's origin.
+
+        Products of rows are then the same to the last bit whoever makes them, and only
+        their order in float64 tells a team from a single process.
+
+        Args:
+            sums: Without rows so far.
+            first: The first rows of this member and their target; ``None`` if it has none.
+        """
+        if self.size == 1:
+            return
+        if self.is_leader and first is not None:
+            sums.start_near(*first)
+        held = [one for one in sums.origin or () if one is not None]
+        origin = self.share_tensors(held if self.is_leader else None, sums.gram.device)
+        if origin:
+            sums.origin = (origin[0], origin[1] if len(origin) > 1 else None)
+
     def add_up_(self, sums: Sums) -> None:
         """Make the leader's sums those of all members, in place; the others' are spent."""
         if self.size == 1:

@@ -1,4 +1,4 @@
-"""One pruning run on several GPUs of this machine.
+"""One piece of work on several GPUs of this machine.
 
 The decision hidden here: how the processes of a team live and die. There is one a GPU,
 started afresh; the one that asked only watches them. If any of them ends early, or the run
@@ -13,7 +13,8 @@ import datetime
 import multiprocessing
 import queue
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from osscar_core import errors
 from osscar_core.errors import OsscarError, SpecError
 from osscar_core.progress import Progress, ProgressEvent
 from osscar_core.records import Plan, PruneReport, PruneSpec
+from osscar_core.team import Team
+
+Task = Callable[[Team, torch.device, Progress | None, tuple[Any, ...]], Any]
+"""What each member does with the same plain data; a function of a module, by its name."""
 
 _POLL = 0.2
 _FAREWELL = 10.0
@@ -48,16 +53,36 @@ def prune_together(
         SpecError: There are fewer GPUs.
         OsscarError: What a member of the team raised, or that one ended without a word.
     """
-    devices = _devices(spec)
+    given = (spec, out, repeat, widths, checkpoint)
+    found: PruneReport = work_together(_prune, given, spec.device, spec.gpus, progress)
+    return found
+
+
+def work_together(
+    task: Task, given: tuple[Any, ...], device: str, count: int, progress: Progress | None
+) -> Any:
+    """Do one task with one process a GPU, and return what the leader found.
+
+    Args:
+        task: The work.
+        given: What each of the processes gets; it can be pickled.
+        device: ``auto``, ``cuda`` or ``cpu``.
+        count: GPUs, the first of this machine.
+        progress: Callback for what the leader tells; raising from it ends all.
+
+    Raises:
+        SpecError: There are fewer GPUs.
+        OsscarError: What a member of the team raised, or that one ended without a word.
+    """
+    devices = _devices(device, count)
     context = multiprocessing.get_context("spawn")
     said: Any = context.Queue()
-    given = (out, repeat, widths, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder) / "meeting"
         members = [
             context.Process(
                 target=_member,
-                args=(rank, devices, meeting, spec, given, said),
+                args=(rank, devices, meeting, task, given, said),
                 name=f"gpu-{rank}",
                 daemon=True,
             )
@@ -67,20 +92,20 @@ def prune_together(
             return _watch(members, said, progress)
 
 
-def _devices(spec: PruneSpec) -> list[str]:
+def _devices(device: str, gpus: int) -> list[str]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if spec.device == "cpu" or (spec.device == "auto" and not count):
-        return ["cpu"] * spec.gpus
-    if spec.device.startswith("cuda:"):
+    if device == "cpu" or (device == "auto" and not count):
+        return ["cpu"] * gpus
+    if device.startswith("cuda:"):
         raise SpecError(
-            f"device is {spec.device} and gpus is {spec.gpus}",
+            f"device is {device} and gpus is {gpus}",
             "Name one GPU, or how many to use with --device cuda",
         )
-    if spec.gpus > count:
+    if gpus > count:
         raise SpecError(
-            f"gpus is {spec.gpus}, and this machine has {count}", f"Use --gpus {count} or less"
+            f"gpus is {gpus}, and this machine has {count}", f"Use --gpus {count} or less"
         )
-    return [f"cuda:{rank}" for rank in range(spec.gpus)]
+    return [f"cuda:{rank}" for rank in range(gpus)]
 
 
 @contextlib.contextmanager
@@ -101,8 +126,8 @@ def _started(members: Sequence[BaseProcess]) -> Iterator[None]:
                 member.join()
 
 
-def _watch(members: Sequence[BaseProcess], said: Any, progress: Progress | None) -> PruneReport:
-    """Pass on what the leader says until it reports."""
+def _watch(members: Sequence[BaseProcess], said: Any, progress: Progress | None) -> Any:
+    """Pass on what the leader says until it is done."""
     while True:
         try:
             word = said.get(timeout=_POLL)
@@ -118,31 +143,33 @@ def _watch(members: Sequence[BaseProcess], said: Any, progress: Progress | None)
             case ProgressEvent():
                 if progress is not None:
                     progress(word)
-            case PruneReport():
-                return word
+            case _Done(found):
+                return found
             case (name, problem, remedy):
                 raise getattr(errors, name, OsscarError)(problem, remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """The leader's last word."""
+
+    found: Any
 
 
 def _member(
     rank: int,
     devices: Sequence[str],
     meeting: Path,
-    spec: PruneSpec,
-    given: tuple[Path | None, Plan | None, Mapping[str, int] | None, Path | None],
+    task: Task,
+    given: tuple[Any, ...],
     said: Any,
 ) -> None:
     """Be one member of a team from beginning to end."""
     import torch.distributed as dist
 
-    from osscar_core.pruner import prune
-    from osscar_core.team import Team
-
     device = torch.device(devices[rank])
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    out, repeat, widths, checkpoint = given
-    own = dataclasses.replace(spec, device=devices[rank])
     try:
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
@@ -151,17 +178,27 @@ def _member(
             world_size=len(devices),
             timeout=_PATIENCE,
         )
-        report = prune(
-            own,
-            out=out,
-            repeat=repeat,
-            widths=widths,
-            checkpoint=checkpoint,
-            progress=said.put if rank == 0 else None,
-            team=Team(rank, len(devices)),
-        )
-        if rank == 0:
-            said.put(report)
+        team = Team(rank, len(devices))
+        found = task(team, device, said.put if team.is_leader else None, given)
+        if team.is_leader:
+            said.put(_Done(found))
         dist.destroy_process_group()
     except OsscarError as error:
         said.put((type(error).__name__, error.problem, error.remedy))
+
+
+def _prune(
+    team: Team, device: torch.device, progress: Progress | None, given: tuple[Any, ...]
+) -> PruneReport:
+    from osscar_core.pruner import prune
+
+    spec, out, repeat, widths, checkpoint = given
+    return prune(
+        dataclasses.replace(spec, device=str(device)),
+        out=out,
+        repeat=repeat,
+        widths=widths,
+        checkpoint=checkpoint,
+        progress=progress,
+        team=team,
+    )

@@ -21,7 +21,7 @@ CORE = "osscar_core"
 
 # What each part of the package may import of the others. A part is a module or a
 # subpackage directly below the root; all may import the parts in BASE.
-BASE = {"errors", "goals", "guards", "records", "progress", "storage"}
+BASE = {"errors", "goals", "guards", "records", "progress", "shortage", "storage"}
 LIBRARY = {
     "activations",
     "allotment",
@@ -55,6 +55,7 @@ LIBRARY = {
     "probe",
     "resources",
     "shapes",
+    "shortage",
     "showcase",
     "explorer",
     "pruner",
@@ -71,6 +72,7 @@ LIBRARY = {
 DECISION = {"difference", "notation", "phrases", "report", "savings", "verdict"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "shortage": {"errors"},
     "storage": {"errors"},
     "progress": {"errors"},
     "records": {"errors", "goals", "guards", "resources"},
@@ -228,6 +230,8 @@ ALLOWED: dict[str, set[str]] = {
         "sequential",
         "solver",
         "stopwatch",
+        "team",
+        "together",
         "widths",
         *BASE,
     },

@@ -22,7 +22,10 @@ def rows(seed: int = 0, mean: float = 3.0) -> tuple[Tensor, Tensor]:
 
 
 def layer() -> nn.Linear:
-    return nn.Linear(FEATURES, OUTPUTS)
+    made = nn.Linear(FEATURES, OUTPUTS)
+    with torch.no_grad():
+        made.weight.copy_(rows(seed=1)[0][:OUTPUTS] / FEATURES)
+    return made
 
 
 def summed(X: Tensor, Y: Tensor | None, *, origin: bool = False, step: int = 300) -> Statistics:
@@ -82,6 +85,26 @@ def test_sums_of_several_processes_add_up() -> None:
         own.add_(other)
     first.count += second.count
     assert_exact(first.finish(consumer), X, Y, 1e-6)
+
+
+def test_with_one_origin_the_order_of_rows_is_all_that_differs() -> None:
+    """Products are the same to the last bit, and are added up in float64."""
+    X, Y = rows()
+    first, second = slice(0, 300), slice(300, ROWS)
+
+    def started() -> Sums:
+        sums = Sums.zeros(FEATURES, layer(), True, CPU)
+        sums.origin = (X[0], Y[0])
+        return sums
+
+    whole = started()
+    whole.add(X[first], Y[first])
+    whole.add(X[second], Y[second])
+    members = [started(), started()]
+    for sums, piece in zip(members, (second, first), strict=True):
+        sums.add(X[piece], Y[piece])
+    for parts in zip(whole.tensors(), *(one.tensors() for one in members), strict=True):
+        assert float((parts[0] - parts[1] - parts[2]).norm() / parts[0].norm()) < 1e-14
 
 
 def test_the_layers_own_output_is_the_target_where_none_is_given() -> None:

@@ -281,7 +281,7 @@ def test_nothing_is_left_of_a_survey_that_cannot_be_written(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(surveys, "write_atomically", fail)
+    monkeypatch.setattr(surveys, "write_sealed", fail)
     made = opt.fresh_survey()
     with pytest.raises(OutputError, match="No space left on device"):
         made.save(tmp_path / "survey")
@@ -328,6 +328,7 @@ def test_a_newer_format_is_named(folder: Path, extra: dict[str, int]) -> None:
 def test_a_record_that_leads_elsewhere_is_not_followed(folder: Path) -> None:
     file = folder / "survey.json"
     values = json.loads(file.read_bytes())
+    del values["sha256"]  # or it would not be what was written
     values["units"][0]["file"] = "/etc/passwd"
     file.write_text(json.dumps(values), encoding="utf8")
     with pytest.raises(DataError, match="survey/passwd cannot be read"):
@@ -369,7 +370,7 @@ def test_points_that_cannot_be_written_are_an_error(
         raise OSError(30, "Read-only file system")
 
     survey = load_survey(folder)
-    monkeypatch.setattr(surveys, "write_atomically", fail)
+    monkeypatch.setattr(surveys, "write_sealed", fail)
     with pytest.raises(OutputError, match=r"cannot write to the survey.*Read-only"):
         survey.add(MeasuredPoint(0.1, 0.02, 0.001))
 

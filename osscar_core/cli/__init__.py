@@ -25,6 +25,7 @@ from osscar_core.cli.commands import run_command
 from osscar_core.cli.console import ProgressDisplay, json_ready
 from osscar_core.cli.outcome import Outcome
 from osscar_core.errors import Cancelled, OsscarError
+from osscar_core.shortage import is_shortage
 
 USER_ERROR = 2
 INTERNAL_ERROR = 70
@@ -78,8 +79,7 @@ def _in_words(error: Exception) -> tuple[str, int]:
         return str(error), STOPPED
     if isinstance(error, OsscarError):
         return f"error: {error}", USER_ERROR
-    # torch's own error is known by name, so that it need not be imported to be recognised.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_shortage(error):
         remedy = "Use a smaller --batch-size, fewer --samples, or another --device"
         return f"error: memory ran out. {remedy}.", USER_ERROR
     if isinstance(error, OSError) and error.strerror and error.filename:

@@ -443,6 +443,7 @@ def _bench_pipeline(args: argparse.Namespace, progress: Progress) -> Outcome:
         sparsity=0.5 if args.sparsity is None else args.sparsity,
         gpu_memory=args.gpu_memory,
         host_memory=args.host_memory,
+        gpus=args.gpus or 1,
         progress=progress,
     )
     return Outcome(to_dict(result), pipeline_bench_text(result))

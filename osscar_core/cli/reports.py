@@ -369,7 +369,8 @@ def solver_bench_text(result: SolverBench) -> str:
 
 def pipeline_bench_text(result: PipelineBench) -> str:
     """Return where the time of a run went, and what it took."""
-    where = f"{result.device}, torch {result.torch}"
+    several = f"{result.gpus} x " if result.gpus > 1 else ""
+    where = f"{several}{result.device}, torch {result.torch}"
     tokens = f"{result.samples} x {result.seqlen:,} tokens"
     rows = [
         (one.stage, f"{one.seconds:.2f}", f"{one.seconds / result.blocks:.3f}")
@@ -383,6 +384,7 @@ def pipeline_bench_text(result: PipelineBench) -> str:
         f"{result.shape}, {scaled(result.parameters)} parameters, {tokens}; {where}",
         table(("stage", "seconds", "a block"), rows),
         f"{result.seconds:.1f} s for {result.blocks} blocks, of which {before}; {whole}",
+        f"{result.calibration_seconds:.2f} s of that to calibrate",
         f"{scaled(result.disk_bytes, 'B')} written",
     ]
     if result.resources is not None:

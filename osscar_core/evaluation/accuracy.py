@@ -18,6 +18,7 @@ from osscar_core.errors import NumericalError
 from osscar_core.evaluation.perplexity import Z95
 from osscar_core.progress import Progress, report
 from osscar_core.records import EvaluationReport, check_range
+from osscar_core.shortage import halving, in_batches_of
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
@@ -52,6 +53,7 @@ def evaluate_images(
         SpecError: A setting outside its range, or a model without preprocessing.
         DataError: Data missing, unreadable or mislabelled.
         NumericalError: Outputs that are not finite.
+        MemoryShortageError: Memory does not suffice for one image.
     """
     started = time.perf_counter()
     if batch_size is not None:
@@ -67,28 +69,34 @@ def evaluate_images(
     parameter = next(loaded.module.parameters())
     place = "cpu" if parameter.device.type == "cpu" else "cuda"
     by_pixels = _MAX_PIXELS[place] // preprocess.size**2
-    size = batch_size or max(1, min(_MAX_IMAGES[place], by_pixels))
-    done = hits = hits5 = 0
-    loss = 0.0
-    classes = 0
-    with torch.inference_mode():
-        for pixels, labels in images.batches(size):
-            logits = class_logits(loaded.module(pixels.to(parameter.device, parameter.dtype)))
-            if not bool(logits.isfinite().all()):
-                raise NumericalError(
-                    f"{loaded.source.model} gives outputs that are not finite "
-                    f"on images {done} to {done + len(labels) - 1}",
-                    "Use --dtype float32; if it persists, the weights are damaged",
-                )
-            classes = logits.shape[1]
-            labels = labels.to(logits.device)
-            best = logits.topk(min(TOP, classes)).indices  # (B, 5), best first
-            matches = best == labels[:, None]
-            hits += int(matches[:, 0].sum())
-            hits5 += int(matches.sum())
-            loss += float(F.cross_entropy(logits, labels, reduction="none").double().sum())
-            done += len(labels)
-            report(progress, "evaluate", done, len(images), f"top-1 {hits / done:.1%} so far")
+    usual = max(1, min(_MAX_IMAGES[place], by_pixels))
+
+    def judge(chosen: int | None) -> tuple[int, int, int, float, int]:
+        size = chosen or usual
+        done = hits = hits5 = 0
+        loss = 0.0
+        classes = 0
+        with torch.inference_mode(), in_batches_of(min(size, len(images))):
+            for pixels, labels in images.batches(size):
+                logits = class_logits(loaded.module(pixels.to(parameter.device, parameter.dtype)))
+                if not bool(logits.isfinite().all()):
+                    raise NumericalError(
+                        f"{loaded.source.model} gives outputs that are not finite "
+                        f"on images {done} to {done + len(labels) - 1}",
+                        "Use --dtype float32; if it persists, the weights are damaged",
+                    )
+                classes = logits.shape[1]
+                labels = labels.to(logits.device)
+                best = logits.topk(min(TOP, classes)).indices  # (B, 5), best first
+                matches = best == labels[:, None]
+                hits += int(matches[:, 0].sum())
+                hits5 += int(matches.sum())
+                loss += float(F.cross_entropy(logits, labels, reduction="none").double().sum())
+                done += len(labels)
+                report(progress, "evaluate", done, len(images), f"top-1 {hits / done:.1%} so far")
+        return done, hits, hits5, loss, classes
+
+    done, hits, hits5, loss, classes = halving(judge, batch_size)
     read_as = (images.info.spec, *images.info.notes, *images.info.warnings)
     return EvaluationReport(
         model=loaded.source.model,

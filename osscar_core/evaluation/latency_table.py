@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from osscar_core.errors import OutputError, SpecError
+from osscar_core.errors import OsscarError, OutputError
 from osscar_core.evaluation.block_times import PARTS, Block, Grid, distinct_blocks, narrowed
 from osscar_core.evaluation.speed import Workload, elapsed
 from osscar_core.latencies import TABLE_VERSION, LatencyTable, Widths
 from osscar_core.progress import Progress, report
 from osscar_core.records import from_json, to_json
-from osscar_core.storage import workspace, write_atomically
+from osscar_core.storage import read_sealed, workspace, write_sealed
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
@@ -105,7 +105,7 @@ def latency_table(
         return table
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, to_json(table))
+        write_sealed(path, to_json(table))
     except OSError as error:
         raise OutputError(
             f"the latency table cannot be written to {path} ({error.strerror})",
@@ -315,8 +315,8 @@ def _stored(
 ) -> LatencyTable | None:
     """Return the table at ``path`` if it is whole and answers the same question."""
     try:
-        table = from_json(LatencyTable, path.read_bytes())
-    except (OSError, SpecError):
+        table = from_json(LatencyTable, read_sealed(path))
+    except (OSError, OsscarError):
         return None
     same = table.blocks == signatures and table.conditions == conditions
     return table if same else None

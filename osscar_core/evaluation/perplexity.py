@@ -22,6 +22,7 @@ from osscar_core.errors import DataError, NumericalError
 from osscar_core.evaluation.size import prompt_length
 from osscar_core.progress import Progress, report
 from osscar_core.records import DataInfo, EvaluationReport, check_range
+from osscar_core.shortage import halving, in_batches_of
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
@@ -64,6 +65,7 @@ def evaluate_text(
         SpecError: A setting outside its range.
         DataError: Data missing, unreadable or too short.
         NumericalError: A loss that is not finite.
+        MemoryShortageError: Memory does not suffice for one window.
     """
     started = time.perf_counter()
     length = prompt_length(loaded, seqlen, DEFAULT_SEQLEN)
@@ -75,17 +77,22 @@ def evaluate_text(
     )
     check_vocabulary(loaded, windows.ids)
     device = next(loaded.module.parameters()).device
-    size = batch_size or _batch_size(loaded, length, device)
-    losses = _Losses()
     total = len(windows.ids)
-    with torch.inference_mode():
-        for batch in torch.split(windows.ids, size):
-            nll = token_losses(loaded.module, batch.to(device))  # (B, T-1)
-            for window in nll:
-                counted = window if losses.windows == 0 else window[-step:]
-                losses.add(counted, loaded.source.model)
-            so_far = f"perplexity {losses.perplexity():.2f} so far"
-            report(progress, "evaluate", losses.windows, total, so_far)
+
+    def judge(chosen: int | None) -> _Losses:
+        size = chosen or _batch_size(loaded, length, device)
+        losses = _Losses()
+        with torch.inference_mode(), in_batches_of(min(size, total)):
+            for batch in torch.split(windows.ids, size):
+                nll = token_losses(loaded.module, batch.to(device))  # (B, T-1)
+                for window in nll:
+                    counted = window if losses.windows == 0 else window[-step:]
+                    losses.add(counted, loaded.source.model)
+                so_far = f"perplexity {losses.perplexity():.2f} so far"
+                report(progress, "evaluate", losses.windows, total, so_far)
+        return losses
+
+    losses = halving(judge, batch_size)
     return EvaluationReport(
         model=loaded.source.model,
         metric="perplexity",

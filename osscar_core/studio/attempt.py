@@ -5,9 +5,11 @@ The decision hidden here: how often progress is told, and what of an unfinished 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -15,7 +17,7 @@ from typing import Self
 from osscar_core.errors import Cancelled
 from osscar_core.progress import ProgressEvent
 from osscar_core.studio.database import StoreError
-from osscar_core.studio.ledger import Ledger
+from osscar_core.studio.ledger import Ledger, Work, insist
 from osscar_core.studio.pace import Pace
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobRequest
@@ -40,16 +42,15 @@ _ALWAYS_KEPT = ("log.txt", "heartbeat")
 _STAGES = ("prune", "survey", "probe", "latency")
 
 
-class Attempt:
-    """One worker's work on one run.
+class Job:
+    """A piece of work: what was asked for, where its results go, how to say where it is.
 
     Args:
-        ledger: Where the run's state is kept.
-        run_id: The run.
-        home: The workspace.
-        process: This process.
         request: What was asked for.
+        home: The workspace.
+        run_id: The run.
         pace: What is expected of such a run.
+        tell: Is told where the work is; says whether it is to go on.
 
     Attributes:
         request: What was asked for.
@@ -60,21 +61,18 @@ class Attempt:
 
     def __init__(
         self,
-        ledger: Ledger,
-        run_id: str,
-        home: Path,
-        process: Process,
         request: JobRequest,
+        home: Path,
+        run_id: str,
         pace: Pace,
+        tell: Callable[[Status], bool],
     ) -> None:
         self.request = request
         self.home = home
         self.folder = home / "runs" / run_id
         self.is_stopped = False
-        self._ledger = ledger
-        self._id = run_id
-        self._process = process
         self._pace = pace
+        self._tell = tell
         self._began = time.time()
         first = next(iter(pace.shares))
         self._status = Status(
@@ -82,14 +80,6 @@ class Attempt:
         )
         self._seconds: dict[str, float] = {}
         self._noted = 0.0
-
-    @classmethod
-    def take_up(cls, ledger: Ledger, home: Path, run_id: str, process: Process) -> Self | None:
-        """Take a run that was started for this process; ``None`` if it is another's."""
-        request = ledger.take_up(run_id, process)
-        if request is None:
-            return None
-        return cls(ledger, run_id, home, process, request, ledger.pace(run_id))
 
     def start(self) -> None:
         """Tell that the work has begun and how long it is expected to take.
@@ -131,37 +121,6 @@ class Attempt:
             status = replace(status, fraction=min(1.0, max(0.0, event.done / event.total)))
         self._note(status)
 
-    def finish(self) -> None:
-        """Declare the result complete."""
-        now = time.time()
-        self._close_step(now)
-        self._ledger.end(
-            self._id,
-            self._process,
-            State.FINISHED,
-            seconds=now - self._began,
-            step_seconds=self._seconds,
-        )
-
-    def stop(self) -> None:
-        """End without a result because somebody asked for it, or the machine goes down."""
-        works = (each for each in self._ledger.working() if each.process == self._process)
-        for work in works:
-            discard(self.folder, is_resumable=work.end is State.INTERRUPTED)
-            self._ledger.end(self._id, self._process, work.end)
-
-    def fail(self, reason: str, remedy: str, error_id: str = "") -> None:
-        """End without a result because something was wrong."""
-        discard(self.folder, is_resumable=False)
-        self._ledger.end(
-            self._id,
-            self._process,
-            State.FAILED,
-            reason=reason,
-            remedy=remedy,
-            error_id=error_id,
-        )
-
     def _step_of(self, stage: str) -> str:
         """Return the step that an event of a stage belongs to: the one at hand or a later one."""
         steps, at = list(self._pace.shares), self._status.step
@@ -174,21 +133,103 @@ class Attempt:
         status = self._status
         if status.step:
             spent = self._seconds.get(status.step, 0.0)
-            self._seconds[status.step] = spent + now - status.step_started
+            # A clock that was set back meanwhile tells nothing.
+            self._seconds[status.step] = spent + max(0.0, now - status.step_started)
 
     def _note(self, status: Status) -> None:
         overall = max(self._status.overall, self._pace.overall(status.step, status.fraction))
         left = self._pace.left(overall, status.updated - self._began)
         self._status = replace(status, overall=overall, run_seconds_left=left)
         self._noted = status.updated
+        if not self._tell(self._status):
+            raise Cancelled
+
+
+class Attempt(Job):
+    """One worker's work on one run.
+
+    Args:
+        ledger: Where the run's state is kept.
+        run_id: The run.
+        home: The workspace.
+        process: This process.
+        request: What was asked for.
+        pace: What is expected of such a run.
+
+    Attributes:
+        id: The run.
+        pace: What is expected of such a run.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        run_id: str,
+        home: Path,
+        process: Process,
+        request: JobRequest,
+        pace: Pace,
+    ) -> None:
+        super().__init__(request, home, run_id, pace, self._record)
+        self.id = run_id
+        self.pace = pace
+        self._ledger = ledger
+        self._process = process
+
+    @classmethod
+    def take_up(cls, ledger: Ledger, home: Path, run_id: str, process: Process) -> Self | None:
+        """Take a run that was started for this process; ``None`` if it is another's."""
+        request = insist(lambda: ledger.take_up(run_id, process))
+        if request is None:
+            return None
+        pace = insist(lambda: ledger.pace(run_id))
+        return cls(ledger, run_id, home, process, request, pace)
+
+    def finish(self) -> None:
+        """Declare the result complete."""
+        now = time.time()
+        self._close_step(now)
+        insist(
+            lambda: self._ledger.end(
+                self.id,
+                self._process,
+                State.FINISHED,
+                seconds=max(0.0, now - self._began),
+                step_seconds=self._seconds,
+            )
+        )
+
+    def stop(self) -> None:
+        """End without a result because somebody asked for it, or the machine goes down."""
+        for work in insist(self._ledger.working):
+            if work.process == self._process:
+                discard(self.folder, is_resumable=work.end is State.INTERRUPTED)
+                self._end(work.end)
+
+    def fail(self, reason: str, remedy: str, error_id: str = "") -> None:
+        """End without a result because something was wrong, unless the run has ended."""
+        mine = Work(self.id, "", self._process, None)
+        # What went wrong after the result was declared complete must not cost it.
+        if not insist(lambda: self._ledger.is_held(mine)):
+            return
+        discard(self.folder, is_resumable=False)
+        self._end(State.FAILED, reason=reason, remedy=remedy, error_id=error_id)
+
+    def _end(self, state: State, *, reason: str = "", remedy: str = "", error_id: str = "") -> None:
+        insist(
+            lambda: self._ledger.end(
+                self.id, self._process, state, reason=reason, remedy=remedy, error_id=error_id
+            )
+        )
+
+    def _record(self, status: Status) -> bool:
+        """Write where the run is; say whether it is to go on."""
         try:
-            goes_on = self._ledger.note(self._id, self._process, self._status)
+            return self._ledger.note(self.id, self._process, status)
         except StoreError as error:
             # It can be told later; a full disk is met again by the result.
             logger.warning("progress could not be written: %s", error)
-            return
-        if not goes_on:
-            raise Cancelled
+            return True
 
 
 def discard(folder: Path, *, is_resumable: bool) -> None:
@@ -203,10 +244,12 @@ def discard(folder: Path, *, is_resumable: bool) -> None:
     keep = set(_ALWAYS_KEPT)
     if is_resumable:
         keep |= {CHECKPOINT, *((PRUNED, MODEL) if (folder / PRUNED).is_file() else ())}
+    # A file that cannot be removed is no reason not to end a run, which has no result.
     for path in folder.iterdir():
         if path.name in keep:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -22,7 +22,7 @@ from osscar_core.goals import Budget
 from osscar_core.latencies import LatencyTable
 from osscar_core.records import Method, PruneSpec, from_json, to_json
 from osscar_core.sample import brief_file
-from osscar_core.storage import workspace, write_atomically
+from osscar_core.storage import read_sealed, workspace, write_sealed
 from osscar_core.studio.requests import RunResult
 
 # What a survey's statistics depend on; the rest of a request only asks questions of it.
@@ -70,7 +70,7 @@ def keep_table(table: LatencyTable, spec: PruneSpec, home: Path | None = None) -
     """Store the latencies of a request's model on this machine."""
     file = _table_file(spec, home)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, to_json(table) + "\n")
+    write_sealed(file, to_json(table) + "\n")
 
 
 def explorer_for(brief: Brief, spec: PruneSpec, results: Sequence[RunResult]) -> Explorer:
@@ -168,4 +168,4 @@ def _brief_at(file: Path, _written: int) -> Brief:
 
 @functools.lru_cache(maxsize=16)
 def _table_at(file: Path, _written: int) -> LatencyTable:
-    return from_json(LatencyTable, file.read_bytes())
+    return from_json(LatencyTable, read_sealed(file))

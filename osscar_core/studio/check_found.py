@@ -14,6 +14,7 @@ from pathlib import Path
 from osscar_core.checks.records import ABReport, Metric, ShiftReport, StressReport
 from osscar_core.errors import OsscarError
 from osscar_core.records import PruneSpec, Task, from_json
+from osscar_core.storage import read_sealed
 from osscar_core.studio import examples
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.requests import CheckKind, CheckResult, JobKind, RunResult
@@ -108,4 +109,4 @@ def report_of(result: CheckResult) -> ABReport | ShiftReport | StressReport | No
 
 @functools.lru_cache(maxsize=128)
 def _read(path: Path, _written: int) -> CheckResult:
-    return from_json(CheckResult, path.read_bytes())
+    return from_json(CheckResult, read_sealed(path))

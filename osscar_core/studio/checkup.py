@@ -24,6 +24,7 @@ from osscar_core import __version__
 from osscar_core.diagnosis import Check, Status
 from osscar_core.errors import OsscarError
 from osscar_core.records import from_json
+from osscar_core.storage import read_sealed
 from osscar_core.studio import logs, retention
 from osscar_core.studio.database import SCHEMA, Database, runs
 from osscar_core.studio.health import LIVE_PATH
@@ -41,7 +42,7 @@ _AUTH_KEYS = ("redirect_uri", "cookie_secret")
 _PROVIDER_KEYS = ("client_id", "client_secret", "server_metadata_url")
 _REMAINS = (".backup-*", ".restore-*", "runs/*/.*")
 # What a finished run has to have left, and what has to be in it.
-_LEFT: dict[str, tuple[str, Callable[[str], object]]] = {
+_LEFT: dict[str, tuple[str, Callable[[bytes], object]]] = {
     JobKind.PRUNE: ("result.json", lambda text: from_json(RunResult, text)),
     JobKind.CHECK: ("check.json", lambda text: from_json(CheckResult, text)),
     JobKind.KIT: ("kit.json", json.loads),
@@ -225,10 +226,10 @@ def _results(database: Database, folder: Path) -> Check:
 
 
 def _damaged(folder: Path, kind: str) -> Iterator[str]:
-    name, read = _LEFT.get(kind, ("", str))
+    name, read = _LEFT.get(kind, ("", len))
     try:
         if name:
-            read((folder / name).read_text(encoding="utf8"))
+            read(read_sealed(folder / name))
     except (OSError, ValueError, OsscarError):
         yield f"{folder.name}/{name}"
     for path in sorted(folder.glob("model/*.safetensors")):

@@ -9,7 +9,6 @@ do is told in words, and one that cannot be read is never written to.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import logging
 import os
@@ -46,6 +45,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from osscar_core.errors import MissingDependencyError, OsscarError
+from osscar_core.storage import FULL
 
 VARIABLE = "OSSCAR_DATABASE"
 SCHEMA = 2
@@ -492,7 +492,7 @@ def _in_words(url: URL) -> Iterator[None]:
 def unwritable(error: OSError) -> StoreError:
     """Return in words why the workspace cannot be written to."""
     place = error.filename or "the workspace"
-    if error.errno == errno.ENOSPC:
+    if error.errno in FULL:
         return StoreError(f"{place} cannot be written: the disk is full", "Free some disk space")
     return StoreError(
         f"{place} cannot be written ({error.strerror or error})",

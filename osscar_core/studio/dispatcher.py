@@ -72,7 +72,7 @@ class Dispatcher:
         self._ledger = Ledger(store.database)
         self._worker = worker
         self._children: dict[str, _Child] = {}
-        self._asked: set[str] = set()
+        self._asked: dict[str, float] = {}
         self._purged = 0.0
 
     def adopt(self) -> None:
@@ -135,10 +135,12 @@ class Dispatcher:
         process = work.process or self._child(work.id)
         if process is None or work.cancel_asked is None:
             return
-        if work.id not in self._asked:
-            self._asked.add(work.id)
+        # Counted here: the clock that the request was noted by may be set meanwhile.
+        asked = self._asked.get(work.id)
+        if asked is None:
+            self._asked[work.id] = time.monotonic()
             process.ask_to_stop()
-        elif time.time() - work.cancel_asked > _KILL_AFTER:
+        elif time.monotonic() - asked > _KILL_AFTER:
             process.kill_group()
 
     def _close(self, work: Work) -> None:
@@ -165,12 +167,13 @@ class Dispatcher:
         One that ended and is not collected would stay defunct, and one that does not end
         would keep its memory.
         """
-        self._asked &= set(working)
+        self._asked = {name: at for name, at in self._asked.items() if name in working}
         leaving = set()
         for run_id, child in list(self._children.items()):
+            is_over = child.is_over
             if run_id in working:
                 continue
-            if child.is_over:
+            if is_over:
                 del self._children[run_id]
                 continue
             leaving.add(child.device)

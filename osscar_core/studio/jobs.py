@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import shutil
@@ -26,9 +27,10 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
 from osscar_core.showcase import Showcase
-from osscar_core.storage import workspace, write_atomically
+from osscar_core.storage import read_sealed, workspace, write_sealed
 from osscar_core.studio import bundle, legacy, logs, owndata, retention
 from osscar_core.studio.attempt import discard
+from osscar_core.studio.briefs import find_brief, is_timed_here
 from osscar_core.studio.database import Database, StoreError, runs, unwritable
 from osscar_core.studio.ledger import LIVE, Ledger
 from osscar_core.studio.processes import Process, collect, start, try_lock
@@ -51,6 +53,15 @@ QUEUE_LIMIT = 50
 _KEEP_DELETED = 600.0
 _RESTART_AFTER = 2.0
 _MAX_NAME, _MAX_NOTE, _MAX_OWNER = 200, 10_000, 200
+_NEXT = 1e-6
+
+_RECORDS = {
+    JobKind.PRUNE: "result.json",
+    JobKind.CHECK: "check.json",
+    JobKind.KIT: "kit.json",
+    JobKind.EXPORT: "export.json",
+}
+"""What a finished run leaves in its folder, by its kind."""
 
 
 class RunStore:
@@ -83,7 +94,8 @@ class RunStore:
         """
         _check_length("the owner", owner, _MAX_OWNER, least=1)
         with self.database.write() as connection:
-            known = connection.execute(_answering(request, owner)).scalar()
+            rows = connection.execute(_answering(request, owner)).all()
+            known = next((row.id for row in rows if self._answers(row, request)), None)
             run_id = known or self._enqueue(connection, request, owner)
         if known is None:
             _note(run_id, owner, f"asked for ({request.kind})")
@@ -117,7 +129,7 @@ class RunStore:
     def showcase(self, run: Run) -> Showcase | None:
         """Return what both models answer to a few inputs; ``None`` where that is not known."""
         try:
-            return from_json(Showcase, (run.folder / "showcase.json").read_bytes())
+            return from_json(Showcase, read_sealed(run.folder / "showcase.json"))
         except (OSError, OsscarError):
             return None
 
@@ -202,9 +214,10 @@ class RunStore:
             )
         with self.database.write() as connection:
             _check_room(connection, run.owner)
+            turn = _next_turn(connection)
         queued = {
             "state": State.QUEUED.value,
-            "queued": time.time(),
+            "queued": turn,
             "step": "",
             "detail": "",
             "fraction": 0.0,
@@ -256,10 +269,10 @@ class RunStore:
             ).scalar()
             if known is not None:
                 return self._existing(known)
-            run_id = new_run_id()
+            folder = self._new_folder()
             run = Run(
-                id=run_id,
-                folder=self.runs_folder / run_id,
+                id=folder.name,
+                folder=folder,
                 request=found.request,
                 status=Status(
                     State.FINISHED,
@@ -274,17 +287,16 @@ class RunStore:
                 note=manifest.note,
                 is_imported=True,
             )
-            run.folder.mkdir(parents=True)
             try:
-                write_atomically(run.folder / "result.json", to_json(found.result))
+                write_sealed(run.folder / "result.json", to_json(found.result))
                 if found.showcase is not None:
-                    write_atomically(run.folder / "showcase.json", to_json(found.showcase))
+                    write_sealed(run.folder / "showcase.json", to_json(found.showcase))
                 connection.execute(insert(runs).values(row_of(run, key=found.digest)))
             except BaseException:
                 shutil.rmtree(run.folder, ignore_errors=True)
                 raise
-        _note(run_id, owner, "taken in from a bundle")
-        return self._existing(run_id)
+        _note(run.id, owner, "taken in from a bundle")
+        return self._existing(run.id)
 
     def ensure_dispatched(self) -> None:
         """See to it that somebody starts what waits and watches what works.
@@ -348,15 +360,38 @@ class RunStore:
     def _enqueue(self, connection: Connection, request: JobRequest, owner: str) -> str:
         _check_room(connection, owner)
         retention.check_room(self.runs_folder)
-        run_id = new_run_id()
-        folder = self.runs_folder / run_id
-        folder.mkdir(parents=True)
+        folder = self._new_folder()
         now = time.time()
         run = Run(
-            run_id, folder, request, Status(State.QUEUED, updated=now), owner=owner, created=now
-        )
-        connection.execute(insert(runs).values(row_of(run)))
-        return run_id
+            folder.name, folder, request, Status(State.QUEUED, updated=now), owner=owner,
+            created=now,
+        )  # fmt: skip
+        row = row_of(run) | {"queued": _next_turn(connection)}
+        connection.execute(insert(runs).values(row))
+        return run.id
+
+    def _new_folder(self) -> Path:
+        """Make the folder of a new run, under a name that none had before."""
+        while True:
+            folder = self.runs_folder / new_run_id()
+            # The clock may have been set back to when another run was made.
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(parents=True)
+                return folder
+
+    def _answers(self, row: Row[Any], request: JobRequest) -> bool:
+        """Return whether a run will have, or has, what its request asks for, undamaged."""
+        if row.state != State.FINISHED.value:
+            return True
+        if request.kind is JobKind.SURVEY:
+            return find_brief(request.spec, self.home) is not None
+        if request.kind is JobKind.TIMING:
+            return is_timed_here(request.spec, self.home)
+        try:
+            json.loads(read_sealed(self.runs_folder / row.id / _RECORDS[request.kind]))
+        except (OSError, ValueError, OsscarError):
+            return False
+        return True
 
     def _find(self, *conditions: Any) -> list[Run]:
         """Return the runs that are not deleted and meet all conditions, the oldest first."""
@@ -415,13 +450,13 @@ def _of(owner: str | None) -> tuple[Any, ...]:
 
 
 def _answering(request: JobRequest, owner: str) -> Any:
-    """Return the query for the run that answers a request already.
+    """Return the query for the runs that may answer a request already, the newest first.
 
     One from elsewhere does not: it has a key of its own.
     """
     useful = (*LIVE, State.FINISHED.value)
     return (
-        select(runs.c.id)
+        select(runs.c.id, runs.c.state)
         .where(
             runs.c.key == request.key,
             runs.c.owner == owner,
@@ -430,7 +465,6 @@ def _answering(request: JobRequest, owner: str) -> Any:
             runs.c.deleted_at.is_(None),
         )
         .order_by(runs.c.created.desc())
-        .limit(1)
     )
 
 
@@ -442,6 +476,13 @@ def _check_room(connection: Connection, owner: str) -> None:
             f"{count} runs are waiting, and that is as many as may",
             "Wait until some have finished, or cancel some",
         )
+
+
+def _next_turn(connection: Connection) -> float:
+    """Return when a run is queued that comes after all that wait, whatever the clock says."""
+    waiting = runs.c.state == State.QUEUED.value
+    last = connection.execute(select(func.max(runs.c.queued)).where(waiting)).scalar()
+    return time.time() if last is None else max(time.time(), last + _NEXT)
 
 
 def _purge(connection: Connection, older_than: float) -> list[str]:
@@ -471,4 +512,4 @@ def _unknown(run_id: str) -> StoreError:
 
 @functools.lru_cache(maxsize=256)
 def _read_result(path: Path, _written: int) -> RunResult:
-    return from_json(RunResult, path.read_text(encoding="utf8"))
+    return from_json(RunResult, read_sealed(path))

@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import from_json
-from osscar_core.studio.database import Database, runs
+from osscar_core.studio.database import Database, StoreError, runs
 from osscar_core.studio.pace import STEPS, Pace, customary_seconds, steps_of
 from osscar_core.studio.processes import Process
 from osscar_core.studio.requests import JobKind, JobRequest
@@ -27,6 +27,8 @@ from osscar_core.studio.runs import State, Status
 logger = logging.getLogger(__name__)
 
 _REMEMBERED, _LOOKED_AT = 5, 100
+_PATIENCE, _AGAIN_AFTER = 600.0, 0.5
+_T = TypeVar("_T")
 
 LIVE = tuple(state.value for state in State if state.is_live)
 _NOBODYS = runs.c.pid.is_(None)
@@ -52,6 +54,26 @@ class Work:
     def end(self) -> State:
         """How it ends if its worker is gone."""
         return State.INTERRUPTED if self.cancel_asked is None else State.CANCELLED
+
+
+def insist(act: Callable[[], _T]) -> _T:
+    """Do something to a database, again and again while it cannot be used.
+
+    It may be locked, or its disk full, for longer than one attempt waits; what took hours to
+    compute is not thrown away for that.
+
+    Raises:
+        StoreError: It could not be used for ten minutes.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            return act()
+        except StoreError as error:
+            if time.monotonic() - began > _PATIENCE:
+                raise
+            logger.warning("tried again soon: %s", error)
+            time.sleep(_AGAIN_AFTER)
 
 
 class Ledger:

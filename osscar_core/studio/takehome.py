@@ -21,7 +21,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.export.records import ExportFormat, ExportReport
 from osscar_core.monitoring.records import KitReport
 from osscar_core.records import EvaluationReport, from_dict, from_json
-from osscar_core.storage import FileDigest
+from osscar_core.storage import FileDigest, read_sealed
 from osscar_core.studio.attempt import KIT, MODEL
 from osscar_core.studio.database import StoreError
 from osscar_core.studio.requests import JobKind
@@ -88,7 +88,7 @@ def model_record(files: Sequence[FileDigest], quality: EvaluationReport) -> Mode
 def read_record(run: Run) -> ModelRecord | None:
     """Return what the worker noted of a run's model; ``None`` if it did not, or it is damaged."""
     try:
-        return from_json(ModelRecord, (run.folder / RECORD).read_bytes())
+        return from_json(ModelRecord, read_sealed(run.folder / RECORD))
     except (OSError, OsscarError):
         return None
 
@@ -98,7 +98,7 @@ def kit_of(run: Run) -> KitReport | None:
     if run.kind is not JobKind.KIT or run.status.state is not State.FINISHED:
         return None
     try:
-        return from_json(KitReport, (run.folder / "kit.json").read_bytes())
+        return from_json(KitReport, read_sealed(run.folder / "kit.json"))
     except (OSError, OsscarError):
         return None
 
@@ -108,7 +108,7 @@ def export_of(run: Run) -> ExportReport | None:
     if run.kind is not JobKind.EXPORT or run.status.state is not State.FINISHED:
         return None
     try:
-        values = json.loads((run.folder / "export.json").read_bytes())
+        values = json.loads(read_sealed(run.folder / "export.json"))
         # The first exports were all read by onnxruntime, and did not say so.
         return from_dict(ExportReport, {"needs": "onnxruntime", **values})
     except (OSError, TypeError, ValueError, OsscarError):

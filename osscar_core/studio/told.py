@@ -13,7 +13,7 @@ from osscar_core.studio.texts import as_plain, say
 _FOLDERS = re.compile(r"(?:~|(?<![A-Za-z])[A-Za-z]:)?[/\\](?:[^/\\\s'\"]+[/\\])+")
 
 _KNOWN = {
-    "memory": re.compile(r"memory ran out"),
+    "memory": re.compile(r"memory ran out.*"),
     "disk": re.compile(r".*\bdisk is full"),
     "unexpected": re.compile(r"an unexpected (?P<name>\w+) stopped the run"),
     "unbegun": re.compile(r"the worker ended before it began"),

@@ -8,7 +8,6 @@ torch, and only once a run has begun.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import secrets
@@ -21,6 +20,8 @@ from pathlib import Path
 from types import FrameType
 
 from osscar_core.errors import Cancelled, OsscarError, SpecError
+from osscar_core.shortage import is_shortage
+from osscar_core.storage import FULL
 from osscar_core.studio import logs
 from osscar_core.studio.attempt import Attempt
 from osscar_core.studio.jobs import RunStore
@@ -143,12 +144,12 @@ def _compute(attempt: Attempt) -> int:
 
 def _unexpected(error: Exception) -> tuple[str, str]:
     name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
+    if is_shortage(error):
         return (
             "memory ran out",
             "Use fewer calibration items, a smaller batch or a smaller model",
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in FULL:
         return "the disk is full", "Free some disk space, then run again"
     return f"an unexpected {name} stopped the run", "Look into the run's log"
 

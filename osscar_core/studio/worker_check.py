@@ -24,16 +24,16 @@ from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
 from osscar_core.pruner import dense_model, prune
 from osscar_core.records import PruneSpec, to_json
-from osscar_core.storage import write_atomically
+from osscar_core.storage import write_sealed
 from osscar_core.studio import examples
-from osscar_core.studio.attempt import KIT, MODEL, Attempt
+from osscar_core.studio.attempt import KIT, MODEL, Job
 from osscar_core.studio.owndata import located
 from osscar_core.studio.requests import CheckKind, CheckRequest, CheckResult
 
 logger = logging.getLogger(__name__)
 
 
-def check(attempt: Attempt) -> None:
+def check(attempt: Job) -> None:
     """Answer a question about a pruned model; leave the answer in the run's folder.
 
     Raises:
@@ -47,10 +47,10 @@ def check(attempt: Attempt) -> None:
     attempt.begin("check")
     with placed(dense.module, resolve_device(spec.device)):
         result = _answer(attempt, wanted, dense, small, data)
-    write_atomically(attempt.folder / "check.json", to_json(result))
+    write_sealed(attempt.folder / "check.json", to_json(result))
 
 
-def make_kit(attempt: Attempt) -> None:
+def make_kit(attempt: Job) -> None:
     """Make the folder with which a pruned model is watched elsewhere.
 
     Raises:
@@ -69,10 +69,10 @@ def make_kit(attempt: Attempt) -> None:
             dense=dense,
             progress=attempt.progress,
         )
-    write_atomically(attempt.folder / "kit.json", to_json(report))
+    write_sealed(attempt.folder / "kit.json", to_json(report))
 
 
-def make_export(attempt: Attempt) -> None:
+def make_export(attempt: Job) -> None:
     """Write a pruned model for other programs and compare what was written with it.
 
     Raises:
@@ -96,7 +96,7 @@ def make_export(attempt: Attempt) -> None:
         int8=request.int8,
         progress=attempt.progress,
     )
-    write_atomically(attempt.folder / "export.json", to_json(report))
+    write_sealed(attempt.folder / "export.json", to_json(report))
 
 
 def _dense_if_here(spec: PruneSpec) -> LoadedModel | None:
@@ -108,7 +108,7 @@ def _dense_if_here(spec: PruneSpec) -> LoadedModel | None:
         return None
 
 
-def _wanted(attempt: Attempt) -> CheckRequest:
+def _wanted(attempt: Job) -> CheckRequest:
     wanted = attempt.request.check
     if wanted is None:
         raise SpecError("nothing is asked about a pruned model", "Start the check again")
@@ -116,7 +116,7 @@ def _wanted(attempt: Attempt) -> CheckRequest:
 
 
 def _answer(
-    attempt: Attempt, wanted: CheckRequest, dense: LoadedModel, small: LoadedModel, data: str
+    attempt: Job, wanted: CheckRequest, dense: LoadedModel, small: LoadedModel, data: str
 ) -> CheckResult:
     request = attempt.request
     seed, limit = request.spec.seed, request.limit
@@ -159,7 +159,7 @@ def _answer(
             )
 
 
-def _pruned_model(attempt: Attempt, run_id: str) -> LoadedModel:
+def _pruned_model(attempt: Job, run_id: str) -> LoadedModel:
     """Load the pruned model of a run or an example, under a name that tells no folder."""
     spec = attempt.request.spec
     folder = attempt.home / "runs" / run_id / MODEL
@@ -170,7 +170,7 @@ def _pruned_model(attempt: Attempt, run_id: str) -> LoadedModel:
     return small
 
 
-def _remade(attempt: Attempt, run_id: str) -> Path:
+def _remade(attempt: Job, run_id: str) -> Path:
     """Make the model of an example by its own plan, once."""
     item = examples.find(run_id)
     if item is None:

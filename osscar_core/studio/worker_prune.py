@@ -13,6 +13,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from osscar_core import __version__
@@ -36,8 +37,8 @@ from osscar_core.records import (
     to_json,
 )
 from osscar_core.sample import sample_runs
-from osscar_core.storage import write_atomically
-from osscar_core.studio.attempt import CHECKPOINT, MODEL, PRUNED, Attempt
+from osscar_core.storage import FileDigest, read_sealed, write_sealed
+from osscar_core.studio.attempt import CHECKPOINT, MODEL, PRUNED, Job
 from osscar_core.studio.briefs import explorer_for, find_brief
 from osscar_core.studio.owndata import located
 from osscar_core.studio.requests import JobRequest, PointEstimate, RunResult
@@ -46,7 +47,20 @@ from osscar_core.studio.takehome import RECORD, digests, model_record
 logger = logging.getLogger(__name__)
 
 
-def prune_and_measure(attempt: Attempt) -> None:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A pruned model that is complete and need not be made again.
+
+    Attributes:
+        report: How it was made.
+        files: What it consists of.
+    """
+
+    report: PruneReport
+    files: tuple[FileDigest, ...]
+
+
+def prune_and_measure(attempt: Job) -> None:
     """Compute a run of the kind ``prune``; leave model, result and showcase in its folder.
 
     Raises:
@@ -84,25 +98,23 @@ def prune_and_measure(attempt: Attempt) -> None:
             speedup_interval=speed.interval,
             asked=_asked(request, report, dense, (before, after), speed),
         )
-        write_atomically(folder / RECORD, to_json(model_record(files, after)))
-        write_atomically(folder / "result.json", to_json(result))
+        write_sealed(folder / RECORD, to_json(model_record(files, after)))
+        write_sealed(folder / "result.json", to_json(result))
         _keep_showcase(attempt, dense, small, seqlen)
 
 
-def _pruned(attempt: Attempt) -> PruneReport:
+def _pruned(attempt: Job) -> PruneReport:
     """Return how the pruned model was made: in an attempt before, or now."""
     request, folder = attempt.request, attempt.folder
     done = folder / PRUNED
     with contextlib.suppress(OSError, OsscarError):
-        report = from_json(PruneReport, done.read_bytes())
-        if (folder / MODEL).is_dir():
-            return report
+        before = from_json(_Made, read_sealed(done))
+        if digests(folder / MODEL) == before.files:
+            return before.report
     shutil.rmtree(folder / MODEL, ignore_errors=True)
     spec = request.spec
     if spec.guards:
-        report = _guarded(attempt)
-        write_atomically(done, to_json(report))
-        return report
+        return _noted(done, _guarded(attempt))
     # Where widths are searched for, a run has several passes, and none is gone on from.
     is_searched = request.widths is None and (spec.goal is not None or spec.is_weighted)
     report = prune(
@@ -112,12 +124,18 @@ def _pruned(attempt: Attempt) -> PruneReport:
         checkpoint=None if is_searched else folder / CHECKPOINT,
         progress=attempt.progress,
     )
-    write_atomically(done, to_json(report))
+    _noted(done, report)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return report
 
 
-def _guarded(attempt: Attempt) -> PruneReport:
+def _noted(done: Path, report: PruneReport) -> PruneReport:
+    """Note that the pruned model is complete, and which files it consists of."""
+    write_sealed(done, to_json(_Made(report, digests(done.parent / MODEL))))
+    return report
+
+
+def _guarded(attempt: Job) -> PruneReport:
     """Prune so that protected groups keep what they may lose.
 
     Where the widths were chosen beforehand, those of lesser goals are chosen as they were.
@@ -142,7 +160,7 @@ def _guarded(attempt: Attempt) -> PruneReport:
     return report
 
 
-def _small_model(attempt: Attempt) -> LoadedModel:
+def _small_model(attempt: Job) -> LoadedModel:
     """Load the pruned model as it was written, under a name that tells no folder."""
     spec = attempt.request.spec
     small = load_model(str(attempt.folder / MODEL), device=spec.device, dtype=spec.dtype)
@@ -150,7 +168,7 @@ def _small_model(attempt: Attempt) -> LoadedModel:
     return small
 
 
-def _quality(attempt: Attempt, model: LoadedModel, seqlen: int | None) -> EvaluationReport:
+def _quality(attempt: Job, model: LoadedModel, seqlen: int | None) -> EvaluationReport:
     return evaluate(
         model,
         attempt.request.data,
@@ -161,7 +179,7 @@ def _quality(attempt: Attempt, model: LoadedModel, seqlen: int | None) -> Evalua
 
 
 def _dense_quality(
-    attempt: Attempt, dense: LoadedModel, pruned: EvaluationReport, seqlen: int | None
+    attempt: Job, dense: LoadedModel, pruned: EvaluationReport, seqlen: int | None
 ) -> EvaluationReport:
     """Return the dense model's quality on the very items that the pruned one was judged on."""
     key = _dense_key(dense, pruned)
@@ -174,7 +192,7 @@ def _dense_quality(
     found = _quality(attempt, dense, seqlen)
     if key is not None:
         cached.parent.mkdir(exist_ok=True)
-        write_atomically(cached, to_json(found))
+        write_sealed(cached, to_json(found))
     return found
 
 
@@ -219,7 +237,7 @@ def _shipped(dense: LoadedModel, pruned: EvaluationReport) -> EvaluationReport |
 
 def _read_evaluation(path: Path) -> EvaluationReport | None:
     try:
-        return from_json(EvaluationReport, path.read_bytes())
+        return from_json(EvaluationReport, read_sealed(path))
     except (OSError, OsscarError):
         return None
 
@@ -277,7 +295,7 @@ def _estimate(
 
 
 def _keep_showcase(
-    attempt: Attempt, dense: LoadedModel, small: LoadedModel, seqlen: int | None
+    attempt: Job, dense: LoadedModel, small: LoadedModel, seqlen: int | None
 ) -> None:
     """Store what both models make of a few inputs; the run counts without it, too."""
     attempt.begin("showcase")
@@ -285,7 +303,7 @@ def _keep_showcase(
         showcase = make_showcase(
             dense, small, attempt.request.data, seqlen=seqlen, progress=attempt.progress
         )
-        write_atomically(attempt.folder / "showcase.json", to_json(showcase))
+        write_sealed(attempt.folder / "showcase.json", to_json(showcase))
     except Cancelled:
         raise
     # Whatever goes wrong with the examples, the measurements are made.

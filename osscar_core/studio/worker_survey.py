@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from osscar_core.pruner import dense_model
 from osscar_core.pursuit import measured_latencies
-from osscar_core.studio.attempt import Attempt
+from osscar_core.studio.attempt import Job
 from osscar_core.studio.briefs import is_timed_here, keep_brief, keep_table
 from osscar_core.survey import make_survey
 
 
-def survey(attempt: Attempt) -> None:
+def survey(attempt: Job) -> None:
     """Survey the model of a request, and time it unless that was done on this machine.
 
     Raises:
@@ -27,7 +27,7 @@ def survey(attempt: Attempt) -> None:
         keep_table(measured_latencies(model, spec, attempt.progress), spec, home)
 
 
-def time_blocks(attempt: Attempt) -> None:
+def time_blocks(attempt: Job) -> None:
     """Time the blocks of a request's model on this machine.
 
     Raises:

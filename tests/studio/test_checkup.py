@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from osscar_core.diagnosis import Check, Status
 from osscar_core.records import to_json
+from osscar_core.storage import sealed
 from osscar_core.studio import checkup
 from osscar_core.studio.jobs import LOCK, RunStore, State
 from osscar_core.studio.processes import Process, try_lock
@@ -130,7 +131,9 @@ def test_folders_and_rows_that_do_not_belong_together(filled: RunStore) -> None:
     assert (check.status, check.found) == (Status.WARN, f"1: {FIRST}")
 
 
-@pytest.mark.parametrize("fault", ["result", "no result", "short weights", "no header"])
+@pytest.mark.parametrize(
+    "fault", ["result", "no result", "another number in a result", "short weights", "no header"]
+)
 def test_damaged_results(filled: RunStore, fault: str) -> None:
     import numpy as np
 
@@ -141,6 +144,9 @@ def test_damaged_results(filled: RunStore, fault: str) -> None:
     assert found(filled.home, "results").status is Status.OK
     if fault == "result":
         (folder / "result.json").write_text('{"prune": ')
+    if fault == "another number in a result":
+        text = sealed((folder / "result.json").read_text())
+        (folder / "result.json").write_text(text.replace('"speedup": 1.6', '"speedup": 9.6'))
     if fault == "no result":
         (folder / "result.json").unlink()
     if fault == "short weights":
