@@ -27,7 +27,7 @@ LOCK = ROOT / "requirements.lock"
 
 ACCEPTED = {
     *("0BSD", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0"),
-    *("CNRI-Python", "ISC", "MIT", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Zlib"),
+    *("CNRI-Python", "ISC", "MIT", "MIT-0", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Zlib"),
     "Apache-2.0 WITH LLVM-exception",
 }
 """Licences under which a package may be used here unchanged. ``BSD`` is said by those that
