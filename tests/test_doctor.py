@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib.metadata
 import os
+import resource
 import sys
 from collections import namedtuple
 from collections.abc import Callable
@@ -154,21 +155,62 @@ def test_gpu(monkeypatch: pytest.MonkeyPatch, free: int | None, status: Status) 
         assert check.found == f"Test GPU, {free / GIB:.1f} GiB of 80.0 GiB free"
 
 
-@pytest.mark.parametrize("has_driver", [True, False])
-def test_no_gpu(monkeypatch: pytest.MonkeyPatch, has_driver: bool) -> None:
+def test_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(Path, "exists", lambda self: has_driver)
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    assert list(doctor._devices()) == [Check("gpu", Status.OK, "none; the CPU does the work")]
+
+
+@pytest.mark.parametrize(
+    ("built", "said", "remedy"),
+    [
+        (None, "", "CPUs only"),
+        ("13.0", "The NVIDIA driver on your system is too old (found version 11040)", "CUDA 13.0"),
+        ("13.0", "No CUDA GPUs are available", "CUDA_VISIBLE_DEVICES"),
+    ],
+)
+def test_a_driver_that_torch_cannot_use(
+    monkeypatch: pytest.MonkeyPatch, built: str | None, said: str, remedy: str
+) -> None:
+    def init() -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    monkeypatch.setattr(Path, "exists", lambda self: True)
     (check,) = doctor._devices()
-    assert check.status is (Status.WARN if has_driver else Status.OK)
-    assert bool(check.remedy) is has_driver
+    assert check.status is Status.WARN
+    assert said in check.found
+    assert remedy in check.remedy
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert doctor._threads().status is Status.WARN
+    monkeypatch.setenv("OMP_NUM_THREADS", "16")
+    assert "to the cores or less" in doctor._threads().remedy
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert doctor._threads() == Check("threads", Status.OK, "2 cores usable")
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "found"),
+    [
+        (resource.RLIMIT_NOFILE, 256, "256 open files"),
+        (resource.RLIMIT_AS, 2 * GIB, "2.0 GiB at most for memory"),
+        (resource.RLIMIT_FSIZE, GIB, "1.0 GiB at most for a file"),
+        (resource.RLIMIT_STACK, 1, "none that matters"),
+    ],
+)
+def test_limits(monkeypatch: pytest.MonkeyPatch, kind: int, most: int, found: str) -> None:
+    limits = {kind: (most, most)}
+    free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda asked: limits.get(asked, free))
+    check = doctor._limits()
+    assert found in check.found
+    assert (check.status is Status.WARN) is (kind != resource.RLIMIT_STACK)
 
 
 @pytest.mark.parametrize(("gib", "status"), [(2, Status.WARN), (16, Status.OK)])

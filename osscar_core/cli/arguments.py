@@ -22,6 +22,7 @@ from osscar_core.cli.grammar import number as _number
 from osscar_core.cli.grammar import numbers as _numbers
 from osscar_core.cli.grammar import size as _size
 from osscar_core.cli.grammar import whole as _whole
+from osscar_core.cli.store import add_store
 
 PROGRAM = "python -m osscar_core"
 
@@ -53,6 +54,7 @@ def build_parser() -> Parser:
     _add_bench(commands)
     add_checks(commands)
     add_data(commands)
+    add_store(commands)
     return parser
 
 
@@ -340,10 +342,11 @@ def _add_monitor(commands: Any) -> None:
 
 
 def _add_doctor(commands: Any) -> None:
-    parser = _command(commands, "doctor", "Check this installation.")
+    parser = _command(commands, "doctor", "Check this installation, its store and its server.")
     parser.add_argument(
         "--workspace", metavar="DIR", help="directory for runs to check (default: workspace)"
     )
+    parser.add_argument("--port", type=_whole, help="the app's port (default: 8501)")
 
 
 def _add_bench(commands: Any) -> None:

@@ -32,6 +32,7 @@ from osscar_core.cli.reports import (
     survey_text,
     sweep_text,
 )
+from osscar_core.cli.store import diagnosis_outcome, run_store
 from osscar_core.errors import OsscarError, SpecError
 from osscar_core.goals import TIMED, Budget, Goal
 from osscar_core.guards import Guard
@@ -100,7 +101,7 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
         case "monitor":
             return _monitor_export(args, progress)
         case "doctor":
-            return _doctor(args.workspace)
+            return _doctor(args.workspace, args.port)
         case "bench" if args.bench == "solver":
             return _bench_solver(args, progress)
         case "bench" if args.bench == "pipeline":
@@ -111,6 +112,8 @@ def run_command(args: argparse.Namespace, progress: Progress) -> Outcome:
             return run_check(args, progress)
         case "data":
             return run_data(args)
+        case "store":
+            return run_store(args)
         case _:
             raise SpecError(f"no command is called '{args.command}'", "See --help")
 
@@ -379,17 +382,22 @@ def _monitor_export(args: argparse.Namespace, progress: Progress) -> Outcome:
     return Outcome({**to_dict(report), "bytes": report.bytes}, kit_text(report))
 
 
-def _doctor(workspace: str | None) -> Outcome:
+def _doctor(workspace: str | None, port: int | None) -> Outcome:
+    from osscar_core import storage
+    from osscar_core.diagnosis import Check, Diagnosis, Status
     from osscar_core.doctor import diagnose
 
-    diagnosis = diagnose(None if workspace is None else Path(workspace))
-    lines = []
-    for check in diagnosis.checks:
-        lines.append(f"{check.status:<4}  {check.name}: {check.found}")
-        if check.remedy:
-            lines.append(f"      {check.remedy}")
-    payload = {**to_dict(diagnosis), "fit": diagnosis.is_fit}
-    return Outcome(payload, "\n".join(lines), exit_code=0 if diagnosis.is_fit else 1)
+    home = storage.workspace() if workspace is None else Path(workspace)
+    checks = list(diagnose(home).checks)
+    try:
+        from osscar_core.studio import checkup
+    except ImportError as error:
+        # What is missing is among the checks above.
+        checks.append(Check("store", Status.WARN, f"not looked at: {error}", "Install the rest"))
+    else:
+        checks += checkup.check_server(port)
+        checks += checkup.check_store(home)
+    return diagnosis_outcome(Diagnosis(tuple(checks)))
 
 
 def _bench_solver(args: argparse.Namespace, progress: Progress) -> Outcome:

@@ -6,6 +6,7 @@ a mark to report) and what of an error may be shown: no traceback, no folder, no
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import streamlit as st
 
 from osscar_core.errors import OsscarError
+from osscar_core.studio.identity import owner
 from osscar_core.studio.texts import say
 from osscar_core.studio.told import told
 
@@ -48,9 +50,18 @@ def card(
 def failure(error: Exception) -> None:
     """Show a card for what a page did not foresee, and keep the details in the log."""
     mark = secrets.token_hex(4)
-    logger.error("page failed, mark %s", mark, exc_info=error)
+    logger.error(
+        "page failed, mark %s", mark, exc_info=error, extra={"error_id": mark, "owner": _whose()}
+    )
     if isinstance(error, OsscarError):
         problem, remedy = told(error.problem, error.remedy)
         card(say("error.told"), safe=problem, todo=remedy, mark=mark)
     else:
         card(say("error.title"), safe=say("error.safe"), todo=say("error.todo"), mark=mark)
+
+
+def _whose() -> str:
+    """Return whose session this is, if that can be told."""
+    with contextlib.suppress(OsscarError):
+        return owner()
+    return ""

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
+import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -35,7 +39,6 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
-    text,
     update,
 )
 from sqlalchemy.engine import URL, make_url
@@ -45,9 +48,19 @@ from osscar_core.errors import MissingDependencyError, OsscarError
 from osscar_core.storage import FULL
 
 VARIABLE = "OSSCAR_DATABASE"
-SCHEMA = 1
+SCHEMA = 2
+"""The revision in `osscar_core.studio.migrations` that the tables below are."""
+
+FILE = "studio.db"
+"""Where records are unless they are put elsewhere."""
+
+VERSION_TABLE = "runs_version"
+"""Where Alembic keeps the revision."""
+
 _WAIT_SECONDS = 10.0
 _LITTLE_SPACE = 2**20
+
+logger = logging.getLogger(__name__)
 
 _metadata = MetaData()
 
@@ -87,6 +100,7 @@ runs = Table(
     Column("resumes", Integer, nullable=False, default=0),
     Index("runs_by_state", "state", "queued"),
     Index("runs_by_key", "key", "owner"),
+    Index("runs_by_owner", "owner", "created"),
 )
 """One row a run. Times are seconds since the epoch; ``queued`` orders the queue."""
 
@@ -97,8 +111,16 @@ _facts = Table(
     Column("value", Text, nullable=False),
 )
 
-# By the version that they start from, the statements that lead to the next one.
-_MIGRATIONS: dict[int, tuple[str, ...]] = {}
+# As Alembic makes it.
+_version = Table(
+    VERSION_TABLE,
+    _metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+
+# What releases without a table of revisions are told, so that they leave this one alone.
+_SINCE_REVISIONS = "2"
 
 # What drivers say, and what it means to a person: problem and remedy.
 _MEANINGS = (
@@ -134,17 +156,25 @@ class Database:
         home: The workspace.
         on_open: Called inside a transaction when this process first opens the database;
             what it returns is called after the commit.
+        file: A file to use whatever else is configured, such as the records of a backup.
     """
 
-    def __init__(self, home: Path, on_open: Taken | None = None) -> None:
+    def __init__(
+        self, home: Path, on_open: Taken | None = None, *, file: Path | None = None
+    ) -> None:
         self._home = home
         self._on_open = on_open
-        self._url = _url_of(home)
+        self._url = _url_of(home) if file is None else _url_to(file)
 
     @property
     def exists(self) -> bool:
         """Whether there may be anything in it; looking must not create it."""
-        return self._file is None or self._file.exists()
+        return self.file is None or self.file.exists()
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it is; ``None`` for a server."""
+        return _file_of(self._url)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -170,9 +200,56 @@ class Database:
             connection.execute(select(_facts.c.value).with_for_update())
             yield connection
 
-    @property
-    def _file(self) -> Path | None:
-        return _file_of(self._url)
+    def copy_to(self, file: Path) -> None:
+        """Write the records of one moment to a new SQLite file, while others go on writing.
+
+        Raises:
+            StoreError: This cannot be read, or the file not be written.
+        """
+        with self.read() as connection:
+            if self.file is None:
+                rows = [dict(row) for row in connection.execute(select(runs)).mappings()]
+        if self.file is not None:
+            try:
+                copy_file(self.file, file)
+            except sqlite3.Error as error:
+                raise _meant(self._url, str(error)) from error
+            return
+        copy = Database(file.parent, file=file)
+        copy.add(rows)
+        copy.close()
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the records of another store, all or none.
+
+        Raises:
+            StoreError: There are records here already.
+        """
+        with self.write() as connection:
+            if connection.execute(select(runs.c.id).limit(1)).first() is not None:
+                raise StoreError(f"{_shown(self._url)} has runs already", "Use an empty one")
+            for row in rows:
+                connection.execute(insert(runs).values(dict(row)))
+
+    def schema(self) -> int | None:
+        """Return which schema a sound database has, and change nothing; ``None`` for no tables.
+
+        Raises:
+            StoreError: It cannot be used, or is something else's, or a newer release's.
+        """
+        with _in_words(self._url):
+            connection = _engine(self._url).connect().execution_options(is_write=True)
+            with connection, connection.begin():
+                self._check_sound(connection)
+                return self._schema(connection)
+
+    def close(self) -> None:
+        """Let go of this process's connections; they come back with the next use."""
+        with _guard:
+            engine = _engines.pop(self._url, None)
+            if engine is not None:
+                engine.dispose()
+        _prepared.pop((self._url, self._home), None)
 
     @contextlib.contextmanager
     def _connected(self, *, is_write: bool) -> Iterator[Connection]:
@@ -185,7 +262,7 @@ class Database:
 
     def _prepare(self, engine: Engine) -> None:
         """Check the version, and bring tables into being, once a process and file."""
-        found = _identity(self._file)
+        found = _identity(self.file)
         if found is not None and _prepared.get((self._url, self._home)) == found:
             return
         self._home.mkdir(parents=True, exist_ok=True)
@@ -199,15 +276,34 @@ class Database:
                     after = self._on_open(connection) if self._on_open else None
                 if after is not None:
                     after()
-        _prepared[self._url, self._home] = _identity(self._file)
+        _prepared[self._url, self._home] = _identity(self.file)
 
     def _check_sound(self, connection: Connection) -> None:
-        if self._file is not None:
+        if self.file is not None:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
             if found != "ok":
                 raise _meant(self._url, f"malformed: {found}")
 
     def _bring_up_to_date(self, connection: Connection) -> None:
+        found = self._schema(connection)
+        if found is None:
+            _metadata.create_all(connection)
+            values = {"schema": _SINCE_REVISIONS, "home": str(self._home.resolve())}
+            new = [{"name": name, "value": value} for name, value in values.items()]
+            connection.execute(insert(_facts), new)
+            connection.execute(insert(_version).values(version_num=str(SCHEMA)))
+            return
+        known = connection.execute(select(_facts.c.value).where(_facts.c.name == "home"))
+        self._check_home(connection, known.scalar() or "")
+        if found < SCHEMA:
+            self._upgrade(connection, found)
+
+    def _schema(self, connection: Connection) -> int | None:
+        """Return which schema a database has; ``None`` for an empty one.
+
+        Raises:
+            StoreError: It is something else's, or a newer release's.
+        """
         there = inspect(connection)
         if not there.has_table(_facts.name):
             if there.has_table(runs.name):
@@ -215,32 +311,49 @@ class Database:
                     f"{_shown(self._url)} has a table '{runs.name}' of something else",
                     f"Name another database in {VARIABLE}",
                 )
-            _metadata.create_all(connection)
-            values = {"schema": str(SCHEMA), "home": str(self._home.resolve())}
-            new = [{"name": name, "value": value} for name, value in values.items()]
-            connection.execute(insert(_facts), new)
-            return
-        rows = connection.execute(select(_facts.c.name, _facts.c.value))
-        facts = {row.name: row.value for row in rows}
-        self._check_home(connection, facts.get("home", ""))
-        version = facts.get("schema", "")
+            return None
+        query = select(_facts.c.value).where(_facts.c.name == "schema")
+        if there.has_table(VERSION_TABLE):
+            query = select(_version.c.version_num)
+        version = str(connection.execute(query).scalar() or "")
         if not version.isdecimal() or int(version) > SCHEMA:
             raise StoreError(
                 f"{_shown(self._url)} was written by a newer release (version "
                 f"{version or 'unknown'}, this one knows {SCHEMA})",
                 "Update this installation; the database was left as it is",
             )
-        for step in range(int(version), SCHEMA):
-            for statement in _MIGRATIONS[step]:
-                connection.execute(text(statement))
-            _set_fact(connection, "schema", str(step + 1))
+        return int(version)
+
+    def _upgrade(self, connection: Connection, since: int) -> None:
+        """Bring an older schema up to date, with a copy of a file kept beside it."""
+        from alembic.util import CommandError
+
+        from osscar_core.studio import migrations
+
+        file, copy = self.file, None
+        try:
+            if file is not None:
+                stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+                copy = file.with_name(f"{file.name}.schema-{since}-{stamp}")
+                copy_file(file, copy)
+            migrations.upgrade(connection, since, SCHEMA)
+        except (SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
+            if copy is not None:
+                copy.unlink(missing_ok=True)
+            said = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StoreError(
+                f"{_shown(self._url)} could not be brought from schema {since} to {SCHEMA} "
+                f"({said:.200})",
+                "It was left as it was: see that the disk has room, or use the release before",
+            ) from error
+        logger.info("schema %s became %s; the old one is kept in %s", since, SCHEMA, copy)
 
     def _check_home(self, connection: Connection, known: str) -> None:
         """Refuse a database elsewhere that another workspace uses: its runs are not here."""
         home = str(self._home.resolve())
         if known == home:
             return
-        is_inside = self._file is not None and self._file.resolve().is_relative_to(home)
+        is_inside = self.file is not None and self.file.resolve().is_relative_to(home)
         if not is_inside and known and Path(known).is_dir():
             raise StoreError(
                 f"{_shown(self._url)} belongs to the workspace {known}, not to {home}",
@@ -298,7 +411,7 @@ def _new_engine(url: URL) -> Engine:
 def _url_of(home: Path) -> URL:
     given = os.environ.get(VARIABLE, "").strip()
     if not given:
-        return URL.create("sqlite", database=str(home / "studio.db"))
+        return _url_to(home / FILE)
     try:
         url = make_url(given)
     except ArgumentError as error:
@@ -312,6 +425,10 @@ def _url_of(home: Path) -> URL:
             "Give it a file, as in sqlite:////path/to/file.db",
         )
     return url
+
+
+def _url_to(file: Path) -> URL:
+    return URL.create("sqlite", database=str(file))
 
 
 def _file_of(url: URL) -> Path | None:
@@ -328,6 +445,21 @@ def _identity(file: Path | None) -> object:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
+
+
+def copy_file(source: Path, to: Path) -> None:
+    """Copy a SQLite file as of the last commit, while others go on writing to it.
+
+    Raises:
+        sqlite3.Error: One of them cannot be read or written.
+    """
+    with (
+        contextlib.closing(
+            sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)
+        ) as old,
+        contextlib.closing(sqlite3.connect(to)) as new,
+    ):
+        old.backup(new)
 
 
 def _set_fact(connection: Connection, name: str, value: str) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from osscar_core.errors import SpecError
 from osscar_core.records import to_json
+from osscar_core.studio import logs
 from osscar_core.studio.attempt import discard
 from osscar_core.studio.database import StoreError, unwritable
 from osscar_core.studio.elsewhere import at_once, is_elsewhere
@@ -133,7 +134,7 @@ class Dispatcher:
             process = start(self._worker, arguments, folder / "log.txt")
             self._children[work.id] = _Child(process, self._occupied(work))
         except OSError as error:
-            logger.exception("the worker of %s cannot be started", work.id)
+            logger.exception("the worker cannot be started", extra={"run": work.id})
             told = unwritable(error)
             self._ledger.end(work.id, None, State.FAILED, reason=told.problem, remedy=told.remedy)
 
@@ -238,7 +239,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--idle", type=float, default=_IDLE, help="seconds to wait for more work")
     parser.add_argument("--lock", type=int, help="descriptor of the lock, if it is held already")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.set_up("dispatcher")
     store = RunStore(given.home, given.worker)
     lock = given.lock if given.lock is not None else try_lock(given.home / LOCK)
     while lock is not None:

@@ -28,7 +28,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
 from osscar_core.showcase import Showcase
 from osscar_core.storage import read_sealed, workspace, write_sealed
-from osscar_core.studio import bundle, legacy, owndata
+from osscar_core.studio import bundle, legacy, logs, owndata, retention
 from osscar_core.studio.attempt import discard
 from osscar_core.studio.briefs import find_brief, is_timed_here
 from osscar_core.studio.database import Database, StoreError, runs, unwritable
@@ -97,6 +97,8 @@ class RunStore:
             rows = connection.execute(_answering(request, owner)).all()
             known = next((row.id for row in rows if self._answers(row, request)), None)
             run_id = known or self._enqueue(connection, request, owner)
+        if known is None:
+            _note(run_id, owner, f"asked for ({request.kind})")
         self.ensure_dispatched()
         return self._existing(run_id)
 
@@ -134,9 +136,10 @@ class RunStore:
     def log(self, run: Run) -> str:
         """Return what the worker printed."""
         try:
-            return (run.folder / "log.txt").read_text(encoding="utf8", errors="replace")
+            text = (run.folder / "log.txt").read_text(encoding="utf8", errors="replace")
         except OSError:
             return ""
+        return logs.readable(text)
 
     def cancel(self, run: Run, owner: str = LOCAL) -> None:
         """Stop a run: one that waits at once, one that works within three seconds.
@@ -154,6 +157,7 @@ class RunStore:
         with self.database.write() as connection:
             was_waiting = connection.execute(update(runs).where(waiting).values(**ended)).rowcount
             connection.execute(update(runs).where(working).values(cancel_asked=now))
+        _note(run.id, owner, "is to stop")
         if was_waiting:
             discard(run.folder, is_resumable=False)
         else:
@@ -167,6 +171,7 @@ class RunStore:
         """
         ended = runs.c.state.not_in(LIVE) & runs.c.deleted_at.is_(None)
         self._change(run, ended, "it is still at work: cancel it first", deleted_at=time.time())
+        _note(run.id, run.owner, "deleted")
         self.purge()
 
     def undelete(self, run: Run) -> Run:
@@ -224,6 +229,7 @@ class RunStore:
         }
         is_interrupted = runs.c.state == State.INTERRUPTED.value
         self._change(run, is_interrupted & runs.c.deleted_at.is_(None), "it goes on", **queued)
+        _note(run.id, run.owner, "asked to go on")
         self.ensure_dispatched()
         return self._existing(run.id)
 
@@ -289,6 +295,7 @@ class RunStore:
             except BaseException:
                 shutil.rmtree(run.folder, ignore_errors=True)
                 raise
+        _note(run.id, owner, "taken in from a bundle")
         return self._existing(run.id)
 
     def ensure_dispatched(self) -> None:
@@ -330,11 +337,12 @@ class RunStore:
         return found if found.is_alive else None
 
     def purge(self, older_than: float = _KEEP_DELETED) -> None:
-        """Remove what was deleted longer ago than so many seconds, for good."""
+        """Remove for good what was deleted longer ago than so many seconds, and what is too old."""
         with self.database.write() as connection:
             gone = _purge(connection, older_than)
         for run_id in gone:
             shutil.rmtree(self.runs_folder / run_id, ignore_errors=True)
+        retention.apply(self.database, self.runs_folder)
 
     def _opened(self, connection: Connection) -> Callable[[], None]:
         """Bring the table in line with the workspace when a process first opens it."""
@@ -351,6 +359,7 @@ class RunStore:
 
     def _enqueue(self, connection: Connection, request: JobRequest, owner: str) -> str:
         _check_room(connection, owner)
+        retention.check_room(self.runs_folder)
         folder = self._new_folder()
         now = time.time()
         run = Run(
@@ -488,6 +497,11 @@ def _purge(connection: Connection, older_than: float) -> list[str]:
 def _check_length(what: str, text: str, most: int, least: int = 0) -> None:
     if not least <= len(text) <= most:
         raise StoreError(f"{what} has {len(text)} characters", f"It must have {least} to {most}")
+
+
+def _note(run_id: str, owner: str, what: str) -> None:
+    """Write into the log what somebody did with a run."""
+    logger.info("run %s: %s", run_id, what, extra={"run": run_id, "owner": owner})
 
 
 def _unknown(run_id: str) -> StoreError:

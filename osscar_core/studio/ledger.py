@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import from_json
@@ -26,23 +26,12 @@ from osscar_core.studio.runs import State, Status
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = 5
+_REMEMBERED, _LOOKED_AT = 5, 100
 _PATIENCE, _AGAIN_AFTER = 600.0, 0.5
 _T = TypeVar("_T")
 
 LIVE = tuple(state.value for state in State if state.is_live)
 _NOBODYS = runs.c.pid.is_(None)
-
-
-def _asked(name: str) -> ColumnElement[Any]:
-    """Return what a request says under a name; NULL if nothing, or if it cannot be read."""
-    request = runs.c.request
-    return case((func.json_valid(request), func.json_extract(request, f"$.{name}")))
-
-
-# Exports did not always say what they write; see `JobRequest.writes`.
-_FORMAT = func.coalesce(_asked("format"), ExportFormat.ONNX.value).label("format")
-_INT8 = func.coalesce(_asked("int8"), False).label("int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +146,7 @@ class Ledger:
                     updated=now,
                 )
             )
+        logger.info("its turn on %s", found.device, extra={"run": found.id})
         return Work(found.id, found.device, None, None, found.kind)
 
     def give_back(self, work: Work) -> None:
@@ -221,7 +211,13 @@ class Ledger:
         }
         if state is State.FINISHED:
             values |= {"step": "", "detail": "", "fraction": 1.0, "overall": 1.0}
-        return self._change(_held(run_id, process), **values)
+        is_ended = self._change(_held(run_id, process), **values)
+        if is_ended:
+            took = f" after {seconds:.1f} s" if seconds else ""
+            why = f": {reason}" if reason else ""
+            about = {"run": run_id, "error_id": error_id}
+            logger.info("%s%s%s", state, took, why, extra=about)
+        return is_ended
 
     def is_held(self, work: Work) -> bool:
         """Return whether a run still is that of the worker it was seen with."""
@@ -231,32 +227,32 @@ class Ledger:
 
     def pace(self, run_id: str) -> Pace:
         """Return what earlier runs of the same model, kind, format and device lead to expect."""
-        columns = (runs.c.kind, runs.c.model, runs.c.device, _FORMAT, _INT8)
+        columns = (runs.c.kind, runs.c.model, runs.c.device, runs.c.request)
         own = select(*columns).where(runs.c.id == run_id)
         with self._database.read() as connection:
             row = connection.execute(own).one()
             query = (
-                select(runs.c.step_seconds)
+                select(runs.c.request, runs.c.step_seconds)
                 .where(
                     runs.c.state == State.FINISHED.value,
                     runs.c.kind == row.kind,
                     runs.c.model == row.model,
                     runs.c.device == row.device,
-                    row.format == _FORMAT,
-                    row.int8 == _INT8,
                     # Of a run that went on from a checkpoint the steps say little.
                     runs.c.resumes == 0,
                     runs.c.is_imported.is_(False),
                     runs.c.step_seconds != "{}",
                 )
                 .order_by(runs.c.updated.desc())
-                .limit(_REMEMBERED)
+                .limit(_LOOKED_AT)
             )
-            texts = list(connection.execute(query).scalars())
+            found = connection.execute(query).all()
+        format_, int8 = _writes(row.request)
+        alike = [one.step_seconds for one in found if _writes(one.request) == (format_, int8)]
         kind = JobKind(row.kind)
-        writes = ExportFormat(row.format) if kind is JobKind.EXPORT else None
-        habit = customary_seconds(row.model, kind, writes, int8=bool(row.int8))
-        earlier = [json.loads(text) for text in texts]
+        writes = ExportFormat(format_) if kind is JobKind.EXPORT else None
+        habit = customary_seconds(row.model, kind, writes, int8=int8)
+        earlier = [json.loads(text) for text in alike[:_REMEMBERED]]
         return Pace.learned(steps_of(kind, writes), earlier, habit)
 
     def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
@@ -270,3 +266,17 @@ def _held(run_id: str, process: Process | None) -> ColumnElement[bool]:
     if process is not None:
         own = and_(runs.c.pid == process.pid, runs.c.pid_started == process.started)
     return and_(runs.c.id == run_id, runs.c.state == State.RUNNING.value, own)
+
+
+def _writes(request: str) -> tuple[str, bool]:
+    """Return what a request says of its format, without asking whether all of it can be read.
+
+    Databases do not agree on how to look into a text, so it is done here. Exports did not
+    always say what they write; see `JobRequest.writes`.
+    """
+    try:
+        values = json.loads(request)
+    except ValueError:
+        values = None
+    said = values if isinstance(values, dict) else {}
+    return str(said.get("format") or ExportFormat.ONNX.value), bool(said.get("int8"))

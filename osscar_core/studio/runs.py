@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from osscar_core.studio.logs import readable
 from osscar_core.studio.requests import JobKind, JobRequest
 
 LOCAL = "local"
@@ -151,8 +152,8 @@ class Run:
                 text = log.read().decode("utf8", errors="replace")
         except OSError:
             return ""
-        whole = text.splitlines()[1 if size > _TAIL_BYTES else 0 :]
-        return "\n".join(whole[-_TAIL_LINES:])
+        whole = text.splitlines(keepends=True)[1 if size > _TAIL_BYTES else 0 :]
+        return "\n".join(readable("".join(whole)).splitlines()[-_TAIL_LINES:])
 
 
 def new_run_id() -> str:

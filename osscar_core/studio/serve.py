@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from osscar_core.errors import OsscarError
+from osscar_core.studio import logs
 
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 HOST = "127.0.0.1"
@@ -97,7 +99,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--port", type=_port, default=PORT, help=f"port to listen on (default {PORT})"
     )
+    parser.add_argument(
+        "--log",
+        choices=list(logs.Form),
+        help=f"how the log is written (default text, or what {logs.VARIABLE} says)",
+    )
     options = parser.parse_args(arguments)
+    if options.log is not None:
+        os.environ[logs.VARIABLE] = options.log
+    logs.set_up("server")
     if not _is_this_machine(options.host):
         sys.stderr.write(
             f"warning: anyone who can reach {options.host}:{options.port} can use the app, "
@@ -107,7 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import streamlit as st
     from starlette.middleware import Middleware
 
-    app = st.App(SCRIPT, middleware=[Middleware(SecurityHeaders)], on_script_error=on_script_error)
+    from osscar_core.studio.health import Health
+
+    middleware = [Middleware(SecurityHeaders), Middleware(Health)]
+    app = st.App(SCRIPT, middleware=middleware, on_script_error=on_script_error)
     # Streamlit reads its settings from beside what it takes for the program.
     sys.argv = [str(SCRIPT)]
     app.run(config={"server.address": options.host, "server.port": options.port})
@@ -117,8 +130,11 @@ def _take_up_runs() -> None:
     """See to it that what was queued before the last stop goes on without any visitor."""
     from osscar_core.studio.jobs import RunStore
 
+    store = RunStore()
     try:
-        RunStore().ensure_dispatched()
+        if store.database.exists:
+            store.purge()
+        store.ensure_dispatched()
     except OsscarError as error:
         logger.warning("runs that wait are not started: %s", error)
 

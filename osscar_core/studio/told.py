@@ -21,6 +21,9 @@ _KNOWN = {
     "unwritable": re.compile(r".* cannot be written(?: to| \(.*\))"),
     "busy": re.compile(r"the database of runs .* was busy for too long"),
     "queue": re.compile(r"(?P<count>\d+) runs are waiting, and that is as many as may"),
+    "quota": re.compile(r"the runs here take (?P<taken>\S+ GB), and (?P<most>\S+ GB) is .*"),
+    "newer": re.compile(r".* was written by a newer release \(.*\)"),
+    "upgrade": re.compile(r".* could not be brought from schema \d+ to \d+ \(.*\)"),
     "gone": re.compile(r"there is no run .* here"),
 }
 """What the app itself can run into, by the key of its sentences."""

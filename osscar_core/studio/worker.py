@@ -22,6 +22,7 @@ from types import FrameType
 from osscar_core.errors import Cancelled, OsscarError, SpecError
 from osscar_core.shortage import is_shortage
 from osscar_core.storage import FULL
+from osscar_core.studio import logs
 from osscar_core.studio.attempt import Attempt, Job
 from osscar_core.studio.elsewhere import compute_elsewhere, is_elsewhere
 from osscar_core.studio.jobs import RunStore
@@ -100,7 +101,7 @@ def work_of(kind: JobKind) -> Callable[[Job], None]:
 def main(arguments: Sequence[str]) -> int:
     """Compute the run given by workspace and name; return the process's exit status."""
     home, run_id = Path(arguments[0]), arguments[1]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.set_up("worker", run=run_id)
     store, process = RunStore(home), Process.of(os.getpid())
     ledger = Ledger(store.database)
     try:
@@ -149,7 +150,7 @@ def _compute(attempt: Attempt) -> int:
     # The end of a process: whatever was not foreseen becomes a mark in the log.
     except Exception as error:
         error_id = secrets.token_hex(4)
-        logger.exception("unexpected failure %s", error_id)
+        logger.exception("unexpected failure %s", error_id, extra={"error_id": error_id})
         attempt.fail(*_unexpected(error), error_id)
         return 1
     return 0

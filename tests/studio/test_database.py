@@ -17,16 +17,9 @@ from osscar_core.studio import database
 from osscar_core.studio.database import VARIABLE, Database, StoreError, runs
 from osscar_core.studio.jobs import RunStore, State, Status
 from osscar_core.studio.processes import Process
+from reopening import forget
 
 NAME = "20260101-000000-000000"
-
-
-def forget() -> None:
-    """Behave like a process that has not opened anything yet."""
-    for engine in database._engines.values():
-        engine.dispose()
-    database._engines.clear()
-    database._prepared.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +45,7 @@ def test_a_workspace_is_written_ahead_and_keeps_its_version(still: RunStore, ask
     plain = sqlite3.connect(still.home / "studio.db")
     assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     facts = dict(plain.execute("SELECT name, value FROM runs_facts"))
-    assert facts == {"schema": str(database.SCHEMA), "home": str(still.home.resolve())}
+    assert facts == {"schema": "2", "home": str(still.home.resolve())}
     assert plain.execute("SELECT id, owner, state FROM runs").fetchall() == [
         (run.id, "local", "queued")
     ]
@@ -83,7 +76,7 @@ def test_a_failed_change_is_undone(still: RunStore, ask) -> None:
 def test_a_newer_database_is_refused_and_left_as_it_is(still: RunStore, ask) -> None:
     still.submit(ask())
     plain = sqlite3.connect(still.home / "studio.db")
-    plain.execute("UPDATE runs_facts SET value = '99' WHERE name = 'schema'")
+    plain.execute("UPDATE runs_version SET version_num = '99'")
     plain.commit()
     plain.close()
     forget()
@@ -91,36 +84,6 @@ def test_a_newer_database_is_refused_and_left_as_it_is(still: RunStore, ask) -> 
         still.runs()
     with pytest.raises(StoreError, match="newer release"):
         still.submit(ask("other"))
-
-
-def test_an_older_database_is_brought_up_to_date(still: RunStore, ask, monkeypatch) -> None:
-    still.submit(ask())
-    forget()
-    monkeypatch.setattr(database, "SCHEMA", 2)
-    monkeypatch.setattr(database, "_MIGRATIONS", {1: ("ALTER TABLE runs ADD COLUMN colour TEXT",)})
-    assert len(still.runs()) == 1
-    plain = sqlite3.connect(still.home / "studio.db")
-    assert plain.execute("SELECT value FROM runs_facts WHERE name = 'schema'").fetchone() == ("2",)
-    assert plain.execute("SELECT colour FROM runs").fetchall() == [(None,)]
-    plain.close()
-    forget()
-    assert len(still.runs()) == 1
-
-
-def test_a_migration_that_fails_changes_nothing(still: RunStore, ask, monkeypatch) -> None:
-    still.submit(ask())
-    forget()
-    steps = ("ALTER TABLE runs ADD COLUMN colour TEXT", "ALTER TABLE nothing ADD COLUMN x TEXT")
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "SCHEMA", 2)
-        patch.setattr(database, "_MIGRATIONS", {1: steps})
-        with pytest.raises(StoreError, match="cannot be used"):
-            still.runs()
-    forget()
-    assert len(still.runs()) == 1
-    with still.database.read() as connection:
-        columns = connection.exec_driver_sql("PRAGMA table_info(runs)").all()
-    assert "colour" not in {column.name for column in columns}
 
 
 @pytest.mark.parametrize("damage", ["not sqlite", "torn"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def answer(url: str, **options):
         return error
 
 
-@pytest.mark.parametrize("path", ["_stcore/health", "", "explain", "static/nothing.js"])
+@pytest.mark.parametrize("path", ["_stcore/health", "", "explain", "static/nothing.js", "healthz"])
 def test_every_answer_carries_the_security_headers(address: str, path: str) -> None:
     headers = answer(f"{address}/{path}").headers
     for name, value in serve.HEADERS.items():
@@ -39,6 +40,15 @@ def test_every_answer_carries_the_security_headers(address: str, path: str) -> N
 def test_health_is_told(address: str) -> None:
     response = answer(f"{address}/_stcore/health")
     assert (response.status, response.read()) == (200, b"ok")
+
+
+def test_a_watcher_learns_that_the_app_can_work(address: str) -> None:
+    response = answer(f"{address}/healthz")
+    assert response.status == 200
+    found = json.loads(response.read())
+    assert found["status"] == "ok"
+    assert found["checks"]["queue"] == {"status": "ok", "waiting": 0, "working": 0}
+    assert answer(f"{address}/healthz/live").status == 200
 
 
 def test_an_upload_without_the_token_is_refused(address: str) -> None:
@@ -76,6 +86,14 @@ def test_a_start_takes_up_what_waits(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(RunStore, "ensure_dispatched", lambda store: taken_up.append(store.home))
     serve._take_up_runs()
     assert taken_up == [home]
+
+
+def test_a_start_removes_what_was_kept_for_long_enough(still, samples, monkeypatch) -> None:
+    asked = samples.image_request()
+    samples.write_run(still.home, "20260101-000000-000001", asked, samples.result(asked, units=2))
+    monkeypatch.setenv("OSSCAR_RETENTION", "1d")
+    serve._take_up_runs()
+    assert still.runs() == []
 
 
 def test_a_workspace_that_cannot_be_used_does_not_keep_the_app_from_starting(

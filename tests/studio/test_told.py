@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from osscar_core.errors import OsscarError
-from osscar_core.studio import texts, worker
+from osscar_core.studio import database, texts, worker
 from osscar_core.studio.database import Database, unwritable
 from osscar_core.studio.told import told
+from reopening import forget
 
 
 @pytest.fixture
@@ -50,6 +51,30 @@ def test_a_workspace_that_cannot_be_used_is_told_in_the_reader_s_language(tmp_pa
         assert is_japanese(remedy)
         assert word in problem
         assert str(tmp_path) not in problem + remedy
+
+
+@pytest.mark.usefixtures("japanese")
+def test_what_a_keeper_has_to_mend_is_told_in_the_reader_s_language(
+    still, ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still.submit(ask())
+    monkeypatch.setenv("OSSCAR_QUOTA", "0")
+    with pytest.raises(OsscarError) as full:
+        still.submit(ask("other"))
+    monkeypatch.setattr(database, "SCHEMA", database.SCHEMA - 1)
+    forget()
+    with pytest.raises(OsscarError) as newer:
+        still.runs()
+    monkeypatch.setattr(database, "SCHEMA", database.SCHEMA + 2)
+    forget()
+    with pytest.raises(OsscarError) as failed:
+        still.runs()
+    for error, word in ((full.value, "0.0 GB"), (newer.value, "新しい版"), (failed.value, "更新")):
+        problem, remedy = told(error.problem, error.remedy)
+        assert is_japanese(problem)
+        assert is_japanese(remedy)
+        assert word in problem
+        assert "studio.db" not in problem + remedy
 
 
 def test_what_is_not_known_keeps_its_words_but_not_its_folders() -> None:
