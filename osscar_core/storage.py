@@ -1,12 +1,14 @@
 """Where the tool keeps what it writes on its own account, and how it replaces a file.
 
-The decision hidden here: the workspace folder and what makes a write safe to interrupt.
+The decision hidden here: the workspace folder, what makes a write safe to interrupt, and what
+is taken for a path at all.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -16,13 +18,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from osscar_core.errors import OutputError
+from osscar_core.errors import OutputError, SpecError
+
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # the end of a name, and what is not UTF-8
+_PART_BYTES, _PATH_BYTES = 255, 4_000
+
+
+def given_path(text: str) -> Path:
+    """Return the path that a person wrote, with the home folder in the place of ``~``.
+
+    Raises:
+        SpecError: Nothing can be called so.
+    """
+    remedy = "Check the path"
+    if _UNFIT.search(text):
+        raise SpecError(f"the path '{text:.200}' holds what is not UTF-8 text", remedy)
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise SpecError(
+            f"the path '{text:.200}' begins with the home of nobody here", "Write it in full"
+        ) from error
+    if len(text.encode()) > _PATH_BYTES or any(
+        len(part.encode()) > _PART_BYTES for part in path.parts
+    ):
+        raise SpecError(f"the path '{text:.80}…' of {len(text):,} characters is too long", remedy)
+    return path
 
 
 def workspace() -> Path:
     """Return the folder that keeps the runs: ``$OSSCAR_HOME`` or one below the user's home."""
     given = os.environ.get("OSSCAR_HOME")
-    return Path(given) if given else Path.home() / ".local" / "share" / "osscar-studio"
+    return given_path(given) if given else Path.home() / ".local" / "share" / "osscar-studio"
 
 
 @dataclass(frozen=True, slots=True)

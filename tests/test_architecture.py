@@ -103,7 +103,7 @@ ALLOWED: dict[str, set[str]] = {
         "shapes",
         *BASE,
     },
-    "catalogue": {"records", "errors"},
+    "catalogue": {"records", "errors", "storage"},
     "budget": {"records", "errors"},
     "estimates": {"records", "errors"},
     "showcase": {"records", "errors"},

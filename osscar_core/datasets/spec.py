@@ -17,6 +17,7 @@ from typing import Literal
 from osscar_core.datasets.mix import MixPart, parse_mix
 from osscar_core.errors import DataError, MissingDependencyError, SpecError, unknown_name
 from osscar_core.records import Task
+from osscar_core.storage import given_path
 
 Kind = Literal["text", "images", "own", "hf", "demo", "mix"]
 Split = Literal["calibration", "evaluation"]
@@ -242,9 +243,9 @@ def existing_path(spec: DataSpec) -> Path:
     """Return the path that ``spec`` names.
 
     Raises:
-        DataError: Nothing is there.
+        DataError: Nothing is there, or what is neither a file nor a folder.
     """
-    path = Path(spec.location).expanduser()
+    path = given_path(spec.location)
     if not path.exists() and spec.kind == "own":
         raise DataError(
             f"the data '{shown_spec(str(spec))}' is not there",
@@ -254,6 +255,10 @@ def existing_path(spec: DataSpec) -> Path:
         raise DataError(
             f"'{spec.location}' does not exist (asked for as {spec})",
             "Check the path; it is relative to the directory you are in",
+        )
+    if not path.is_file() and not path.is_dir():
+        raise DataError(
+            f"'{shown_spec(str(spec))}' is a device or a pipe", "Name a file or a folder"
         )
     return path
 

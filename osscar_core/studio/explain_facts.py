@@ -11,7 +11,7 @@ from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import date_time, duration, megabytes, significant, whole
 from osscar_core.studio.requests import RunResult
 from osscar_core.studio.summary import method_name
-from osscar_core.studio.texts import as_plain, say
+from osscar_core.studio.texts import as_plain, in_code, say
 
 
 def solver_facts(result: RunResult) -> str:
@@ -87,7 +87,9 @@ def show_facts(run: Run, result: RunResult) -> None:
             title=say("explain.warnings"),
         )
     st.markdown(f"## {say('explain.provenance')}")
-    show_pairs([(name, f"`{fact}`") for name, fact in provenance(run, result)], key="facts")
+    show_pairs(
+        [(name, f"`{in_code(fact)}`") for name, fact in provenance(run, result)], key="facts"
+    )
 
 
 def show_pairs(pairs: list[tuple[str, str]], key: str) -> None:

@@ -21,7 +21,7 @@ from osscar_core.studio.numbers import between, percent, signed_percent, signifi
 from osscar_core.studio.numbers import points as in_points
 from osscar_core.studio.requests import RunResult
 from osscar_core.studio.summary import value_of
-from osscar_core.studio.texts import say
+from osscar_core.studio.texts import in_code, say
 from osscar_core.widths import caps
 
 # A bound that leaves more than this open says nothing.
@@ -317,7 +317,7 @@ def facts(
     found.append((say(key), say("explain.rank", place=place, count=len(units))))
     if layer.is_protected:
         found.append((say("explain.protected"), say("explain.protected.all")))
-    found.append((say("explain.path"), f"`{unit.name}`"))
+    found.append((say("explain.path"), f"`{in_code(unit.name)}`"))
     return found
 
 

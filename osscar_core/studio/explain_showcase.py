@@ -19,7 +19,7 @@ from osscar_core.studio.explain_layers import joined
 from osscar_core.studio.frame import is_dark
 from osscar_core.studio.jobs import Run, RunStore
 from osscar_core.studio.numbers import percent, significant, whole
-from osscar_core.studio.texts import as_plain, say
+from osscar_core.studio.texts import as_plain, in_code, say
 
 _ALWAYS_TOLD = (Fate.LOST, Fate.GAINED)
 _SHOWN_PIXELS = 224
@@ -61,7 +61,7 @@ def _how_chosen(showcase: Showcase) -> str:
             "showcase.how.text",
             count=len(showcase.passages),
             seen=whole(showcase.seen),
-            data=showcase.data,
+            data=in_code(showcase.data),
         )
     counts = joined(
         f"{whole(showcase.fates.get(kind.value, 0))} {say(f'showcase.fate.{kind.value}')}"
@@ -71,7 +71,7 @@ def _how_chosen(showcase: Showcase) -> str:
     return say(
         "showcase.how.image" if showcase.seed == 0 else "showcase.how.sample",
         seen=whole(showcase.seen),
-        data=showcase.data,
+        data=in_code(showcase.data),
         counts=counts,
     )
 
