@@ -26,25 +26,20 @@ _MIB = 2**20
 _MOST_MEMORY = 3 * 2**30
 _MOST_SECONDS = 20
 _WARM = (
-    "gguf",
     "PIL.Image",
     "pyarrow.parquet",
     "torchvision.transforms.v2.functional",
     "transformers.models.llama.modeling_llama",
     "transformers.models.opt.modeling_opt",
     "transformers.models.auto.tokenization_auto",
-    "transformers.modeling_gguf_pytorch_utils",
     "osscar_core.cli",
     "osscar_core.cli.decide",
-    "osscar_core.cli.reports",
     "osscar_core.evaluation",
     "osscar_core.datasets.images",
     "osscar_core.datasets.own.parsing",
     "osscar_core.models",
     "osscar_core.planning",
     "osscar_core.pruner",
-    "osscar_core.checks.ab",
-    "osscar_core.export",
 )
 
 

@@ -96,8 +96,9 @@ def read(data: Callable[[Ground], object]) -> Callable[[Ground], Argv]:
 
 def seen(data: Callable[[Ground], object]) -> Callable[[Ground], Argv]:
     """Return the command that reads pictures."""
-    return lambda g: evaluated("cifar/resnet20", str(data(g)))[:-4] + [
-        "--weights", "random", "--device", "cpu",
+    return lambda g: [
+        "evaluate", "cifar/resnet20", "--weights", "random", "--data", data(g), "--limit", 1,
+        "--device", "cpu",
     ]  # fmt: skip
 
 

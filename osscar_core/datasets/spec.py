@@ -115,7 +115,7 @@ def parse_data_spec(text: str) -> DataSpec:
     if prefix in PREFIXES:
         raise SpecError(f"the data '{text}' lacks a place", f"Write it as {PREFIXES[prefix]}")
     # One letter before the colon is a Windows drive, not a prefix.
-    if not colon or len(prefix) == 1 or "/" in prefix or Path(text).exists():
+    if not colon or len(prefix) == 1 or "/" in prefix or _is_there(text):
         raise SpecError(
             f"the data '{text}' does not say what it is",
             f"{_likely_spelling(text)}All forms: {forms}",
@@ -282,6 +282,13 @@ def import_optional(name: str, purpose: str) -> types.ModuleType:
         ) from error
 
 
+def _is_there(text: str) -> bool:
+    try:
+        return given_path(text).exists()
+    except SpecError:
+        return False
+
+
 def _likely_spelling(text: str) -> str:
     name = text.lower()
     if name.endswith((".csv", ".zip")):
@@ -290,7 +297,7 @@ def _likely_spelling(text: str) -> str:
         return f"Did you mean 'text:{text}'? "
     if name.endswith((".png", ".jpg", ".jpeg")):
         return "Images are named by the folder or parquet file that holds them. "
-    if name.endswith(".parquet") or Path(text).is_dir():
+    if name.endswith(".parquet") or (_is_there(text) and Path(text).is_dir()):
         return f"Did you mean 'text:{text}' or 'images:{text}'? "
     if name in {"wikitext2", "ptb", "c4", "cifar10"}:
         return f"Did you mean 'hf:{name}'? "
