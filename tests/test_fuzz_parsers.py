@@ -40,13 +40,13 @@ from osscar_core.goals import Goal, parse_bytes
 from osscar_core.models.text import load_config, text_skeleton
 from osscar_core.models.untrusted import check_gguf, indexed_files
 from osscar_core.models.weights import read_state
+from osscar_core.notation import as_markdown, in_code
 from osscar_core.records import ImagePreprocess, Plan, SweepReport, from_json, to_json
 from osscar_core.showcase import Showcase
 from osscar_core.storage import given_path
 from osscar_core.studio import bundle, frame
 from osscar_core.studio.bundle import Bundle, Manifest
 from osscar_core.studio.requests import JobRequest, RunResult
-from osscar_core.studio.texts import as_plain, in_code
 from osscar_core.survey import load_survey
 
 TIMES = int(os.environ.get("OSSCAR_FUZZ", "1"))
@@ -346,7 +346,7 @@ _ANY = st.text(st.characters(), max_size=30) | _WORDS
 def test_what_is_shown(text: str) -> None:
     assert str(OsscarError(text, text)).isprintable()
     assert not set(in_code(text)) & set("`\n\r\u202e")
-    as_plain(text).encode()
+    as_markdown(text).encode()
     in_code(text).encode()
     cell = safe_cell(text)
     is_number = math.isfinite(_float(cell))

@@ -6,12 +6,13 @@ import statistics
 
 import streamlit as st
 
+from osscar_core.notation import in_code
 from osscar_core.studio.explain_layers import share
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import date_time, duration, megabytes, significant, whole
 from osscar_core.studio.requests import RunResult
 from osscar_core.studio.summary import method_name
-from osscar_core.studio.texts import as_plain, in_code, say
+from osscar_core.studio.texts import as_plain, say
 
 
 def solver_facts(result: RunResult) -> str:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 from osscar_core.brief import Brief
 from osscar_core.figures import Cell, Layer, short_names
+from osscar_core.notation import in_code
 from osscar_core.records import Method, UnitReport
 from osscar_core.studio.evidence import difference
 from osscar_core.studio.numbers import between, percent, signed_percent, significant, whole
 from osscar_core.studio.numbers import points as in_points
 from osscar_core.studio.requests import RunResult
 from osscar_core.studio.summary import value_of
-from osscar_core.studio.texts import in_code, say
+from osscar_core.studio.texts import say
 from osscar_core.widths import caps
 
 # A bound that leaves more than this open says nothing.

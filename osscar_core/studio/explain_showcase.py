@@ -13,13 +13,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from osscar_core.figures import answers
+from osscar_core.notation import in_code
 from osscar_core.showcase import Continuation, Fate, Guess, Passage, Picture, Showcase
 from osscar_core.studio import examples
 from osscar_core.studio.explain_layers import joined
 from osscar_core.studio.frame import is_dark
 from osscar_core.studio.jobs import Run, RunStore
 from osscar_core.studio.numbers import percent, significant, whole
-from osscar_core.studio.texts import as_plain, in_code, say
+from osscar_core.studio.texts import as_plain, say
 
 _ALWAYS_TOLD = (Fate.LOST, Fate.GAINED)
 _SHOWN_PIXELS = 224

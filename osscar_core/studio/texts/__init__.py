@@ -14,6 +14,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
+from osscar_core.notation import as_markdown
 from osscar_core.studio.texts import (
     check,
     check_data,
@@ -34,15 +35,6 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "en": {key: text for area in _AREAS for key, text in area.ENGLISH.items()},
     "ja": {key: text for area in _AREAS for key, text in area.JAPANESE.items()},
 }
-# What no browser shows but obeys, or no message can carry: marks that turn a line around,
-# controls and halves of characters.
-_UNSEEN = (
-    *(*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F),
-    *(*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000), 0xFEFF),
-)
-_SEEN = dict.fromkeys(_UNSEEN, "\N{REPLACEMENT CHARACTER}")
-_ESCAPES = _SEEN | {ord(mark): f"\\{mark}" for mark in "\\`*_{}[]<>#$~|:"}
-_CODE = _SEEN | {ord("`"): "'", ord("\n"): " ", ord("\r"): " "}
 
 
 class _Sentences(string.Formatter):
@@ -84,12 +76,7 @@ def say(key: str, /, **values: object) -> str:
 
 def as_plain(text: str) -> str:
     """Return text from elsewhere, such as a path, so that Markdown shows it as it is."""
-    return text.translate(_ESCAPES)
-
-
-def in_code(text: str) -> str:
-    """Return text from elsewhere so that it stays between the backticks it is put between."""
-    return text.translate(_CODE)
+    return as_markdown(text)
 
 
 def sentences(code: str) -> dict[str, str]:
