@@ -174,7 +174,7 @@ def _origin(facts: Provenance) -> str:
     if facts.sha256:
         rows.append(("SHA-256 of its weights", f"`{facts.sha256}`"))
     rows.append(
-        ("licence of the source", as_markdown(facts.licence or "not stated there; ask its owner"))
+        ("licence of the source", _text(facts.licence or "not stated there; ask its owner"))
     )
     plan = facts.plan
     if plan is not None:
