@@ -26,9 +26,11 @@ _MIB = 2**20
 _MOST_MEMORY = 3 * 2**30
 _MOST_SECONDS = 20
 _WARM = (
+    "gguf",
     "PIL.Image",
     "pyarrow.parquet",
     "torchvision.transforms.v2.functional",
+    "transformers.modeling_gguf_pytorch_utils",
     "transformers.models.llama.modeling_llama",
     "transformers.models.opt.modeling_opt",
     "transformers.models.auto.tokenization_auto",

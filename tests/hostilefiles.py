@@ -149,6 +149,21 @@ class Ground:
         return f"images:{folder}"
 
 
+def gguf(folder: Path, key: str, content: bytes, skip: int = 0) -> Path:
+    """Return a GGUF file with other bytes in the value of a field."""
+    from gguf import GGUFReader
+
+    from test_models import write_gguf
+
+    file = folder / "m.gguf"
+    write_gguf(file)
+    start = GGUFReader(file).fields[key].offset + 8 + len(key) + 4 + skip
+    raw = bytearray(file.read_bytes())
+    raw[start : start + len(content)] = content
+    file.write_bytes(raw)
+    return file
+
+
 def safetensors(header: bytes, data: bytes, length: int | None = None) -> bytes:
     return struct.pack("<Q", len(header) if length is None else length) + header + data
 

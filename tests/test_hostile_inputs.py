@@ -33,6 +33,7 @@ from hostilefiles import (
     Ground,
     bomb_archive,
     edited,
+    gguf,
     gif,
     picture,
     png,
@@ -293,6 +294,50 @@ INDEXES: dict[str, Row] = {
         "beside it",
     ),
 }  # fmt: skip
+GGUF: dict[str, Row] = {
+    "a pipe": (loaded(lambda g: g.pipe("m.gguf")), "is no file"),
+    "endless": (loaded(lambda g: g.endless("m.gguf")), "is no file"),
+    "a folder": (loaded(lambda g: _folder(g, "m.gguf")), "neither plan.json nor config.json"),
+    "more entries than bytes": (
+        loaded(lambda g: g.file("m.gguf", b"GGUF\3\0\0\0" + b"\xff" * 64)), "is not a GGUF file",
+    ),
+    "a million layers": (
+        loaded(lambda g: gguf(g.place(), "llama.block_count", _number(10**6))),
+        "gives num_hidden_layers as 1000000",
+    ),
+    "no layers": (
+        loaded(lambda g: gguf(g.place(), "llama.block_count", _number(0))), "hidden_layers as 0",
+    ),
+    "far larger than it is": (
+        loaded(lambda g: gguf(g.place(), "llama.feed_forward_length", _number(10**6))),
+        "describes .* parameters, and its weights take",
+    ),
+    "a text without end": (
+        loaded(lambda g: gguf(g.place(), "general.name", _number(2**60, 8))), "cannot be read",
+    ),
+    "a list without end": (
+        loaded(lambda g: gguf(g.place(), "tokenizer.ggml.tokens", _number(2**50, 8), 4)),
+        "cannot be read",
+    ),
+    "a list of another kind": (
+        loaded(lambda g: gguf(g.place(), "tokenizer.ggml.tokens", _number(77))), "cannot be read",
+    ),
+    "a value of no kind": (
+        loaded(lambda g: gguf(g.place(), "general.name", _number(99), -4)), "cannot be read",
+    ),
+}  # fmt: skip
+
+
+def _number(value: int, size: int = 4) -> bytes:
+    return value.to_bytes(size, "little")
+
+
+def _folder(g: Ground, name: str) -> Path:
+    path = g.place(name)
+    path.mkdir()
+    return path
+
+
 TOKENIZERS: dict[str, Row] = {
     "no JSON": (loaded(lambda g: g.copy(tokenizer__json="")), "the tokenizer of"),
     "deep": (loaded(lambda g: g.copy(tokenizer__json='{"model":' * 10**5)), "the tokenizer of"),
@@ -504,6 +549,7 @@ TABLE = {
         ("pickle", PICKLES),
         ("config", CONFIGS),
         ("index", INDEXES),
+        ("gguf", GGUF),
         ("tokenizer", TOKENIZERS),
         ("text", TEXTS),
         ("pictures", PICTURES),
