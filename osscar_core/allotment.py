@@ -26,6 +26,7 @@ from osscar_core.placement import CONTEXT_BYTES, forecast, place
 from osscar_core.planning import shape_of
 from osscar_core.records import PruneSpec, Target
 from osscar_core.resources import Forecast, Placement, Resources
+from osscar_core.storage import given_path
 
 # Of the memory that is free, the share that a run takes without being told.
 _SHARE_OF_HOST = 0.7
@@ -174,7 +175,7 @@ def _stored_bytes(model: str) -> int:
     """Return the size of a model's weights, as far as it is known without loading."""
     if model in OPT_SHAPES:
         return 2 * OPT_SHAPES[model].parameters
-    folder = Path(model).expanduser()
+    folder = given_path(model)
     if not folder.is_dir():
         return 0
     kinds = (".safetensors", ".bin")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from osscar_core.records import Structure, Task
+from osscar_core.storage import given_path
 
 State = Literal["ready", "weights missing", "needs download", "needs weights file"]
 
@@ -217,7 +218,7 @@ def own_samples(model: str) -> int | None:
 def assets_folder() -> Path:
     """Return the folder of what comes with the project beside its code."""
     given = os.environ.get(ASSETS_VARIABLE) or Path(__file__).resolve().parent.parent / "assets"
-    return Path(given).expanduser()
+    return given_path(str(given))
 
 
 def demo_folder(name: str) -> Path:
@@ -241,20 +242,20 @@ def demo_remedy(name: str) -> str:
 def torch_hub_folder() -> Path:
     """Return the folder in which torch keeps downloaded checkpoints."""
     home = os.environ.get("TORCH_HOME") or _cache_home() / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return given_path(str(home)) / "hub" / "checkpoints"
 
 
 def hub_cache_folder() -> Path:
     """Return the folder in which Hugging Face libraries keep downloaded repositories."""
     cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if cache:
-        return Path(cache).expanduser()
+        return given_path(cache)
     home = os.environ.get("HF_HOME") or _cache_home() / "huggingface"
-    return Path(home).expanduser() / "hub"
+    return given_path(str(home)) / "hub"
 
 
 def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return given_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
 
 
 def _demo(name: str) -> CatalogueEntry:
@@ -344,8 +345,8 @@ def missing_weights(folder: Path) -> tuple[str, ...]:
         if not name.endswith(".json"):
             return ()
         try:
-            shards = set(json.loads(file.read_bytes())["weight_map"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            shards = {str(one) for one in json.loads(file.read_bytes())["weight_map"].values()}
+            return tuple(sorted(shard for shard in shards if not (folder / shard).exists()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return (name,)
-        return tuple(sorted(str(shard) for shard in shards if not (folder / str(shard)).exists()))
     return (_HUB_WEIGHTS[0],)

@@ -2,10 +2,14 @@
 
 The decision hidden here: what a failure tells a person. Each error says what was
 wrong (with the value) and what to do about it, and renders as a single line, so the
-command line, the app and a log can all show it as it is.
+command line, the app and a log can all show it as it is: values from a file may be endless, or
+hold what moves a cursor or turns a line around, and are told without that.
 """
 
 from __future__ import annotations
+
+_MOST_CHARACTERS = 4_000
+_SPACES = "\xa0\u3000"
 
 
 class OsscarError(Exception):
@@ -18,12 +22,28 @@ class OsscarError(Exception):
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(problem, remedy)
-        self.problem = " ".join(problem.split())
-        self.remedy = " ".join(remedy.split())
+        self.problem = one_line(problem)
+        self.remedy = one_line(remedy)
 
     def __str__(self) -> str:
         """Return problem and remedy as one line."""
         return f"{self.problem}. {self.remedy}."
+
+
+def printable(text: str) -> str:
+    """Return text whose characters all show: others are written as Python escapes them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _SPACES else ascii(c)[1:-1] for c in text)
+
+
+def one_line(text: str) -> str:
+    """Return a message on one line, its middle left out where it is endless."""
+    told = text
+    if len(text) > _MOST_CHARACTERS:
+        half = _MOST_CHARACTERS // 2
+        told = f"{text[:half]} … {text[-half:]}"
+    return printable(" ".join(told.split()))
 
 
 class SpecError(OsscarError, ValueError):

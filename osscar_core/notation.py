@@ -86,3 +86,24 @@ def change(before: str, after: str) -> str:
     number, _, unit = before.partition(" ")
     shared = unit and unit == after.partition(" ")[2]
     return f"{number if shared else before} → {after}"
+
+
+# What no reader shows but obeys, or no encoding can hold: marks that turn a line around,
+# controls and halves of characters.
+_UNSEEN = (
+    *(*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F),
+    *(*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000), 0xFEFF),
+)
+_SEEN = dict.fromkeys(_UNSEEN, "\N{REPLACEMENT CHARACTER}")
+_ESCAPES = _SEEN | {ord(mark): f"\\{mark}" for mark in "\\`*_{}[]<>#$~|:"}
+_CODE = _SEEN | {ord("`"): "'", ord("\n"): " ", ord("\r"): " "}
+
+
+def as_markdown(text: str) -> str:
+    """Return text from elsewhere, such as a name, so that Markdown shows it as it is."""
+    return text.translate(_ESCAPES)
+
+
+def in_code(text: str) -> str:
+    """Return text from elsewhere so that it stays between the backticks it is put between."""
+    return text.translate(_CODE)

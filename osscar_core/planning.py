@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osscar_core.catalogue import DEMO_MODELS, OPT_SHAPES, demo_folder
@@ -26,6 +25,7 @@ from osscar_core.placement import forecast, place
 from osscar_core.records import DTYPES, LEAST_MEMORY, check_range
 from osscar_core.resources import Forecast
 from osscar_core.shapes import BlockShape, ModelShape, UnitShape
+from osscar_core.storage import given_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -377,7 +377,7 @@ def _bare(
         source = SourceInfo(name, adapter.family, "image", weights or name, preprocess=preprocess)
         kind = Precision.choose(dtype, torch.float32, gpu).storage
         return LoadedModel(module, adapter, source, kind)
-    folder = demo_folder(name) if name in DEMO_MODELS else Path(name).expanduser()
+    folder = demo_folder(name) if name in DEMO_MODELS else given_path(name)
     if (folder / PLAN_FILE).is_file():
         return load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
     if not folder.exists():

@@ -8,9 +8,11 @@ as JSON. A record is frozen, is validated when it is made, and survives
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -23,6 +25,10 @@ from osscar_core.guards import Guard, GuardReport
 from osscar_core.resources import Resources
 
 PLAN_VERSION = 1
+
+_MODULE_PATH = re.compile(r"\w[\w.-]{0,299}")
+_MOST_WHOLE = 2**63
+_HALVES = re.compile("[\ud800-\udfff]")  # what JSON can say and no encoding can hold
 
 LEAST_MEMORY = 256 * 2**20
 """The smallest memory budget that makes sense, in bytes."""
@@ -120,6 +126,8 @@ def check_range(
     high_open: bool = False,
 ) -> None:
     """Raise `SpecError` unless ``low <= value <= high`` (or ``< high``) and finite."""
+    if isinstance(value, int) and abs(value) >= _MOST_WHOLE:
+        raise SpecError(f"{name} has {value.bit_length()} bits", "It must be a number that counts")
     inside = low <= value and (value < high if high_open else value <= high)
     if isinstance(value, bool) or not math.isfinite(value) or not inside:
         if math.isinf(high):
@@ -389,7 +397,8 @@ class UnitPlan:
     adds_bias: bool = False
 
     def __post_init__(self) -> None:
-        """Check that ``kept`` is a non-empty ascending subset of the groups."""
+        """Check the path, and that ``kept`` is a non-empty ascending subset of the groups."""
+        _check_path(self.name)
         kept = self.kept
         ascending = all(a < b for a, b in itertools.pairwise(kept))
         if not kept or not ascending or kept[0] < 0 or kept[-1] >= self.groups:
@@ -469,6 +478,10 @@ class UnitReport:
     seconds: float
     gap: float | None = None
     is_proven: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the path."""
+        _check_path(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -727,6 +740,13 @@ class SweepReport:
     unreachable: tuple[UnreachablePoint, ...] = ()
 
 
+def _check_path(name: str) -> None:
+    if not _MODULE_PATH.fullmatch(name):
+        raise SpecError(
+            f"a unit is called {name!r:.80}", "Units are called by module paths, such as layer1.0"
+        )
+
+
 def to_dict(record: Any) -> dict[str, Any]:
     """Return a record as plain JSON-ready values (tuples become lists)."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(record)))
@@ -798,11 +818,19 @@ def _read(expected: Any, value: Any, where: str) -> Any:
             raise _mismatch(where, "a number that a float can hold", value) from None
     if expected is int and isinstance(value, bool):
         raise _mismatch(where, "int", value)
-    return _require(value, (expected,), where)
+    found = _require(value, (expected,), where)
+    if expected is str and _HALVES.search(found):
+        raise _mismatch(where, "text, without halves of characters", value)
+    return found
+
+
+@functools.cache
+def _hints(record_type: type) -> dict[str, Any]:
+    return typing.get_type_hints(record_type)
 
 
 def _read_record(expected: type, value: Any, where: str) -> Any:
-    hints = typing.get_type_hints(expected)
+    hints = _hints(expected)
     items = _require(value, (dict,), where)
     fields = {f.name: f for f in dataclasses.fields(expected)}
     unknown = sorted(set(items) - set(fields))

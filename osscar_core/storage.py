@@ -1,8 +1,9 @@
 """Where the tool keeps what it writes on its own account, and how it replaces a file.
 
-The decision hidden here: the workspace folder, what makes a write safe to interrupt, and
-how a file tells that it is the one that was written. A sealed file is a JSON object whose
-first field is the digest of all others, so that whoever looks for no seal still reads it.
+The decision hidden here: the workspace folder, what is taken for a path at all, what makes a
+write safe to interrupt, and how a file tells that it is the one that was written. A sealed
+file is a JSON object whose first field is the digest of all others, so that whoever looks for
+no seal still reads it.
 """
 
 from __future__ import annotations
@@ -20,19 +21,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from osscar_core.errors import DamagedError, OutputError
+from osscar_core.errors import DamagedError, OutputError, SpecError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How a system says that a file cannot grow: the disk, a quota or a limit is full."""
 
 _SEAL = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 _BEGIN = b'{"sha256"'
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # the end of a name, and what is not UTF-8
+_PART_BYTES, _PATH_BYTES = 255, 4_000
+
+
+def given_path(text: str) -> Path:
+    """Return the path that a person wrote, with the home folder in the place of ``~``.
+
+    Raises:
+        SpecError: Nothing can be called so.
+    """
+    remedy = "Check the path"
+    if _UNFIT.search(text):
+        raise SpecError(f"the path '{text:.200}' holds what is not UTF-8 text", remedy)
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise SpecError(
+            f"the path '{text:.200}' begins with the home of nobody here", "Write it in full"
+        ) from error
+    if len(text.encode()) > _PATH_BYTES or any(
+        len(part.encode()) > _PART_BYTES for part in path.parts
+    ):
+        raise SpecError(f"the path '{text:.80}…' of {len(text):,} characters is too long", remedy)
+    return path
 
 
 def workspace() -> Path:
     """Return the folder that keeps the runs: ``$OSSCAR_HOME`` or one below the user's home."""
     given = os.environ.get("OSSCAR_HOME")
-    return Path(given) if given else Path.home() / ".local" / "share" / "osscar-studio"
+    return given_path(given) if given else Path.home() / ".local" / "share" / "osscar-studio"
 
 
 @dataclass(frozen=True, slots=True)

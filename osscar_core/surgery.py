@@ -214,10 +214,11 @@ def reshape_(model: nn.Module, adapter: type[Adapter], plans: Iterable[UnitPlan]
     """Bring a dense model, or its skeleton on the meta device, to a plan's shapes.
 
     Raises:
-        SpecError: The plan names a unit that the model does not have, or one of another
-            size.
+        SpecError: The plan names a unit that the model does not have, one of another
+            size, or one twice.
     """
     units = {unit.name: unit for unit in adapter.units(model)}
+    done: set[str] = set()
     for plan in plans:
         unit = units.get(plan.name)
         if unit is None or unit.groups != plan.groups:
@@ -227,6 +228,12 @@ def reshape_(model: nn.Module, adapter: type[Adapter], plans: Iterable[UnitPlan]
                 f"but the model has {found}",
                 "Use the plan with the model it was made for",
             )
+        if plan.name in done:
+            raise SpecError(
+                f"the plan says twice what is kept of {plan.name}",
+                "Use the plan as it was written",
+            )
+        done.add(plan.name)
         shrink_(model, unit, torch.tensor(plan.kept, dtype=torch.int64))
         if plan.adds_bias:
             add_bias_(model.get_submodule(unit.consumer))

@@ -302,6 +302,9 @@ def load_survey(folder: FilePath) -> Survey:
     Raises:
         DataError: A file is missing, damaged, or newer than this release.
     """
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if not file.is_file():
+            raise DataError(f"{file} is no file", "Make the survey again with 'survey'")
     try:
         values = json.loads((folder / SURVEY_FILE).read_bytes())
         # Before the fields are read, of which a newer format may have others.

@@ -410,7 +410,7 @@ def test_damaged_config(
     [
         ({"model_type": "foo"}, UnknownModelError, "opt, llama"),
         ({"model_type": "bert"}, UnknownModelError, "BertLMHeadModel"),
-        ({"num_attention_heads": 0}, WeightsError, "zero"),
+        ({"num_attention_heads": 0}, WeightsError, "num_attention_heads as 0"),
         ({"num_attention_heads": "x"}, WeightsError, "num_attention_heads"),
         ({"hidden_act": "foo"}, WeightsError, "foo"),
         ({"hidden_size": 60}, WeightsError, r"lm_head\.weight .*\(260, 48\)"),

@@ -24,6 +24,7 @@ from osscar_core.solver import LayerProblem, Statistics
 
 _OUTLIER_SCALE = 30.0
 _DRIFT = 0.1  # relative size of what the target has beyond the dense output
+_MOST = 2**20
 _NOISE = 0.05
 _FORMAT = "osscar-problem"
 
@@ -56,8 +57,8 @@ class SyntheticProblem:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        check_range("features", self.features, 2)
-        check_range("outputs", self.outputs, 1)
+        check_range("features", self.features, 2, _MOST)
+        check_range("outputs", self.outputs, 1, _MOST)
         check_range("group_size", self.group_size, 1, self.features)
         if self.features % self.group_size:
             check_range("features modulo group_size", self.features % self.group_size, 0, 0)
@@ -155,6 +156,8 @@ def load_problem(file: Path, device: torch.device) -> tuple[str, LayerProblem]:
     Raises:
         DataError: The file is missing, damaged or no layer problem.
     """
+    if file.exists() and not file.is_file():
+        raise DataError(f"{file} is no file", "Write a layer problem with 'bench capture'")
     try:
         with safe_open(file, framework="pt") as stored:
             about = json.loads((stored.metadata() or {})[_FORMAT])

@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -24,13 +25,17 @@ from osscar_core.cli.arguments import build_parser
 from osscar_core.cli.commands import run_command
 from osscar_core.cli.console import ProgressDisplay, json_ready
 from osscar_core.cli.outcome import Outcome
-from osscar_core.errors import Cancelled, OsscarError
+from osscar_core.errors import Cancelled, OsscarError, one_line, printable
 from osscar_core.shortage import is_shortage
 
 USER_ERROR = 2
 INTERNAL_ERROR = 70
 STOPPED = 130
 BROKEN_PIPE = 141
+
+# What JSON may hold as it is, but neither a terminal nor UTF-8: controls, marks that turn a line
+# around, and halves of characters.
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 
 _QUIET = {
     "DATASETS_VERBOSITY": "error",
@@ -83,8 +88,8 @@ def _in_words(error: Exception) -> tuple[str, int]:
         remedy = "Use a smaller --batch-size, fewer --samples, or another --device"
         return f"error: memory ran out. {remedy}.", USER_ERROR
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"error: {error.filename}: {error.strerror}.", USER_ERROR
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"error: {one_line(str(error.filename))}: {error.strerror}.", USER_ERROR
+    what = one_line(f"{type(error).__name__}: {error}")
     return f"internal error: {what} (run with --verbose for the details)", INTERNAL_ERROR
 
 
@@ -97,8 +102,9 @@ def _fail(line: str, code: int) -> int:
 
 def _write(outcome: Outcome, args: argparse.Namespace) -> int:
     payload = json.dumps(json_ready(outcome.payload), ensure_ascii=False, allow_nan=False)
+    told = _UNSHOWN.sub(_escaped, payload) if args.json else _shown(outcome.text)
     try:
-        sys.stdout.write((payload if args.json else outcome.text) + "\n")
+        sys.stdout.write(told + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader is gone. Python flushes standard output once more at exit, which
@@ -106,6 +112,15 @@ def _write(outcome: Outcome, args: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return outcome.exit_code
+
+
+def _shown(text: str) -> str:
+    """Return text that a terminal shows and does not obey, whatever names are in it."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from osscar_core.cli.inputs import check_data, load
 from osscar_core.cli.outcome import Outcome
 from osscar_core.errors import OutputError, SpecError
 from osscar_core.progress import Progress
+from osscar_core.storage import given_path
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
@@ -100,7 +101,7 @@ def new_file(name: str) -> Path:
     Raises:
         OutputError: Its folder is not, or it is a folder itself.
     """
-    path = Path(name).expanduser()
+    path = given_path(name)
     if path.is_dir() or not path.parent.is_dir():
         raise OutputError(f"no file can be written at '{name}'", "Name a file in a folder there is")
     return path

@@ -18,6 +18,7 @@ from osscar_core.cli.console import list_table, scaled
 from osscar_core.cli.data import run_data
 from osscar_core.cli.inputs import check_data as _check_data
 from osscar_core.cli.inputs import load as _load
+from osscar_core.cli.inputs import read_record
 from osscar_core.cli.outcome import Outcome
 from osscar_core.cli.reports import (
     comparison_text,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from osscar_core.cluster import Machines
     from osscar_core.models import LoadedModel
     from osscar_core.survey import Survey
+
+_MOST_THREADS = 4096
 
 _FIXED_BY_PLAN = (
     "sparsity",
@@ -257,7 +260,9 @@ def _evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:
 
 
 def _measure(args: argparse.Namespace, progress: Progress) -> Outcome:
-    _check_counts(args, repeats=1, seqlen=2, batch_size=1, threads=1)
+    _check_counts(args, repeats=1, seqlen=2, batch_size=1)
+    if args.threads is not None:
+        check_range("threads", args.threads, 1, _MOST_THREADS)
     from osscar_core.evaluation import compare, measure
     from osscar_core.models import load_model
 
@@ -552,13 +557,8 @@ def _read_plan(path: Path) -> Plan:
         from osscar_core.models.store import PLAN_FILE
 
         return _read_plan(path / PLAN_FILE)
-    try:
-        return from_json(Plan, path.read_bytes())
-    except OSError as error:
-        raise SpecError(
-            f"cannot read the plan {path} ({error.strerror})",
-            "Name the plan's file or the directory of a pruned model",
-        ) from error
+    remedy = "Name the plan's file or the directory of a pruned model"
+    return from_json(Plan, read_record(path, "the plan", remedy))
 
 
 def _check_counts(args: argparse.Namespace, **lowest: int) -> None:

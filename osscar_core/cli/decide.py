@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from osscar_core.cli.console import list_table, table
+from osscar_core.cli.inputs import read_record
 from osscar_core.errors import SpecError
 from osscar_core.records import (
     BeforeAfter,
@@ -318,16 +319,12 @@ def _read(file: str | None, record: type[_Record]) -> _Record | None:
 
 
 def _values(file: Path) -> dict[str, Any]:
+    remedy = "Name a file that a command wrote with --json"
+    raw = read_record(file, "the file", remedy)
     try:
-        values = json.loads(file.read_bytes())
-    except OSError as error:
-        raise SpecError(
-            f"cannot read {file} ({error.strerror})", "Name a file that a command wrote with --json"
-        ) from error
+        values = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise SpecError(
-            f"{file} is not JSON", "Name a file that a command wrote with --json"
-        ) from error
+        raise SpecError(f"{file} is not JSON", remedy) from error
     if not isinstance(values, dict):
         raise SpecError(
             f"{file} holds a {type(values).__name__}",

@@ -47,7 +47,7 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is not a number") from None
 
 
 def whole(text: str) -> int:
@@ -55,7 +55,7 @@ def whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+        raise argparse.ArgumentTypeError(f"'{text:.40}' is not a whole number") from None
 
 
 def size(text: str) -> int:

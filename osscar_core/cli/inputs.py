@@ -7,10 +7,37 @@ seconds or minutes are spent on loading one.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from osscar_core.errors import SpecError
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
+
+
+_RECORD_BYTES = 256 * 2**20
+
+
+def read_record(file: Path, what: str, remedy: str) -> bytes:
+    """Return what a file with a record holds.
+
+    Args:
+        file: The file.
+        what: What it should be, such as ``the plan``.
+        remedy: What to name instead.
+
+    Raises:
+        SpecError: It is no file, is too large to be one, or cannot be read.
+    """
+    try:
+        if not file.is_file() and file.exists():
+            raise SpecError(f"cannot read {what} {file}, which is no file", remedy)
+        if file.is_file() and file.stat().st_size > _RECORD_BYTES:
+            raise SpecError(f"{what} {file} takes more than {_RECORD_BYTES:,} bytes", remedy)
+        return file.read_bytes()
+    except OSError as error:
+        raise SpecError(f"cannot read {what} {file} ({error.strerror})", remedy) from error
 
 
 def check_data(text: str) -> None:

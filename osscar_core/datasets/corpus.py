@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from osscar_core.errors import DataError
 
 BLANK_LINE = "\n\n"
 TEXT_COLUMN = "text"
+_LINE_BYTES = 64 * 2**20  # a document of ten thousand pages
+_HALVES = re.compile("[\ud800-\udfff]")
 _JSONL = (".jsonl", ".jsonl.xz", ".jsonl.gz")
 _DOCUMENTS = (*_JSONL, ".parquet")
 
@@ -123,13 +126,26 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     offset = 0
     try:
         with _open_packed(path) as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(_lines(file, path), start=1):
                 if line.strip():
                     row = _json_row(_decode(line, path, offset), path, number)
                     yield f"line {number} of {path.name}", row
                 offset += len(line)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise _unreadable(path, error) from error
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file that may unpack to a single one without an end."""
+    number = 0
+    while line := file.readline(_LINE_BYTES + 1):
+        number += 1
+        if len(line) > _LINE_BYTES:
+            raise DataError(
+                f"line {number} of '{path}' is longer than {_LINE_BYTES:,} bytes",
+                "Split the document into several lines",
+            )
+        yield line
 
 
 def _open_packed(path: Path) -> BinaryIO:
@@ -145,11 +161,15 @@ def _json_row(line: str, path: Path, number: int) -> dict[str, Any]:
     where = f"line {number} of '{path}'"
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not JSON ({error})", "Repair or remove that line") from error
     if not isinstance(row, dict) or not isinstance(row.get(TEXT_COLUMN), str):
         raise DataError(
             f"{where} has no text", f'Every line must be an object like {{"{TEXT_COLUMN}": "..."}}'
+        )
+    if _HALVES.search(row[TEXT_COLUMN]):
+        raise DataError(
+            f"{where} holds half of a character, as \\ud800 is one", "Repair or remove that line"
         )
     return row
 

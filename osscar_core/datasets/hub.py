@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from osscar_core.datasets.corpus import BLANK_LINE, Corpus
 from osscar_core.datasets.spec import PART_NAMES, Split, import_optional, pick_part
 from osscar_core.errors import DataError, SpecError
+from osscar_core.storage import given_path
 
 STREAM_WINDOWS = 256
 _SHUFFLE_BUFFER = 10_000
@@ -81,7 +81,7 @@ class _Request:
 
     @property
     def is_local(self) -> bool:
-        return self.known is None and Path(self.name).expanduser().is_dir()
+        return self.known is None and given_path(self.name).is_dir()
 
 
 def hub_corpus(location: str, split: Split, seed: int = 0) -> Corpus:
@@ -156,7 +156,7 @@ def _take_apart(location: str) -> _Request:
     head, slash, tail = location.rpartition("/")
     has_part = slash and tail in PART_NAMES
     # "owner/test" is a repository, "owner/name/test" one's part; a directory is itself.
-    if has_part and (head in _KNOWN or "/" in head) and not Path(location).expanduser().is_dir():
+    if has_part and (head in _KNOWN or "/" in head) and not given_path(location).is_dir():
         return _Request(head, tail, _KNOWN.get(head))
     return _Request(location, None, _KNOWN.get(location))
 
@@ -176,7 +176,7 @@ def _load(request: _Request, split: Split, *, is_streamed: bool, kind: str) -> t
                 known.repository, known.configuration, split=part, streaming=is_streamed
             )
         else:
-            path = str(Path(request.name).expanduser()) if request.is_local else request.name
+            path = str(given_path(request.name)) if request.is_local else request.name
             parts = datasets.load_dataset(path, streaming=is_streamed)
             part = part or pick_part(parts, split)
             if part not in parts:

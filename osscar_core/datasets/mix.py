@@ -33,6 +33,7 @@ PART = "part"
 MOST_PARTS = 32
 FORM = "mix:3*DATA+1*DATA[COLUMN=VALUE]~DISTURBANCE=0.5"
 
+_MOST_WEIGHT = 1e6
 _WEIGHT = re.compile(r"(?P<weight>[^*:/\\]*)\*(?P<rest>.*)", re.DOTALL)
 _TAIL = re.compile(r"(?P<data>.*?)(?P<slice>\[[^\[\]]*\])?(?P<change>~[^~\[\]/\\]*)?", re.DOTALL)
 
@@ -246,8 +247,11 @@ def _weight(word: str, text: str) -> float:
         raise SpecError(
             f"the weight '{word}' in '{text}' is not a number", f"Write it as {FORM}"
         ) from None
-    if not (math.isfinite(weight) and weight > 0):
-        raise SpecError(f"the weight in '{text}' is {word}", "Weights are above 0")
+    if not 1 / _MOST_WEIGHT <= weight <= _MOST_WEIGHT:
+        raise SpecError(
+            f"the weight in '{text}' is {word}",
+            f"Weights are above 0, from {1 / _MOST_WEIGHT:g} to {_MOST_WEIGHT:g}",
+        )
     return weight
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from osscar_core.datasets.mix import MixPart, parse_mix
 from osscar_core.errors import DataError, MissingDependencyError, SpecError, unknown_name
 from osscar_core.records import Task
+from osscar_core.storage import given_path
 
 Kind = Literal["text", "images", "own", "hf", "demo", "mix"]
 Split = Literal["calibration", "evaluation"]
@@ -114,7 +115,7 @@ def parse_data_spec(text: str) -> DataSpec:
     if prefix in PREFIXES:
         raise SpecError(f"the data '{text}' lacks a place", f"Write it as {PREFIXES[prefix]}")
     # One letter before the colon is a Windows drive, not a prefix.
-    if not colon or len(prefix) == 1 or "/" in prefix or Path(text).exists():
+    if not colon or len(prefix) == 1 or "/" in prefix or _is_there(text):
         raise SpecError(
             f"the data '{text}' does not say what it is",
             f"{_likely_spelling(text)}All forms: {forms}",
@@ -242,9 +243,9 @@ def existing_path(spec: DataSpec) -> Path:
     """Return the path that ``spec`` names.
 
     Raises:
-        DataError: Nothing is there.
+        DataError: Nothing is there, or what is neither a file nor a folder.
     """
-    path = Path(spec.location).expanduser()
+    path = given_path(spec.location)
     if not path.exists() and spec.kind == "own":
         raise DataError(
             f"the data '{shown_spec(str(spec))}' is not there",
@@ -254,6 +255,10 @@ def existing_path(spec: DataSpec) -> Path:
         raise DataError(
             f"'{spec.location}' does not exist (asked for as {spec})",
             "Check the path; it is relative to the directory you are in",
+        )
+    if not path.is_file() and not path.is_dir():
+        raise DataError(
+            f"'{shown_spec(str(spec))}' is a device or a pipe", "Name a file or a folder"
         )
     return path
 
@@ -277,6 +282,13 @@ def import_optional(name: str, purpose: str) -> types.ModuleType:
         ) from error
 
 
+def _is_there(text: str) -> bool:
+    try:
+        return given_path(text).exists()
+    except SpecError:
+        return False
+
+
 def _likely_spelling(text: str) -> str:
     name = text.lower()
     if name.endswith((".csv", ".zip")):
@@ -285,7 +297,7 @@ def _likely_spelling(text: str) -> str:
         return f"Did you mean 'text:{text}'? "
     if name.endswith((".png", ".jpg", ".jpeg")):
         return "Images are named by the folder or parquet file that holds them. "
-    if name.endswith(".parquet") or Path(text).is_dir():
+    if name.endswith(".parquet") or (_is_there(text) and Path(text).is_dir()):
         return f"Did you mean 'text:{text}' or 'images:{text}'? "
     if name in {"wikitext2", "ptb", "c4", "cifar10"}:
         return f"Did you mean 'hf:{name}'? "

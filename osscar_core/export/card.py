@@ -7,8 +7,10 @@ machine do not.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from osscar_core.export.job import Job, Written
 from osscar_core.export.records import WORKS, Contest, ExportFormat
 from osscar_core.export.usage import onnx_usage
 from osscar_core.models import LoadedModel, state_bytes
+from osscar_core.notation import as_markdown, in_code
 from osscar_core.records import DataInfo, Plan, to_json
 
 PLAN = "pruning.json"
@@ -113,7 +116,7 @@ def model_card(
             job.name, found, job.items, written.opset or 0, has_tokenizer=has_tokenizer
         )
     else:
-        usage = f"# {job.name}\n\n{written.usage}\n\n{_checked(job, written, found)}"
+        usage = f"# {_text(job.name)}\n\n{written.usage}\n\n{_checked(job, written, found)}"
     raced = "" if contest is None else f"\n\n{_raced(contest)}"
     return f"{head}{usage.rstrip()}{raced}\n\n{_origin(facts)}\n"
 
@@ -121,7 +124,9 @@ def model_card(
 def _front_matter(facts: Provenance) -> str:
     lines = ["---"]
     if facts.licence is not None:
-        lines.append(f"license: {facts.licence}")
+        # Text from elsewhere: in quotes it is one value of YAML, whatever it holds.
+        is_plain = re.fullmatch(r"[\w.+-]{1,100}", facts.licence)
+        lines.append(f"license: {facts.licence if is_plain else json.dumps(facts.licence)}")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", facts.source) and not facts.source.startswith("demo/"):
         lines.append(f"base_model: {facts.source}")
     lines += ["library_name: transformers", "pipeline_tag: text-generation"]
@@ -137,7 +142,7 @@ def _checked(job: Job, written: Written, found: Comparison) -> str:
     return (
         f"It was read back with {names} in a process of its own ({versions}) and compared with the "
         f"model it was written from, on {len(job.items)} items of "
-        f"`{without_folders(job.items.info.spec)}`: it {same}its outputs differ by at most "
+        f"`{_data(job.items.info)}`: it {same}its outputs differ by at most "
         f"{found.max_difference:.1e} ({found.relative_difference:.1e} of the largest one), and "
         f"{found.same:.2%} of the predictions are the same."
     )
@@ -158,17 +163,19 @@ def _raced(contest: Contest) -> str:
     where = ", ".join(f"{name} {value}" for name, value in contest.conditions.items())
     return (
         f"{lines}\n\nMeasured in turns in one process ({where}), medians; quality on "
-        f"{contest.count:,} items of `{without_folders(contest.data.spec)}`."
+        f"{contest.count:,} items of `{_data(contest.data)}`."
     )
 
 
 def _origin(facts: Provenance) -> str:
-    rows = [("made from", f"`{facts.source}`")]
+    rows = [("made from", f"`{_cell(facts.source)}`")]
     if facts.revision:
-        rows.append(("revision", f"`{facts.revision}`"))
+        rows.append(("revision", f"`{_cell(facts.revision)}`"))
     if facts.sha256:
         rows.append(("SHA-256 of its weights", f"`{facts.sha256}`"))
-    rows.append(("licence of the source", facts.licence or "not stated there; ask its owner"))
+    rows.append(
+        ("licence of the source", _text(facts.licence or "not stated there; ask its owner"))
+    )
     plan = facts.plan
     if plan is not None:
         rows += _pruning(plan)
@@ -205,11 +212,29 @@ def _pruning(plan: Plan) -> list[tuple[str, str]]:
     rows = [
         ("method", f"{spec.method} (arXiv 2403.12983), {asked}, {', '.join(settings)}"),
         ("removed", words),
-        ("calibrated on", f"{data.count:,} {items}{length} of `{data.spec}`"),
+        ("calibrated on", f"{data.count:,} {items}{length} of `{_data(data)}`"),
         ("their SHA-256", f"`{data.digest}`"),
-        ("made", ", ".join((plan.created, *(f"{k} {v}" for k, v in plan.environment.items())))),
+        ("made", _text(", ".join((plan.created, *_versions(plan))))),
     ]
     return [row for row in rows if row[1]]
+
+
+def _versions(plan: Plan) -> Iterator[str]:
+    return (f"{name} {version}" for name, version in plan.environment.items())
+
+
+def _data(data: DataInfo) -> str:
+    return _cell(without_folders(data.spec))
+
+
+def _text(text: str) -> str:
+    """Return text from elsewhere as it may stand on one line of Markdown."""
+    return as_markdown(" ".join(text.split()))
+
+
+def _cell(text: str) -> str:
+    """Return text from elsewhere as it may stand between backticks in a table."""
+    return in_code(text).replace("|", "/")
 
 
 def _before_after(facts: Provenance) -> str:
@@ -219,7 +244,7 @@ def _before_after(facts: Provenance) -> str:
         return f"{value:.2%}" if facts.metric == "top1" else f"{value:.4f}"
 
     name = "top-1 accuracy" if facts.metric == "top1" else "perplexity"
-    count = f"{facts.data.count:,} items of `{without_folders(facts.data.spec)}`"
+    count = f"{facts.data.count:,} items of `{_data(facts.data)}`"
     dense = (
         "not counted" if facts.dense_parameters is None else f"{facts.dense_parameters:,}",
         "not counted" if facts.dense_bytes is None else f"{facts.dense_bytes / 1e6:,.1f}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from osscar_core.export.comparing import Comparison
 from osscar_core.export.items import Items
+from osscar_core.notation import as_markdown, in_code
 
 _IMAGES = """```python
 import json
@@ -87,14 +88,14 @@ def onnx_usage(
     """Return the lines in English, then in Japanese."""
     settings = items.settings
     facts = {
-        "model": model,
+        "model": as_markdown(model),
         "runtime": found.versions["onnxruntime"],
         "difference": found.max_difference,
         "relative": found.relative_difference,
         "shapes": ", ".join("x".join(map(str, shape)) for shape in found.shapes),
         "same": found.same,
         "count": len(items),
-        "data": items.info.spec,
+        "data": in_code(items.info.spec),
         "opset": opset,
     }
     values = (

@@ -7,6 +7,7 @@ length is the probability, which is also written out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 from osscar_core.figures.style import apply, ink
@@ -39,7 +40,7 @@ def answers(guesses: Sequence[tuple[str, float, bool]], *, title: str, dark: boo
         text=[f"{100 * share:.1f}%" for _, share, _ in guesses],
         textposition="outside",
         cliponaxis=False,
-        customdata=[[name] for name, _, _ in guesses],
+        customdata=[[escape(name)] for name, _, _ in guesses],
         hovertemplate="%{customdata[0]}: %{text}<extra></extra>",
     )
     apply(figure, dark=dark)
@@ -52,7 +53,7 @@ def answers(guesses: Sequence[tuple[str, float, bool]], *, title: str, dark: boo
             "range": [len(guesses) - 0.5, -0.5],
             "tickmode": "array",
             "tickvals": list(range(len(guesses))),
-            "ticktext": [name for name, _, _ in guesses],
+            "ticktext": [escape(name) for name, _, _ in guesses],
             "showgrid": False,
             "fixedrange": True,
         },

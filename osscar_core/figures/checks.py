@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Literal
 
 from osscar_core.figures.style import BEST, LINE, YOURS, apply, ink
@@ -128,7 +129,7 @@ def forest(
                 "thickness": 1 if is_small else 2,
                 "width": 3 if is_small else 6,
             },
-            customdata=[[row.told] for _, row in mine],
+            customdata=[[escape(row.told)] for _, row in mine],
             hovertemplate="%{customdata[0]}<extra></extra>",
         )
     apply(figure, dark=dark)
@@ -231,7 +232,7 @@ def shift_timeline(
                     "size": 13,
                     "line": {"color": ink(dark), "width": 1},
                 },
-                customdata=[[dot.told] for dot in mine],
+                customdata=[[escape(dot.told)] for dot in mine],
                 hovertemplate="%{customdata[0]}<extra></extra>",
             )
     apply(figure, dark=dark)
@@ -268,4 +269,4 @@ def _short(text: str) -> str:
     """Return a label that leaves room for the figure on a phone, in two lines."""
     name, _, count = text.rpartition("\n")
     cut = f"{name[: _LONGEST - 1]}…" if len(name) > _LONGEST else name
-    return f"{cut}<br>{count}" if cut else text
+    return f"{escape(cut)}<br>{escape(count)}" if cut else escape(text)

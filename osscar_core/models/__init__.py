@@ -35,6 +35,7 @@ from osscar_core.models.store import (
 )
 from osscar_core.models.text import load_text_model
 from osscar_core.models.weights import sha256
+from osscar_core.storage import given_path
 
 __all__ = [
     "CatalogueEntry",
@@ -92,7 +93,7 @@ def load_model(
     """
     place = resolve_device(device)
     compute = compute_device or place
-    path = Path(name).expanduser()
+    path = given_path(name)
     is_file = path.suffix.lower() == ".gguf"
     is_image = name in ARCHITECTURES
     is_demo_text = name in DEMO_MODELS and not is_image
@@ -150,7 +151,7 @@ def can_stream(name: str, weights: str | None = None) -> bool:
         name: As for `load_model`.
         weights: As for `load_model`.
     """
-    path = Path(name).expanduser()
+    path = given_path(name)
     is_whole = name in ARCHITECTURES or path.suffix.lower() == ".gguf"
     is_pruned = (path / PLAN_FILE).is_file()
     return not (is_whole or is_pruned) and weights in (None, "random")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from osscar_core.errors import WeightsError
+from osscar_core.models.untrusted import indexed_files
 from osscar_core.models.weights import (
     DAMAGE,
     INDEX_FILE,
@@ -289,14 +289,9 @@ def _listed(folder: Path) -> dict[str, _Stored]:
     for index, single in zip((INDEX_FILE, _PICKLE_INDEX), _SINGLE, strict=True):
         path = folder / index
         if path.is_file():
-            try:
-                names = json.loads(path.read_bytes())["weight_map"]
-                found = {
-                    str(name): _Stored(folder / Path(str(file)).name, str(name))
-                    for name, file in names.items()
-                }
-            except DAMAGE as error:
-                raise damaged(path, error) from error
+            found = {
+                name: _Stored(folder / file, name) for name, file in indexed_files(path).items()
+            }
             for one in {stored.file for stored in found.values()}:
                 if not one.is_file():
                     raise WeightsError(f"{folder} lacks {one.name}", "Copy the folder again")

@@ -27,9 +27,12 @@ from osscar_core.errors import SpecError, WeightsError
 from osscar_core.models.loaded import LoadedModel, Precision
 from osscar_core.models.weights import fill_, read_state, sha256
 from osscar_core.networks import cifar_resnet
-from osscar_core.records import ImagePreprocess, SourceInfo
+from osscar_core.records import ImagePreprocess, SourceInfo, check_range
+from osscar_core.storage import given_path
 
 RANDOM = "random"
+
+_MOST_PIXELS = 2**14
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CIFAR = ImagePreprocess(_MEAN, _STD, size=32)
@@ -134,7 +137,7 @@ def load_image_model(
     preprocess = _preprocess(name, architecture, weights, image_size)
     if weights == RANDOM:
         return _random(name, architecture, dtype, device, preprocess)
-    path = _own_weights(name, architecture) if weights is None else Path(weights).expanduser()
+    path = _own_weights(name, architecture) if weights is None else given_path(weights)
     state = read_state(path)
     head = state.get(architecture.classifier)
     classes = architecture.classes if head is None or head.dim() != 2 else int(head.shape[0])
@@ -217,6 +220,7 @@ def _preprocess(
 ) -> ImagePreprocess:
     standard = architecture.preprocess
     if image_size is not None:
+        check_range("image_size", image_size, 1, _MOST_PIXELS)
         if not architecture.any_size and image_size != standard.size:
             raise SpecError(
                 f"image_size is {image_size}, and {name} reads {standard.size} x {standard.size}",

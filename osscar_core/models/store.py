@@ -27,6 +27,7 @@ from osscar_core.models.images import ARCHITECTURES, finished, skeleton
 from osscar_core.models.loaded import LoadedModel, Precision, requested_dtype
 from osscar_core.models.text import load_config, load_tokenizer, text_skeleton
 from osscar_core.models.weights import (
+    DAMAGE,
     INDEX_FILE,
     fill_,
     is_finite,
@@ -351,7 +352,7 @@ def _complete_text_(module: Any, folder: Path, dtype: torch.dtype) -> None:
     if (folder / _GENERATION_FILE).is_file():
         try:
             module.generation_config = GenerationConfig.from_pretrained(str(folder))
-        except (OSError, ValueError, TypeError) as error:
+        except DAMAGE as error:
             raise WeightsError(
                 f"{folder / _GENERATION_FILE} cannot be read", "Copy the directory again"
             ) from error

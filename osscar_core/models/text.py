@@ -16,7 +16,6 @@ import os
 import pickle
 import re
 import socket
-import struct
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -33,17 +32,27 @@ from osscar_core.errors import MissingDependencyError, SpecError, WeightsError, 
 from osscar_core.models.blocks import RandomBlocks, StoredBlocks, has_files
 from osscar_core.models.images import RANDOM, finished
 from osscar_core.models.loaded import LoadedModel, Precision
+from osscar_core.models.untrusted import (
+    check_archive,
+    check_config_file,
+    check_folder,
+    check_gguf,
+    check_proportion,
+    check_sizes,
+    check_stored_types,
+)
 from osscar_core.models.weights import (
     DAMAGE,
     check_finite,
-    check_safetensors,
     counted,
     first_sentence,
     refused_pickle,
     sha256,
+    stored_types,
     unique_tensors,
 )
 from osscar_core.records import SourceInfo
+from osscar_core.storage import given_path
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -59,8 +68,6 @@ _UNKNOWN_ARCHITECTURE = re.compile(
     r"does not recognize this architecture|Unrecognized (model|configuration class)"
     r"|model with architecture .* is not supported"
 )
-_GGUF_HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
-_SMALLEST_GGUF_ENTRY = 16
 _PROBE_SECONDS = 5.0
 _LLAMA_8B = "llama-8b"
 
@@ -102,8 +109,9 @@ def load_text_model(
         if is_streamed:
             return _load_streamed(source, dtype, device, trust_remote_code)
         config = source.config()
-        adapter = find_adapter(text_skeleton(config, trust_remote_code=trust_remote_code))
-        source.check_weights_present()
+        skeleton: Any = text_skeleton(config, trust_remote_code=trust_remote_code)
+        adapter = find_adapter(skeleton)
+        source.check_weights(sum(one.numel() for one in skeleton.parameters()))
         known = torch.float32 if source.is_gguf else getattr(config, "dtype", None)
         first = "auto" if known is None else Precision.choose(dtype, known, device).compute
         module = source.model(config, first, adapter)
@@ -158,7 +166,7 @@ class _Source:
     """One place that a model can come from, with everything said about its failures."""
 
     def __init__(self, name: str, trust_remote_code: bool) -> None:
-        path = Path(name).expanduser()
+        path = given_path(name)
         self.name = name
         self.is_gguf = path.suffix.lower() == ".gguf"
         self.is_local = self.is_gguf or path.is_dir()
@@ -166,9 +174,12 @@ class _Source:
         self._options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         self._place = str(path) if self.is_local else name
         if self.is_gguf:
-            _check_gguf(path)
+            check_gguf(path)
             self._place = str(path.parent)
             self._options["gguf_file"] = path.name
+        elif self.is_local:
+            check_folder(path)
+            check_config_file(path / _CONFIG)
         if not self.is_local:
             self._options["local_files_only"] = not _hub_is_reachable()
 
@@ -197,6 +208,8 @@ class _Source:
 
         with self._explained("metadata" if self.is_gguf else _CONFIG):
             config = AutoConfig.from_pretrained(self._place, **self._options)
+        check_sizes(vars(config), f"the configuration of {self.name}")
+        config.return_dict = True  # what is read from a forward pass is read by name
         quantised = getattr(config, "quantization_config", None)
         if quantised and not self.is_gguf:
             raise WeightsError(
@@ -232,20 +245,28 @@ class _Source:
         if in_folder and not any((self._path / file).exists() for file in _TOKENIZER_FILES):
             return None
         with self._explained("tokenizer"):
-            return AutoTokenizer.from_pretrained(self._place, **self._options)
+            tokenizer = AutoTokenizer.from_pretrained(self._place, **self._options)
+            tokenizer("a")  # settings of another kind than they should be fail on first use
+        return tokenizer
 
-    def check_weights_present(self) -> None:
-        """Look for the files before minutes are spent, and check headers where cheap."""
-        if not self.is_local or self.is_gguf:
+    def check_weights(self, parameters: int) -> None:
+        """Look at the files before minutes are spent on them: headers, not what they hold."""
+        if not self.is_local:
+            return
+        if self.is_gguf:
+            check_proportion(parameters, self._path.parent, self._path)
             return
         missing = missing_weights(self._path)
         if missing:
             raise WeightsError(
-                f"{self._path} lacks {missing[0]}",
+                f"{self._path} lacks {missing[0]:.200}",
                 "Copy the weights next to config.json, as .safetensors",
             )
         for file in sorted(self._path.glob("*.safetensors")):
-            check_safetensors(file)
+            check_stored_types(stored_types(file), file)
+        for file in sorted(self._path.glob("*.bin")):
+            check_archive(file)
+        check_proportion(parameters, self._path, None)
 
     def folder(self) -> Path:
         """Return the directory of the files; those of the hub are downloaded if need be.
@@ -548,32 +569,6 @@ def _forget_quantisation_(module: Any) -> None:
         for name in names:
             if name in owner.__dict__:
                 delattr(owner, name)
-
-
-def _check_gguf(path: Path) -> None:
-    """Check magic, version and counts, so that no reader loops over an absurd count.
-
-    Raises:
-        WeightsError: The file is missing or no GGUF file.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = file.read(_GGUF_HEADER.size)
-    except OSError as error:
-        raise WeightsError(
-            f"the model file {path} cannot be read ({error.strerror})", "Check the path"
-        ) from error
-    plausible = False
-    if len(header) == _GGUF_HEADER.size:
-        magic, version, tensors, entries = _GGUF_HEADER.unpack(header)
-        most = size // _SMALLEST_GGUF_ENTRY
-        plausible = magic == b"GGUF" and version in (2, 3) and max(tensors, entries) <= most
-    if not plausible:
-        raise WeightsError(
-            f"{path} is not a GGUF file of version 2 or 3, or is damaged",
-            "Copy or download it again",
-        )
 
 
 def _hub_is_reachable() -> bool:

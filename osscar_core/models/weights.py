@@ -8,7 +8,6 @@ that are not finite) becomes one `WeightsError` that names the file and the tens
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 import re
 import struct
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from osscar_core.errors import WeightsError
+from osscar_core.models.untrusted import check_archive, indexed_files
 
 SAFETENSORS = ".safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -86,15 +86,7 @@ def shards(folder: Path) -> tuple[Path, ...]:
         WeightsError: The index cannot be read, or a file that it names is missing.
     """
     index = folder / INDEX_FILE
-    if not index.is_file():
-        names = {f"model{SAFETENSORS}"}
-    else:
-        try:
-            names = {
-                Path(str(n)).name for n in json.loads(index.read_bytes())["weight_map"].values()
-            }
-        except DAMAGE as error:
-            raise damaged(index, error) from error
+    names = set(indexed_files(index).values()) if index.is_file() else {f"model{SAFETENSORS}"}
     found = tuple(folder / name for name in sorted(names))
     for file in found:
         if not file.is_file():
@@ -118,8 +110,8 @@ def read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         raise damaged(path, error) from error
 
 
-def check_safetensors(path: Path) -> None:
-    """Check the header of a safetensors file against its size.
+def stored_types(path: Path) -> dict[str, str]:
+    """Return the names of the types in a safetensors file, by tensor; its header is checked.
 
     Raises:
         WeightsError: The file is missing, damaged or cut short.
@@ -127,8 +119,8 @@ def check_safetensors(path: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt"):
-            pass
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, *DAMAGE) as error:
         raise damaged(path, error) from error
 
@@ -246,6 +238,7 @@ def unpickle(path: Path, *, is_mapped: bool = False) -> object:
     Raises:
         WeightsError: It holds more than tensors, or is damaged.
     """
+    check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever matters becomes an error below

@@ -28,6 +28,7 @@ from osscar_core.monitoring.program import write_program
 from osscar_core.monitoring.readme import Facts, readme
 from osscar_core.monitoring.records import FalseAlarms, KitReport, Language
 from osscar_core.monitoring.thresholds import Division, calibrate, measure_false_alarms
+from osscar_core.notation import as_markdown, in_code
 from osscar_core.progress import Progress, report
 from osscar_core.records import DataInfo, check_range, to_dict
 from osscar_core.storage import FileDigest, whole_folder
@@ -132,9 +133,9 @@ def export_kit(
             record["shadow"] = {"agreement": agreed, "max_difference": dense_difference}
         _write_json(folder / "baseline.json", record)
         facts = Facts(
-            model=pruned.source.model,
-            dense=None if dense is None else dense.source.model,
-            data=reference.info.spec,
+            model=as_markdown(pruned.source.model),
+            dense=None if dense is None else as_markdown(dense.source.model),
+            data=in_code(reference.info.spec),
             task=pruned.task,
             input=reference.input,
             division=division,

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from osscar_core import __version__
+from osscar_core.datasets.own.limits import LIMITS
+from osscar_core.datasets.own.pictures import picture_ending
 from osscar_core.records import from_json, to_json
 from osscar_core.showcase import Showcase
 from osscar_core.studio.database import StoreError
@@ -39,7 +41,8 @@ _RATIO_FREE = 2**20
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DIGITS = 20
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
-_PICTURE_BEGINS = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n"}
+_PICTURES = {"image/jpeg": "jpg", "image/png": "png"}
+_THUMBNAIL = dataclasses.replace(LIMITS, pixels=2**20)
 _MAX_NAME, _MAX_NOTE = 200, 10_000
 
 
@@ -249,10 +252,10 @@ def _check_pictures(showcase: Showcase) -> None:
     """Refuse what calls itself a picture and is something else."""
     for picture in showcase.pictures:
         try:
-            raw = base64.b64decode(picture.image, validate=True)
-        except ValueError:
-            raw = b""
-        if not raw.startswith(_PICTURE_BEGINS[picture.media]):
+            ending = picture_ending(base64.b64decode(picture.image, validate=True), _THUMBNAIL)
+        except ValueError:  # also of what is a picture of no kind, or damaged, or too large
+            ending = ""
+        if ending != _PICTURES[picture.media]:
             _refuse(f"picture {picture.position} is no {picture.media}")
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from osscar_core.catalogue import ASSETS_VARIABLE, DEMO_MODELS, State, catalogue
 from osscar_core.datasets.spec import check_place, data_task, parse_data_spec
-from osscar_core.errors import OsscarError
+from osscar_core.errors import OsscarError, SpecError
 from osscar_core.loadable import wording
 from osscar_core.records import Structure, Task
+from osscar_core.storage import given_path
 from osscar_core.studio.texts import say
 
 LOCAL = "local"
@@ -141,9 +142,9 @@ def local_choice(path: str) -> ModelChoice:
     """Return a local model as far as its files tell what it is."""
     kind = ""
     try:
-        config = json.loads((Path(path).expanduser() / "config.json").read_text(encoding="utf8"))
+        config = json.loads((given_path(path) / "config.json").read_text(encoding="utf8"))
         kind = str(config.get("model_type", ""))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         pass
     family = kind if kind in STRUCTURES else "llama"
     return ModelChoice(path, "text", STRUCTURES[family], plain=_plain(family))
@@ -158,7 +159,10 @@ def check_model_path(text: str) -> str:
     """Return what is wrong with the path of a local model; empty if nothing is."""
     if not text.strip():
         return say("form.path.missing")
-    path = Path(text.strip()).expanduser()
+    try:
+        path = given_path(text.strip())
+    except SpecError as error:
+        return as_sentence(str(error))
     if not path.exists():
         return say("form.path.none", path=text)
     if path.is_dir() and not (path / "config.json").is_file():
@@ -174,7 +178,10 @@ def check_weights(text: str, *, needed: bool) -> str:
         return ""
     if not text.strip():
         return say("form.weights.missing") if needed else ""
-    path = Path(text.strip()).expanduser()
+    try:
+        path = given_path(text.strip())
+    except SpecError as error:
+        return as_sentence(str(error))
     if not path.is_file():
         return say("form.weights.none", path=text)
     if path.suffix.lower() not in _WEIGHT_TYPES:

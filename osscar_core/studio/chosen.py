@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
+from osscar_core.storage import given_path
 from osscar_core.studio import examples
 from osscar_core.studio.choices import LOCAL, ModelChoice, listed_as, local_choice, offered
 from osscar_core.studio.identity import owner
@@ -97,7 +97,7 @@ def choose_model(key: str) -> None:
 
 def choose_path(path: str) -> None:
     """Make a local model that was named by its path the model."""
-    name = str(Path(path.strip()).expanduser())
+    name = str(given_path(path.strip()))
     named: Sequence[str] = st.session_state.get(_NAMED, ())
     st.session_state[_NAMED] = tuple(dict.fromkeys([name, *named]))
     choose_model(key_of(name))

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from osscar_core.checks.export import safe_cell
 from osscar_core.records import EvaluationReport
 from osscar_core.studio.evidence import difference
 from osscar_core.studio.jobs import Run
@@ -21,7 +22,6 @@ from osscar_core.studio.requests import JobRequest, RunResult
 from osscar_core.studio.runtable import removed_share
 
 _CONDITIONS = ("device", "dtype", "batch", "input", "threads")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def _cell(value: object) -> object:
         return value
     described = getattr(value, "describe", None)
     text = described() if described is not None else _joined(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return safe_cell(text)
 
 
 def _joined(value: object) -> str:

@@ -6,6 +6,7 @@ import statistics
 
 import streamlit as st
 
+from osscar_core.notation import in_code
 from osscar_core.studio.explain_layers import share
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import date_time, duration, megabytes, significant, whole
@@ -87,7 +88,9 @@ def show_facts(run: Run, result: RunResult) -> None:
             title=say("explain.warnings"),
         )
     st.markdown(f"## {say('explain.provenance')}")
-    show_pairs([(name, f"`{fact}`") for name, fact in provenance(run, result)], key="facts")
+    show_pairs(
+        [(name, f"`{in_code(fact)}`") for name, fact in provenance(run, result)], key="facts"
+    )
 
 
 def show_pairs(pairs: list[tuple[str, str]], key: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from osscar_core.brief import Brief
 from osscar_core.figures import Cell, Layer, short_names
+from osscar_core.notation import in_code
 from osscar_core.records import Method, UnitReport
 from osscar_core.studio.evidence import difference
 from osscar_core.studio.numbers import between, percent, signed_percent, significant, whole
@@ -317,7 +318,7 @@ def facts(
     found.append((say(key), say("explain.rank", place=place, count=len(units))))
     if layer.is_protected:
         found.append((say("explain.protected"), say("explain.protected.all")))
-    found.append((say("explain.path"), f"`{unit.name}`"))
+    found.append((say("explain.path"), f"`{in_code(unit.name)}`"))
     return found
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from osscar_core.figures import answers
+from osscar_core.notation import in_code
 from osscar_core.showcase import Continuation, Fate, Guess, Passage, Picture, Showcase
 from osscar_core.studio import examples
 from osscar_core.studio.explain_layers import joined
@@ -61,7 +62,7 @@ def _how_chosen(showcase: Showcase) -> str:
             "showcase.how.text",
             count=len(showcase.passages),
             seen=whole(showcase.seen),
-            data=showcase.data,
+            data=in_code(showcase.data),
         )
     counts = joined(
         f"{whole(showcase.fates.get(kind.value, 0))} {say(f'showcase.fate.{kind.value}')}"
@@ -71,7 +72,7 @@ def _how_chosen(showcase: Showcase) -> str:
     return say(
         "showcase.how.image" if showcase.seed == 0 else "showcase.how.sample",
         seen=whole(showcase.seen),
-        data=showcase.data,
+        data=in_code(showcase.data),
         counts=counts,
     )
 

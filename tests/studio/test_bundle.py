@@ -11,6 +11,7 @@ import zipfile
 
 import pytest
 
+from hostilefiles import picture, png
 from osscar_core.errors import OsscarError
 from osscar_core.records import to_json
 from osscar_core.showcase import Guess, Picture, Showcase
@@ -96,7 +97,7 @@ def test_only_a_finished_run_travels(still: RunStore, ask) -> None:
         still.pack(still.submit(ask()))
 
 
-def shown(image: bytes = b"\x89PNG\r\n and so on") -> Showcase:
+def shown(image: bytes = picture("PNG")) -> Showcase:
     guess = (Guess(1, "scratch", 0.9),)
     text = base64.b64encode(image).decode()
     picture = Picture(0, text, "image/png", 1, "scratch", guess, guess)
@@ -114,7 +115,17 @@ def test_a_showcase_travels_along(still: RunStore, finished: Run, tmp_path) -> N
         other.unpack(bad)
 
 
-@pytest.mark.parametrize("image", [b"<svg onload='alert(1)'/>", b""])
+@pytest.mark.parametrize(
+    "image",
+    [
+        b"<svg onload='alert(1)'/>",
+        b"",
+        b"\x89PNG\r\n and so on",
+        png(10**5, 10**5),
+        picture("JPEG"),
+        picture("PNG")[:50],
+    ],
+)
 def test_a_picture_that_is_none_is_refused(still, finished: Run, image: bytes) -> None:
     (finished.folder / "showcase.json").write_text(to_json(shown(image)))
     with pytest.raises(StoreError, match="picture 0 is no image/png"):

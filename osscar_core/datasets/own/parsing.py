@@ -197,6 +197,8 @@ def _content(source: bytes | Path, limits: Limits) -> bytes | Path:
     elif source.is_dir():
         return source
     else:
+        if source.exists() and not source.is_file():
+            refuse("a device or a pipe, not a file", "Name a file or a folder")
         try:
             size = source.stat().st_size
         except OSError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from osscar_core.datasets.own.classes import ClassReader
 from osscar_core.datasets.own.parsing import Item, Parsed, parse
@@ -18,6 +17,7 @@ from osscar_core.datasets.own.problems import listed
 from osscar_core.datasets.own.store import is_id, is_kept, plain_name, read_info, read_kept
 from osscar_core.errors import DataError, SpecError
 from osscar_core.records import Task
+from osscar_core.storage import given_path
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,15})?", re.ASCII)
@@ -100,7 +100,7 @@ def own_pictures(location: str, class_names: tuple[str, ...] | None = None) -> O
 
 def own_name(location: str) -> str:
     """Return what own data is called in reports: the name of the file, never its path."""
-    path = Path(location).expanduser()
+    path = given_path(location)
     try:
         if is_kept(path):
             return read_info(path).name
@@ -111,7 +111,7 @@ def own_name(location: str) -> str:
 
 def own_task(location: str) -> Task | None:
     """Return the kind of model that reads the data; ``None`` where that cannot be told."""
-    path = Path(location).expanduser()
+    path = given_path(location)
     if is_kept(path):
         try:
             return read_info(path).task
@@ -123,7 +123,7 @@ def own_task(location: str) -> Task | None:
 
 
 def _open(location: str, task: Task, class_names: tuple[str, ...] | None) -> Parsed:
-    path = Path(location).expanduser()
+    path = given_path(location)
     name = own_name(location)
     if not path.exists():
         raise DataError(f"the data 'own:{name}' is not there", "Import it again, or check its path")

@@ -41,6 +41,7 @@ with warnings.catch_warnings():  # torch mentions on every start that numpy is n
 OK, USER_ERROR, ALARM, DAMAGED = 0, 2, 3, 4
 HISTORY = "history.csv"
 _COLUMNS = ("time", "batch", "sha256", "items", "distance", "threshold", "p_value", "alarm", "why")
+_STARTS_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
 _Z99 = 2.5758293035489004
 _LOGITS_AT_ONCE = 2**25
 _WATCH_P = 0.05
@@ -471,7 +472,10 @@ def _note(path: Path, result: dict[str, Any]) -> None:
     is_new = not path.exists()
     why = "+".join(test["test"] for test in result["tests"] if test["alarm"])
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    row = {**result, "time": when, "alarm": int(result["alarm"]), "why": why}
+    name = result["batch"]
+    # No spreadsheet is to take the name of a file for a formula.
+    batch = f"'{name}" if name.lstrip(" ").startswith(_STARTS_FORMULA) else name
+    row = {**result, "batch": batch, "time": when, "alarm": int(result["alarm"]), "why": why}
     with path.open("a", newline="", encoding="utf8") as file:
         writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
         if is_new:

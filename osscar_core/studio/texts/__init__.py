@@ -14,6 +14,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
+from osscar_core.notation import as_markdown
 from osscar_core.studio.texts import (
     check,
     check_data,
@@ -34,7 +35,6 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "en": {key: text for area in _AREAS for key, text in area.ENGLISH.items()},
     "ja": {key: text for area in _AREAS for key, text in area.JAPANESE.items()},
 }
-_ESCAPES = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#$~|:"})
 
 
 class _Sentences(string.Formatter):
@@ -76,7 +76,7 @@ def say(key: str, /, **values: object) -> str:
 
 def as_plain(text: str) -> str:
     """Return text from elsewhere, such as a path, so that Markdown shows it as it is."""
-    return text.translate(_ESCAPES)
+    return as_markdown(text)
 
 
 def sentences(code: str) -> dict[str, str]:

@@ -1,0 +1,180 @@
+"""Texts from elsewhere are shown as they are: no page runs, loads or follows anything in them.
+
+Every text of a run, a comparison, a shift and one's own data is replaced by one that is a
+picture, a link, a script, a formula and a colour at once, wherever its record takes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import pytest
+from google.protobuf.message import Message
+
+from checked import ab_report, shift_report, stress_report, text_report, write_check
+from hostilefiles import picture
+from osscar_core.errors import OsscarError
+from osscar_core.records import from_dict, to_dict, to_json
+from osscar_core.showcase import Guess, Picture, Showcase
+from osscar_core.studio.choices import check_model_path, check_weights
+from osscar_core.studio.jobs import RunStore, State, Status
+from osscar_core.studio.requests import CheckResult
+
+RUN, FAILED = "20260101-000000-000000", "20260101-000001-000000"
+CHECKS = {
+    "ab": ("20260102-000000-000000", CheckResult(ab=ab_report())),
+    "text": ("20260102-000001-000000", CheckResult(ab=text_report())),
+    "shift": ("20260102-000002-000000", CheckResult(shift=shift_report(2.0))),
+    "stress": ("20260102-000003-000000", CheckResult(stress=stress_report())),
+}
+LIVE = (
+    "x` ![p](http://evil.example/p.png) [l](http://evil.example) <script>alert(1)</script> "
+    "<a href='http://evil.example'>a</a> $\\alpha$ :red[r] **b** `c` | :material/delete: \u202e~~"
+)
+# In Markdown, what stands unescaped; in HTML, what is no entity.
+MARKDOWN = re.compile(
+    r"(?<!\\)\]\(http|(?<!\\):red\[r\]|(?<!\\)\$\\|(?<!\\)\*\*b|(?<![\\`]):material/delete"
+)
+HTML = re.compile(r"<script>alert|<a href='http")
+CODE = re.compile(r"(?<!\\)(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+# Fields of Streamlit's messages that a browser renders as Markdown.
+RENDERED = {"body", "label", "help", "title"}
+
+_Record = TypeVar("_Record")
+
+
+def hostile(record: _Record, *spared: str) -> _Record:
+    """Return a record with every text replaced that may be any text."""
+    kind, values = type(record), to_dict(record)
+    for path in list(_texts(values)):
+        if path[-1] in spared:
+            continue
+        changed = copy.deepcopy(values)
+        _put(changed, path, LIVE)
+        try:
+            from_dict(kind, changed)
+        except OsscarError:
+            continue
+        values = changed
+    return from_dict(kind, values)
+
+
+def _texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(value, str):
+        yield path
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, item in items:
+        yield from _texts(item, (*path, key))
+
+
+def _put(values: Any, path: tuple[Any, ...], text: str) -> None:
+    for key in path[:-1]:
+        values = values[key]
+    values[path[-1]] = text
+
+
+def shown(at) -> Iterator[tuple[str, str, str]]:
+    """Yield kind of element, field and text of all that the page sends to the browser."""
+    blocks = [at._tree]
+    while blocks:
+        node = blocks.pop()
+        proto = getattr(node, "proto", None)
+        if isinstance(proto, Message):
+            yield from _fields(type(node).__name__, proto)
+        blocks.extend(getattr(node, "children", {}).values())
+
+
+def _fields(kind: str, message: Message) -> Iterator[tuple[str, str, str]]:
+    for field, value in message.ListFields():
+        for item in value if field.is_repeated else (value,):
+            if isinstance(item, str):
+                yield kind, field.name, item
+            elif isinstance(item, Message):
+                yield from _fields(f"{kind}.{field.name}", item)
+
+
+def live(at) -> list[str]:
+    """Return what of the page is alive; fails if nothing of the texts is shown at all."""
+    found = []
+    for kind, field, text in shown(at):
+        is_html = "html" in kind.lower() or "<div" in text[:20]
+        if is_html and HTML.search(text):
+            found.append(f"{kind}.{field}: {text[:300]}")
+        # A figure is JSON that writes "<" in another way; Plotly follows what stands there.
+        if field == "spec" and HTML.search(json.dumps(json.loads(text))):
+            found.append(f"{kind}.{field}: {text[:300]}")
+        if field in RENDERED and not is_html and MARKDOWN.search(CODE.sub("", text)):
+            found.append(f"{kind}.{field}: {text[:300]}")
+    return found
+
+
+@pytest.fixture
+def workspace(home, samples, no_assets, monkeypatch):
+    monkeypatch.setattr(RunStore, "ensure_dispatched", lambda _: None)
+    asked = samples.image_request(0.5)
+    found = hostile(samples.result(asked), "created")
+    request = hostile(asked, "device", "dtype")
+    asked = dataclasses.replace(request, spec=dataclasses.replace(request.spec, model=LIVE))
+    folder = samples.write_run(home, RUN, asked, found, name=LIVE, note=LIVE)
+    guesses = (Guess(1, LIVE, 0.9), Guess(2, LIVE, 0.1))
+    image = base64.b64encode(picture("PNG")).decode()
+    pictures = (Picture(0, image, "image/png", 1, LIVE, guesses, guesses),)
+    (folder / "showcase.json").write_text(
+        to_json(Showcase("image", LIVE, seen=1, pictures=pictures)), encoding="utf8"
+    )
+    failed = Status(State.FAILED, step=LIVE, detail=LIVE, reason=LIVE, remedy=LIVE, error_id="ab")
+    samples.write_run(home, FAILED, asked, None, failed, name=LIVE, note=LIVE)
+    for run_id, result in CHECKS.values():
+        write_check(home, run_id, asked.spec, RUN, hostile(result))
+    return home
+
+
+def test_nothing_in_a_run_is_alive(workspace, open_page) -> None:
+    at = open_page(run=RUN)
+    for page in ("", "explain", "decide", "runs"):
+        if page:
+            at.switch_page(f"pages/{page}.py").run()
+        assert not at.exception
+        assert not at.error
+        assert "\n".join(live(at)) == "", page
+
+
+def test_nothing_in_a_failed_run_or_a_check_is_alive(workspace, open_page) -> None:
+    at = open_page("runs", run=FAILED)
+    assert not at.exception
+    assert "\n".join(live(at)) == ""
+    at = open_page("check", run=next(iter(CHECKS.values()))[0])
+    for name, (run_id, _) in CHECKS.items():
+        at.query_params["run"] = run_id
+        at.run()
+        assert not at.exception
+        assert "\n".join(live(at)) == "", name
+
+
+def test_a_link_of_hostile_values_is_told_and_ignored(home, no_assets, open_page) -> None:
+    values = dict.fromkeys(("m", "run", "goal", "val", "x", "layer", "lang"), LIVE)
+    for query in (values, dict.fromkeys(values, "\0" * 9), dict.fromkeys(values, "9" * 100_000)):
+        at = open_page("runs", **query)
+        assert not at.exception
+        assert not at.error
+        assert "\n".join(live(at)) == ""
+        assert at.session_state["run"] == at.session_state["layer"] == ""
+
+
+@pytest.mark.parametrize("path", ["~nobody-here/x", "a\0b", "x" * 5_000, "\udcff"])
+def test_a_path_that_is_none_is_told(path: str) -> None:
+    assert check_model_path(path).isprintable()
+    assert check_weights(path, needed=True).isprintable()
+    assert len(check_model_path(path)) < 500
