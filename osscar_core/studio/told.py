@@ -21,6 +21,12 @@ _KNOWN = {
     "unwritable": re.compile(r".* cannot be written(?: to| \(.*\))"),
     "busy": re.compile(r"the database of runs .* was busy for too long"),
     "queue": re.compile(r"(?P<count>\d+) runs are waiting, and that is as many as may"),
+    "login": re.compile(r"a login is configured, and what it needs is not installed: .*"),
+    "nobody": re.compile(r"nobody is logged in any more"),
+    "others": re.compile(r"this run belongs to somebody else"),
+    "outside": re.compile(r"files may be named only below the folders .*"),
+    "shown": re.compile(r"this server only shows, .*"),
+    "viewer": re.compile(r"your role here is viewer, .*"),
     "gone": re.compile(r"there is no run .* here"),
 }
 """What the app itself can run into, by the key of its sentences."""
