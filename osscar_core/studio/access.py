@@ -239,7 +239,17 @@ def data_named(request: JobRequest) -> Iterator[str]:
     reference = request.check.reference if request.check is not None else ""
     for text in (request.spec.calibration, request.spec.data or "", request.data, reference):
         if text:
-            yield from _parts(text)
+            yield from parts_of(text)
+
+
+def parts_of(text: str) -> Iterator[str]:
+    """Return the parts of a mix; any other data as it is."""
+    try:
+        parts = mix_parts(parse_data_spec(text))
+    except OsscarError:
+        # What cannot be read is refused where it is read.
+        parts = ()
+    yield from (part.data for part in parts) if parts else (text,)
 
 
 def _role(name: object) -> Role:
@@ -273,17 +283,8 @@ def _is_below(path: Path, folders: Sequence[Path]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
 
 
-def _parts(text: str) -> Iterator[str]:
-    try:
-        parts = mix_parts(parse_data_spec(text))
-    except OsscarError:
-        # What cannot be read is refused where it is read.
-        parts = ()
-    yield from (part.data for part in parts) if parts else (text,)
-
-
 def _paths_of_data(text: str) -> Iterator[str]:
-    for part in _parts(text):
+    for part in parts_of(text):
         prefix, _, location = part.partition(":")
         is_path = {
             "text": True,

@@ -21,7 +21,7 @@ from osscar_core.monitoring.records import KitReport
 from osscar_core.records import PruneSpec, Task
 from osscar_core.showcase import Showcase
 from osscar_core.studio import commons, examples, owndata, takehome
-from osscar_core.studio.access import Act, Person, Places, data_named, paths_named
+from osscar_core.studio.access import Act, Person, Places, data_named, parts_of, paths_named
 from osscar_core.studio.choices import packaged_gguf
 from osscar_core.studio.database import StoreError
 from osscar_core.studio.jobs import Run, RunStore, State, unknown
@@ -238,7 +238,7 @@ class Desk:
 
     def may_read(self, data: str) -> bool:
         """Return whether this person may have data read; an unknown set is like a foreign one."""
-        return self.places.admits_data(data) and all(map(self._knows, _own_sets((data,))))
+        return self.places.admits_data(data) and all(map(self._knows, _own_sets(parts_of(data))))
 
     def may_ask(self, spec: PruneSpec) -> bool:
         """Return whether what is known of a model may be told to this person.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import ipaddress
 import os
 import time
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from osscar_core.studio.access import (
     roots_from,
 )
 from osscar_core.studio.desk import Desk
+from osscar_core.studio.gate import is_this_machine
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.runs import LOCAL
 from osscar_core.studio.texts import say
@@ -121,16 +121,6 @@ def is_local() -> bool:
     return is_this_machine(str(st.get_option("server.address") or ""))
 
 
-def is_this_machine(host: str) -> bool:
-    """Return whether an address is one that no other machine can reach."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def needs_login() -> bool:
     """Return whether a login is configured and nobody is logged in, or not any more.
 
@@ -191,6 +181,8 @@ def show_logout() -> None:
     name = str(claims.get("name") or claims.get("email") or "")
     if st.button(say("login.out"), icon=":material/logout:", help=name, width="stretch"):
         st.logout()
+        # From here on the session is nobody's, and has nothing more to show.
+        st.stop()
 
 
 def missing_packages() -> list[str]:
