@@ -20,6 +20,7 @@ from osscar_core.studio import chosen, examples
 from osscar_core.studio.access import Act
 from osscar_core.studio.actions import roughly
 from osscar_core.studio.attempt import KIT
+from osscar_core.studio.bundle import pathless
 from osscar_core.studio.check_found import Subject
 from osscar_core.studio.decide_evidence import Case, content_of
 from osscar_core.studio.desk import Desk
@@ -231,7 +232,9 @@ def _show_numbers(case: Case) -> Sequence[Sum]:
     subject, run = case.subject, case.subject.run
     with st.container(border=True, key="take_numbers", gap="small"):
         show_head(say("decide.numbers"), say("decide.numbers.what"), "data_object")
-        files = {f"osscar-result-{run.id}.json": to_json(subject.result, indent=1).encode()}
+        files = {
+            f"osscar-result-{run.id}.json": to_json(pathless(subject.result), indent=1).encode()
+        }
         if not examples.is_example(run):
             files[f"osscar-run-{run.id}.zip"] = subject.store.pack(run)
         sums = []

@@ -17,6 +17,7 @@ from osscar_core.goals import GoalKind
 from osscar_core.records import GoalReport, to_json
 from osscar_core.studio import chosen, examples
 from osscar_core.studio.access import Act
+from osscar_core.studio.bundle import pathless
 from osscar_core.studio.cards import card, failure
 from osscar_core.studio.check_found import result_of
 from osscar_core.studio.check_words import one_line
@@ -293,7 +294,7 @@ def _show_downloads(store: Desk, run: Run, result: RunResult | None) -> None:
         return
     with st.popover(say("runs.download"), icon=":material/download:"):
         if result is not None:
-            for name, record in (("plan", result.prune.plan), ("report", result)):
+            for name, record in (("plan", result.prune.plan), ("report", pathless(result))):
                 pack = functools.partial(to_json, record, indent=1)
                 data = functools.partial(store.take_out, run, pack)
                 _download(name, run, data, f"osscar-{name}-{run.id}.json", "application/json")
