@@ -295,8 +295,8 @@ def _show_downloads(store: Desk, run: Run, result: RunResult | None) -> None:
     with st.popover(say("runs.download"), icon=":material/download:"):
         if result is not None:
             for name, record in (("plan", result.prune.plan), ("report", pathless(result))):
-                pack = functools.partial(to_json, record, indent=1)
-                data = functools.partial(store.take_out, run, pack)
+                text = functools.partial(to_json, record, indent=1)
+                data = functools.partial(store.take_out, run, text)
                 _download(name, run, data, f"osscar-{name}-{run.id}.json", "application/json")
         if is_mine and result is not None:
             pack = functools.partial(store.pack, run)
