@@ -8,7 +8,7 @@ answered like one that does not exist, so that nobody learns that it does.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -251,18 +251,17 @@ class Desk:
             return any(_same_files(spec, run.request.spec) for run in self.runs())
         return True
 
-    def _may_see(self, run: Run) -> bool:
-        owner = run.owner
-        return (
-            examples.is_example(run)
-            or self.person.may(Act.SEE, owner)
-            or (run.id in commons.shared(self.home) and run.status.state is State.FINISHED)
-        )
+    def _may_see(self, run: Run, shared: Collection[str] | None = None) -> bool:
+        if examples.is_example(run) or self.person.may(Act.SEE, run.owner):
+            return True
+        known = commons.shared(self.home) if shared is None else shared
+        return run.id in known and run.status.state is State.FINISHED
 
     def _seen(self, owner: str | None) -> list[Run]:
         """Return the runs of an owner, or of everybody, and what others share."""
-        found = self._store.runs(owner, also=commons.shared(self.home))
-        return [run for run in found if run.owner == owner or self._may_see(run)]
+        shared = commons.shared(self.home)
+        found = self._store.runs(owner, also=shared)
+        return [run for run in found if run.owner == owner or self._may_see(run, shared)]
 
     def _theirs(self, act: Act, run: Run) -> Run:
         """Return a run as the store knows it, if this person may do something with it.
@@ -284,8 +283,14 @@ class Desk:
             if not self._knows(spec):
                 raise DataError("this data is not here any more", "Reload the page")
         named = request.check.run if request.check is not None else ""
-        if named and examples.find(named) is None and self.get(named) is None:
+        if not named or examples.find(named) is not None:
+            return
+        run = self.get(named)
+        if run is None:
             raise unknown(named)
+        # A check tells what a model is worth; the others hand it out.
+        if request.kind is not JobKind.CHECK:
+            self.person.check(Act.EXPORT, run.owner)
 
     def _knows(self, spec: str) -> bool:
         return self.find_data(spec) is not None

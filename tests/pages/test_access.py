@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from osscar_core.studio import chosen, commons, identity
-from osscar_core.studio.access import READ_ONLY, ROOTS
+from osscar_core.studio.access import READ_ONLY, ROOTS, Role
 from osscar_core.studio.jobs import RunStore
 
 ISSUER = "https://id.example"
@@ -82,7 +82,7 @@ def test_a_foreign_id_in_a_link_is_answered_like_one_that_never_was(
     check_only_looking(foreign)
 
 
-@pytest.mark.parametrize(("page", "lang"), zip(PAGES, ["en", "ja"] * 3, strict=False))
+@pytest.mark.parametrize(("page", "lang"), [*zip(PAGES, ["en", "ja"] * 3, strict=False)])
 def test_a_server_that_only_shows_has_nothing_to_press(
     finished_run: str, open_page, monkeypatch: pytest.MonkeyPatch, page: str, lang: str
 ) -> None:
@@ -221,6 +221,17 @@ def test_a_session_that_was_left_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> 
     for ask in (identity.owner, identity.person, identity.desk, identity.places):
         with pytest.raises(identity.AccessError, match="nobody is logged in"):
             ask()
+    # A part of a page that goes on by itself ends with the login, too.
+    monkeypatch.setattr(identity, "_claims", lambda: someone("admin", iat=1.0))
+    with pytest.raises(identity.AccessError, match="nobody is logged in"):
+        identity.desk()
+
+
+def test_where_a_network_is_one_person_that_is_no_admin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_claims", dict)
+    assert identity.person().role is Role.ADMIN
+    monkeypatch.setattr(identity, "is_local", lambda: False)
+    assert identity.person() == identity.Person(role=Role.OPERATOR)
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

@@ -310,6 +310,8 @@ def test_nothing_is_asked_about_the_model_of_a_run_that_may_not_be_seen(
     told = [outcome(lambda run_id=run_id: at.submit(request(run_id))) for run_id in (FOREIGN, NONE)]
     assert told[0] == (StoreError, told[1][1].replace(NONE, FOREIGN))
     assert at.submit(request(OWN)).owner == ME
+    error, _ = outcome(lambda: at.submit(request(SHARED)))
+    assert error is (None if kind is JobKind.CHECK else AccessError)
 
 
 def test_two_people_who_ask_the_same_have_a_run_each(store: RunStore, samples) -> None:

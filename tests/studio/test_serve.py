@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -98,6 +99,13 @@ def test_health_is_told(address: str) -> None:
 def test_an_upload_without_the_token_is_refused(address: str) -> None:
     upload = f"{address}/_stcore/upload_file/session/file"
     assert answer(upload, data=b"x", method="PUT").status == 403
+
+
+def test_streamlits_own_command_knows_this_machine_only_too() -> None:
+    settings = tomllib.loads((serve.SCRIPT.parent / ".streamlit" / "config.toml").read_text())
+    assert set(settings["server"]["allowedHosts"]) == gate.THIS_MACHINE
+    assert settings["server"]["address"] == "127.0.0.1"
+    assert settings["server"]["enableXsrfProtection"]
 
 
 def test_a_policy_lets_nothing_in_from_elsewhere() -> None:
