@@ -71,7 +71,7 @@ class Person:
     """
 
     owner: str = LOCAL
-    role: Role = Role.ADMIN
+    role: Role = Role.VIEWER
     is_shown: bool = False
 
     @property
