@@ -1,5 +1,7 @@
 # docker build -t osscar-studio .
-# docker run --read-only --tmpfs /tmp -v osscar:/data -p 127.0.0.1:8501:8501 osscar-studio
+# docker run --read-only --tmpfs /tmp -v osscar:/data -p 127.0.0.1:8501:8501 osscar-studio \
+#     --host 0.0.0.0 --trust-network
+# Without --trust-network it starts only with a login: mount /app/.streamlit/secrets.toml.
 FROM python:3.11.14-slim-bookworm AS build
 COPY requirements.lock /
 # Exactly what is locked, each file by its digest.

@@ -5,6 +5,7 @@
 VENV ?= .venv
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
+ARGS ?=
 WORKERS ?= 2
 
 # One thread a process: the tests run in WORKERS processes, and small matrices gain nothing from more.
@@ -47,7 +48,7 @@ setup: $(RUN_STAMP)
 dev: $(DEV_STAMP)
 
 run: $(RUN_STAMP)
-	$(BIN)/python -m osscar_core.studio.serve --port=$(PORT) --host=$(ADDRESS)
+	$(BIN)/python -m osscar_core.studio.serve --port=$(PORT) --host=$(ADDRESS) $(ARGS)
 
 test: $(DEV_STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov $(ARGS)

@@ -7,13 +7,13 @@ from osscar_core.studio.explain_facts import show_facts
 from osscar_core.studio.explain_layers import layers_of
 from osscar_core.studio.explain_showcase import show_showcase
 from osscar_core.studio.frame import boundary, frame
-from osscar_core.studio.jobs import RunStore
+from osscar_core.studio.identity import desk
 from osscar_core.studio.texts import say
 
 frame("explain")
 with boundary():
     st.title(say("page.explain"), anchor=False)
-    store = RunStore()
+    store = desk()
     found = explain.choose(store)
     if found is not None:
         run, result = found

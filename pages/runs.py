@@ -4,19 +4,19 @@ import streamlit as st
 
 from osscar_core.studio import runcard, runlist
 from osscar_core.studio.compare import show_comparison
-from osscar_core.studio.frame import boundary, frame, owner
-from osscar_core.studio.jobs import RunStore
+from osscar_core.studio.frame import boundary, frame
+from osscar_core.studio.identity import desk
 from osscar_core.studio.runtable import entry_of
 from osscar_core.studio.texts import say
 
 frame("runs")
 with boundary():
-    store = RunStore()
-    runs = store.runs(owner())
+    store = desk()
     st.title(say("page.runs"), anchor=False)
     runcard.show_problem()
     runcard.show_undo(store)
     runlist.show_queue(store)
+    runs = runlist.listed(store)
     if not runs:
         runlist.show_empty()
     listed = runlist.show_filters(runs)

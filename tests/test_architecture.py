@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -274,7 +275,17 @@ ALLOWED: dict[str, set[str]] = {
     "figures": {"checks", *BASE},
     "studio": LIBRARY
     | DECISION
-    | {"checks", "export", "figures", "monitoring", "sweep", "sample", "diagnosis"}
+    | {
+        "artifacts",
+        "checks",
+        "cluster",
+        "diagnosis",
+        "export",
+        "figures",
+        "monitoring",
+        "sample",
+        "sweep",
+    }
     | BASE,
     "cli": LIBRARY
     | DECISION
@@ -431,6 +442,30 @@ def test_package_root_lends_only_its_version(module: str) -> None:
         if f"{CORE}.{alias.name}" not in SOURCES
     }
     assert lent <= {"__version__"}
+
+
+# What may use the store as it is; pages use it as the person at them may.
+STORE_USERS = {
+    *("desk", "dispatcher", "identity", "jobs", "serve", "worker"),
+    # What keeps the store as a whole, for whoever runs the server.
+    *("backup", "checkup", "health", "retention"),
+}
+# What hands out or changes somebody's own, and by whom it is called.
+GUARDED = re.compile(
+    r"\b(owndata\.(keep|remove|mine|find)|takehome\.pack_\w+|pack_(model|kit|export))\("
+)
+
+
+@pytest.mark.parametrize("module", sorted({**SOURCES, **SCREENS}))
+def test_pages_reach_the_store_through_the_desk_only(module: str) -> None:
+    """Who may do what is decided in one place; nothing goes around it."""
+    path = {**SOURCES, **SCREENS}[module]
+    is_page = module in SCREENS or module.startswith(f"{CORE}.studio.")
+    if not is_page or module.rpartition(".")[2] in STORE_USERS | {"owndata", "takehome"}:
+        return
+    text = path.read_text(encoding="utf8")
+    assert "RunStore" not in text
+    assert GUARDED.findall(text) == []
 
 
 def test_families_do_not_know_each_other() -> None:

@@ -14,11 +14,11 @@ import streamlit as st
 from osscar_core.datasets.spec import shown_spec
 from osscar_core.records import Method, PruneSpec
 from osscar_core.studio import chosen, protect, results
+from osscar_core.studio.access import Act
 from osscar_core.studio.briefs import survey_request
 from osscar_core.studio.examples import is_example
 from osscar_core.studio.form import TRIED
 from osscar_core.studio.frame import go, watch
-from osscar_core.studio.identity import owner
 from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import about, duration
 from osscar_core.studio.orders import expected_seconds
@@ -44,7 +44,7 @@ _LONG = 90
 def show_primary(scene: Scene, view: View) -> None:
     """Offer to measure, or show how far that is, or that it was done."""
     request = scene.point(view)
-    if not can_run(scene) or request is None:
+    if not _has_weights(scene) or request is None:
         return
     if scene.answers is None:
         _without_survey(scene)
@@ -61,7 +61,7 @@ def show_primary(scene: Scene, view: View) -> None:
         ):
             chosen.choose_run(run)
             go("explain")
-    elif st.button(
+    elif can_run(scene) and st.button(
         _timed(_measure_key(view), scene, request),
         key="measure",
         type="primary",
@@ -73,7 +73,11 @@ def show_primary(scene: Scene, view: View) -> None:
 
 
 def can_run(scene: Scene) -> bool:
-    """Return whether the model's weights are there or can be fetched."""
+    """Return whether this person may start anything, and the model's weights can be had."""
+    return scene.store.may(Act.START) and _has_weights(scene)
+
+
+def _has_weights(scene: Scene) -> bool:
     return scene.choice.state != "weights missing" and "weights" not in scene.settings.problems
 
 
@@ -122,7 +126,7 @@ def _is_watched(scene: Scene, request: JobRequest) -> bool:
 
 def _without_survey(scene: Scene) -> None:
     """Offer to survey the model, after which answers take no time."""
-    if scene.settings.survey is None:
+    if scene.settings.survey is None or not can_run(scene):
         return
     survey = _survey_job(scene.settings.survey)
     if not _is_watched(scene, survey) and st.button(
@@ -148,7 +152,7 @@ def _submit(scene: Scene, requests: Sequence[JobRequest]) -> None:
         st.rerun()
     state[TRIED] = False
     for request in requests:
-        scene.store.submit(request, owner())
+        scene.store.submit(request)
     if len(requests) > 1:
         st.toast(say("rivals.started", count=len(requests)), icon=":material/compare_arrows:")
     st.rerun()
@@ -268,7 +272,9 @@ def show_survey_note(scene: Scene) -> None:
     job = _survey_job(survey)
     run = scene.latest(job)
     is_live = run is not None and run.status.state.is_live
-    if not is_live and st.button(
-        _timed("act.survey_again", scene, job), icon=":material/travel_explore:"
+    if (
+        not is_live
+        and can_run(scene)
+        and st.button(_timed("act.survey_again", scene, job), icon=":material/travel_explore:")
     ):
         _submit(scene, [job])

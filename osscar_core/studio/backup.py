@@ -29,6 +29,7 @@ from osscar_core import __version__
 from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
 from osscar_core.storage import FileDigest
+from osscar_core.studio.commons import FOLDER as SHARED
 from osscar_core.studio.database import FILE, Database, StoreError, runs, unwritable
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.ledger import LIVE
@@ -39,11 +40,11 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 MANIFEST = "backup.json"
 RUNS, DATA = "runs", "data"
-# Answers that took a worker to find, and that a finished run is taken to have left.
-_ANSWERS = ("surveys", "timings")
+# Answers that took a worker to find, and which runs are shown to everybody.
+_BESIDE = ("surveys", "timings", SHARED)
 _MANIFEST_BYTES = 64 * 2**20
 _PIECE = 2**20
-_NAME = re.compile(rf"{re.escape(FILE)}|({RUNS}|{DATA}|{'|'.join(_ANSWERS)})(/[^/\0]+)+")
+_NAME = re.compile(rf"{re.escape(FILE)}|({RUNS}|{DATA}|{'|'.join(_BESIDE)})(/[^/\0]+)+")
 # Files that are added to in place; all others are replaced.
 _GROWING = ("log.txt", "heartbeat")
 
@@ -93,7 +94,7 @@ def back_up(store: RunStore, file: Path, *, with_data: bool = True) -> Manifest:
         count = _pin_runs(store, records, staging / RUNS)
         # Its last connection writes everything into the one file.
         records.close()
-        for name in (*_ANSWERS, *((DATA,) if with_data else ())):
+        for name in (*_BESIDE, *((DATA,) if with_data else ())):
             _pin(store.home / name, staging / name)
         found = sorted(path for path in staging.rglob("*") if path.is_file())
         # Not the lock that opening the records has left.
@@ -281,7 +282,7 @@ def _put_in_place(store: RunStore, staging: Path, rows: list[dict[str, Any]]) ->
     try:
         for row in rows:
             (staging / RUNS / row["id"]).mkdir(parents=True, exist_ok=True)
-        for name in (RUNS, DATA, *_ANSWERS):
+        for name in (RUNS, DATA, *_BESIDE):
             if (staging / name).is_dir():
                 with contextlib.suppress(FileNotFoundError):
                     (store.home / name).rmdir()  # empty, or this is refused
@@ -300,7 +301,7 @@ def _put_in_place(store: RunStore, staging: Path, rows: list[dict[str, Any]]) ->
 def _check_empty(store: RunStore) -> None:
     taken = [
         name
-        for name in (RUNS, DATA, *_ANSWERS)
+        for name in (RUNS, DATA, *_BESIDE)
         if (store.home / name).is_dir() and any((store.home / name).iterdir())
     ]
     if store.database.exists:

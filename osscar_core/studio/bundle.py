@@ -128,7 +128,7 @@ def unpack(data: bytes) -> Bundle:
             _refuse(f"the checksum of {name} is wrong; it was damaged or changed on the way")
     texts = {name: _strict(name, raw) for name, raw in members.items()}
     request = from_json(JobRequest, texts[_REQUEST])
-    result = _pathless(from_json(RunResult, texts[_RESULT]))
+    result = pathless(from_json(RunResult, texts[_RESULT]))
     _check_match(request, result)
     _check_measured(result)
     showcase = None
@@ -141,14 +141,14 @@ def unpack(data: bytes) -> Bundle:
 def _members(bundle: Bundle) -> dict[str, str]:
     members = {
         _REQUEST: to_json(bundle.request, indent=1),
-        _RESULT: to_json(_pathless(bundle.result), indent=1),
+        _RESULT: to_json(pathless(bundle.result), indent=1),
     }
     if bundle.showcase is not None:
         members[_SHOWCASE] = to_json(bundle.showcase)
     return members
 
 
-def _pathless(result: RunResult) -> RunResult:
+def pathless(result: RunResult) -> RunResult:
     """Return a result without the place of its model, which did not come along."""
     return dataclasses.replace(result, prune=dataclasses.replace(result.prune, out=None))
 

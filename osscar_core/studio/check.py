@@ -12,6 +12,7 @@ import functools
 import streamlit as st
 
 from osscar_core.studio import chosen, examples
+from osscar_core.studio.access import Act
 from osscar_core.studio.cards import card
 from osscar_core.studio.check_ab import show_ab, show_report
 from osscar_core.studio.check_bench import MAKING_SECONDS
@@ -19,9 +20,10 @@ from osscar_core.studio.check_data import choose_data
 from osscar_core.studio.check_found import Subject, checks_of, question, result_of
 from osscar_core.studio.check_monthly import show_monthly
 from osscar_core.studio.check_shift import show_shift, show_shift_report, show_stress_report
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.frame import go, run_title, watch
-from osscar_core.studio.identity import owner
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.identity import desk
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import about, duration
 from osscar_core.studio.requests import CheckKind, JobKind
 from osscar_core.studio.results import outcome
@@ -42,21 +44,22 @@ _TAB_OF = {CheckKind.AB: "ab", CheckKind.SHIFT: "shift", CheckKind.STRESS: "shif
 
 def show() -> None:
     """Show the page."""
-    store = RunStore()
+    store = desk()
     show_problem()
     subject = choose(store)
     if subject is None:
         return
     _show_lead(subject)
-    data = choose_data(subject)
+    may_start = store.may(Act.START)
+    data = choose_data(subject) if may_start else None
     tab = _choose_question(subject)
-    if data is None:
+    if data is None and may_start:
         st.markdown(f":material/arrow_upward: {say('check.data.needed')}")
     with st.container(key=f"check_{tab}"):
         _TABS[tab][1](subject, data)
 
 
-def choose(store: RunStore, page: str = "check") -> Subject | None:
+def choose(store: Desk, page: str = "check") -> Subject | None:
     """Return what a page is about; where there is nothing, say why and what to do."""
     run = chosen.run(store)
     opened = run if run is not None and question(run) is not None else None
@@ -80,7 +83,7 @@ def choose(store: RunStore, page: str = "check") -> Subject | None:
     if result is None:
         _show_without_result(run)
         return None
-    checks = checks_of(store.runs(owner()), run.id)
+    checks = checks_of(store.runs(), run.id)
     return Subject(store, run, result, checks, opened)
 
 
@@ -102,7 +105,7 @@ def _show_lead(subject: Subject) -> None:
             kind="warning",
         )
         # Asking again for what was computed here gives the run that there is.
-        if run.is_imported:
+        if run.is_imported and subject.store.may(Act.START):
             st.button(
                 say("runs.again"),
                 icon=":material/replay:",
@@ -113,7 +116,7 @@ def _show_lead(subject: Subject) -> None:
 
 
 def _again(subject: Subject) -> None:
-    chosen.choose_run(subject.store.submit(subject.run.request, owner()))
+    chosen.choose_run(subject.store.submit(subject.run.request))
 
 
 def _show_without_result(run: Run) -> None:

@@ -35,7 +35,7 @@ from osscar_core.studio.check_words import (
     verdict,
 )
 from osscar_core.studio.frame import is_dark
-from osscar_core.studio.identity import owner
+from osscar_core.studio.identity import desk
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import percent, significant, whole
 from osscar_core.studio.requests import CheckKind, CheckResult
@@ -244,7 +244,7 @@ def _told(flip: Flip) -> str:
 def _thumbnails(run: Run, names: Sequence[str]) -> dict[str, bytes]:
     """Return small copies of own pictures; of this session only, and of one set at a time."""
     state, spec = st.session_state, run.request.data
-    info = owndata.find(spec, owner())
+    info = desk().find_data(spec)
     if info is None:
         state.pop(_THUMBS, None)
         return {}

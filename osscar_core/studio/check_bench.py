@@ -14,13 +14,13 @@ import streamlit as st
 from osscar_core.errors import OsscarError
 from osscar_core.records import DataInfo
 from osscar_core.studio import chosen
+from osscar_core.studio.access import Act
 from osscar_core.studio.actions import roughly
 from osscar_core.studio.cards import card
 from osscar_core.studio.check_data import Data
 from osscar_core.studio.check_found import Subject, question, report_of, result_of
 from osscar_core.studio.check_words import data_name, in_a_word
 from osscar_core.studio.frame import watch
-from osscar_core.studio.identity import owner
 from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import about, date_time, duration, whole
 from osscar_core.studio.requests import (
@@ -70,7 +70,7 @@ def offer(subject: Subject, request: JobRequest, label: str, *, key: str, primar
         with st.container(border=True, key=f"live_{key}"):
             watch(live.id, "here" if key != "check_run_ab" else "main")
         return
-    if not subject.has_model:
+    if not subject.has_model or not subject.store.may(Act.START):
         return
     st.button(
         f"{label} ({about(roughly(expected_seconds(subject, kind)))})",
@@ -97,7 +97,7 @@ def expected_seconds(subject: Subject, kind: CheckKind) -> float:
 def _start(subject: Subject, request: JobRequest, kind: CheckKind) -> None:
     state = st.session_state
     try:
-        run = subject.store.submit(request, owner())
+        run = subject.store.submit(request)
     except OsscarError as error:
         state[_PROBLEM] = {kind: error}
         return

@@ -33,7 +33,7 @@ from osscar_core.records import Task
 from osscar_core.studio import owndata
 from osscar_core.studio.cards import card, failure
 from osscar_core.studio.check_found import Subject
-from osscar_core.studio.identity import owner
+from osscar_core.studio.identity import desk
 from osscar_core.studio.numbers import date, date_time, megabytes, whole
 from osscar_core.studio.texts import as_plain, language, say
 from osscar_core.studio.told import told
@@ -85,7 +85,7 @@ class _Pending:
 def choose_data(subject: Subject) -> Data | None:
     """Let the person choose data, or bring some; ``None`` while there is none."""
     task = subject.task
-    mine = owndata.mine(owner(), task)
+    mine = desk().data(task)
     offered = {data.spec: data for data in (*map(_own, mine), *_demos(subject))}
     st.markdown(f"## {say('check.data')}")
     _show_problem()
@@ -210,7 +210,7 @@ _KEPT = timedelta(days=owndata.KEPT_DAYS)
 
 
 def _remove(info: OwnInfo) -> None:
-    owndata.remove(info.id, owner())
+    desk().remove_data(info.id)
     st.toast(say("check.data.deleted", name=as_plain(info.name)), icon=":material/delete:")
 
 
@@ -274,10 +274,10 @@ def _guarded(work: Callable[[], None]) -> None:
 
 
 def _take_sample(task: Task, classes: tuple[str, ...] | None) -> None:
-    known = next((i for i in owndata.mine(owner(), task) if i.name == _SAMPLES[task]), None)
+    known = next((i for i in desk().data(task) if i.name == _SAMPLES[task]), None)
     if known is None:
         name, content = sample_own(task)
-        known = owndata.keep(content, name, task=task, owner=owner(), class_names=classes)
+        known = desk().keep_data(content, name, task=task, class_names=classes)
     _choose(task, owndata.spec_of(known))
 
 
@@ -313,9 +313,7 @@ def _keep(
     classes: tuple[str, ...] | None,
     mapping: Mapping | None,
 ) -> None:
-    info = owndata.keep(
-        content, name, task=task, owner=owner(), mapping=mapping, class_names=classes
-    )
+    info = desk().keep_data(content, name, task=task, mapping=mapping, class_names=classes)
     st.session_state.pop(_PENDING, None)
     _choose(task, owndata.spec_of(info))
     st.toast(say("check.data.taken", name=as_plain(info.name)), icon=":material/check_circle:")

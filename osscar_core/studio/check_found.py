@@ -16,7 +16,8 @@ from osscar_core.errors import OsscarError
 from osscar_core.records import PruneSpec, Task, from_json
 from osscar_core.storage import read_sealed
 from osscar_core.studio import examples
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.desk import Desk
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.requests import CheckKind, CheckResult, JobKind, RunResult
 
 
@@ -32,7 +33,7 @@ class Subject:
         opened: The check that a link is about, if any.
     """
 
-    store: RunStore
+    store: Desk
     run: Run
     result: RunResult
     checks: tuple[Run, ...]

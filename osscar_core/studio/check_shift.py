@@ -35,7 +35,7 @@ from osscar_core.studio.check_words import (
     unseen,
 )
 from osscar_core.studio.frame import is_dark
-from osscar_core.studio.identity import owner
+from osscar_core.studio.identity import desk
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import percent, whole
 from osscar_core.studio.requests import CheckKind, CheckResult
@@ -69,7 +69,7 @@ def show_shift(subject: Subject, data: Data | None) -> None:
 
 
 def _choose_reference(subject: Subject, data: Data) -> str:
-    mine = owndata.mine(owner(), subject.task)
+    mine = desk().data(subject.task)
     names = {subject.spec.calibration: ""} | {owndata.spec_of(info): info.name for info in mine}
     names.pop(data.spec if data.spec != subject.spec.calibration else "", None)
     if len(names) == 1:

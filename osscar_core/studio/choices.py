@@ -20,6 +20,7 @@ from osscar_core.errors import OsscarError, SpecError
 from osscar_core.loadable import wording
 from osscar_core.records import Structure, Task
 from osscar_core.storage import given_path
+from osscar_core.studio.access import EVERYWHERE, Places
 from osscar_core.studio.texts import say
 
 LOCAL = "local"
@@ -155,14 +156,17 @@ def _plain(family: str) -> tuple[Structure, ...]:
     return () if words is None else words.structures
 
 
-def check_model_path(text: str) -> str:
+def check_model_path(text: str, places: Places = EVERYWHERE) -> str:
     """Return what is wrong with the path of a local model; empty if nothing is."""
     if not text.strip():
         return say("form.path.missing")
+    # Before anything is looked at: the answer tells nothing about what is there.
     try:
         path = given_path(text.strip())
     except SpecError as error:
         return as_sentence(str(error))
+    if not places.admits(text):
+        return say("form.outside")
     if not path.exists():
         return say("form.path.none", path=text)
     if path.is_dir() and not (path / "config.json").is_file():
@@ -172,7 +176,7 @@ def check_model_path(text: str) -> str:
     return ""
 
 
-def check_weights(text: str, *, needed: bool) -> str:
+def check_weights(text: str, *, needed: bool, places: Places = EVERYWHERE) -> str:
     """Return what is wrong with the path of a weights file; empty if nothing is."""
     if text.strip() == UNTRAINED:
         return ""
@@ -182,6 +186,8 @@ def check_weights(text: str, *, needed: bool) -> str:
         path = given_path(text.strip())
     except SpecError as error:
         return as_sentence(str(error))
+    if not places.admits(text):
+        return say("form.outside")
     if not path.is_file():
         return say("form.weights.none", path=text)
     if path.suffix.lower() not in _WEIGHT_TYPES:
@@ -189,11 +195,13 @@ def check_weights(text: str, *, needed: bool) -> str:
     return ""
 
 
-def check_data(text: str, task: Task) -> str:
+def check_data(text: str, task: Task, places: Places = EVERYWHERE) -> str:
     """Return what is wrong with a data specification; empty if nothing is."""
     example = DATA_EXAMPLE[task]
     if not text.strip():
         return say("form.data.missing", example=example)
+    if not places.admits_data(text.strip()):
+        return say("form.outside")
     try:
         spec = parse_data_spec(text.strip())
         check_place(spec)

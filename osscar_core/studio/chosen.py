@@ -15,8 +15,8 @@ import streamlit as st
 from osscar_core.storage import given_path
 from osscar_core.studio import examples
 from osscar_core.studio.choices import LOCAL, ModelChoice, listed_as, local_choice, offered
-from osscar_core.studio.identity import owner
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.desk import Desk
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.requests import JobKind
 
 _OWN = "own-"
@@ -24,7 +24,7 @@ _NAMED = "_own_models"
 _MOST_OWN = 20
 
 
-def models(store: RunStore) -> dict[str, ModelChoice]:
+def models(store: Desk) -> dict[str, ModelChoice]:
     """Return what can be chosen by its key in links: the offered models, then one's own.
 
     One's own are those named in this session and those of earlier runs.
@@ -33,7 +33,7 @@ def models(store: RunStore) -> dict[str, ModelChoice]:
     known = {choice.name for choice in listed.values()}
     named = [
         *st.session_state.get(_NAMED, ()),
-        *(run.request.spec.model for run in store.runs(owner())),
+        *(run.request.spec.model for run in store.runs()),
     ]
     own = [name for name in dict.fromkeys(named) if name not in known][:_MOST_OWN]
     return listed | {_own_key(name): local_choice(name) for name in own}
@@ -45,13 +45,13 @@ def key_of(model: str) -> str:
     return _own_key(model) if listed == LOCAL else listed
 
 
-def model(store: RunStore) -> ModelChoice:
+def model(store: Desk) -> ModelChoice:
     """Return the chosen model."""
     found = models(store)
     return found.get(st.session_state["m"]) or found[_opening(store)]
 
 
-def run(store: RunStore) -> Run | None:
+def run(store: Desk) -> Run | None:
     """Return the chosen run, else the newest finished one of the model, else its example."""
     named = find(store, st.session_state["run"])
     if named is not None:
@@ -62,12 +62,12 @@ def run(store: RunStore) -> Run | None:
     return next(iter([*own, *([shown.run] if shown else [])]), None)
 
 
-def runs(store: RunStore) -> list[Run]:
+def runs(store: Desk) -> list[Run]:
     """Return the finished runs of the chosen model, the newest first; then its examples."""
     name = model(store).name
     own = [
         item
-        for item in store.runs(owner())
+        for item in store.runs()
         if item.request.spec.model == name
         and item.request.kind is JobKind.PRUNE
         and item.status.state is State.FINISHED
@@ -75,11 +75,11 @@ def runs(store: RunStore) -> list[Run]:
     return [*own, *(item.run for item in examples.of_model(name))]
 
 
-def find(store: RunStore, run_id: str) -> Run | None:
+def find(store: Desk, run_id: str) -> Run | None:
     """Return the run of the workspace, or the example, of that id."""
     if not run_id:
         return None
-    own, example = store.get(run_id, owner()), examples.find(run_id)
+    own, example = store.get(run_id), examples.find(run_id)
     return example.run if own is None and example is not None else own
 
 
@@ -110,7 +110,7 @@ def choose_run(chosen: Run | None) -> None:
         st.session_state["m"] = key_of(chosen.request.spec.model)
 
 
-def settle(store: RunStore) -> None:
+def settle(store: Desk) -> None:
     """Bring model and run in line after a link was read: a run brings its model."""
     chosen = find(store, st.session_state["run"])
     if chosen is not None:
@@ -119,9 +119,9 @@ def settle(store: RunStore) -> None:
         st.session_state["m"] = _opening(store)
 
 
-def _opening(store: RunStore) -> str:
+def _opening(store: Desk) -> str:
     """Return the model to begin with: that of the newest run, else one with an example."""
-    newest = [item.request.spec.model for item in store.runs(owner())[:1]]
+    newest = [item.request.spec.model for item in store.runs()[:1]]
     shown = [item.run.request.spec.model for item in examples.examples()[:1]]
     return next((key_of(name) for name in [*newest, *shown]), next(iter(offered())))
 

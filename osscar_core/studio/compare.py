@@ -20,9 +20,10 @@ from osscar_core.records import Method, PruneSpec
 from osscar_core.studio import comparison, examples
 from osscar_core.studio.choices import shown_name
 from osscar_core.studio.comparison import Compared, Gap
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.evidence import difference
 from osscar_core.studio.frame import is_dark
-from osscar_core.studio.jobs import Run, RunStore
+from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import (
     between,
     counted,
@@ -73,7 +74,7 @@ class Line:
         return len(set(self.cells)) > 1
 
 
-def show_comparison(store: RunStore, runs: Sequence[Run]) -> None:
+def show_comparison(store: Desk, runs: Sequence[Run]) -> None:
     """Show selected runs side by side."""
     items = [Compared(run, examples.result_of(store, run)) for run in runs]
     st.subheader(say("compare.title", count=len(items)), anchor=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from osscar_core.studio import chosen, examples
+from osscar_core.studio.access import Act
 from osscar_core.studio.choices import (
     LOCAL,
     ModelChoice,
@@ -16,7 +17,9 @@ from osscar_core.studio.choices import (
     check_model_path,
     shown_name,
 )
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.desk import Desk
+from osscar_core.studio.identity import desk
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import date_time
 from osscar_core.studio.requests import JobKind
 from osscar_core.studio.summary import asked, kind_name, method_name
@@ -25,16 +28,16 @@ from osscar_core.studio.texts import LANGUAGES, as_plain, language, say
 _ASKS_PATH = "_asks_path"
 
 
-def choose_model(store: RunStore) -> None:
+def choose_model(store: Desk) -> None:
     """Let the person choose a model, and say what the chosen one needs first."""
     state = st.session_state
     models = chosen.models(store)
     choice = chosen.model(store)
-    asks = state.get(_ASKS_PATH, False)
+    asks = state.get(_ASKS_PATH, False) and store.may(Act.START)
     state["g_model"] = LOCAL if asks else chosen.key_of(choice.name)
     st.selectbox(
         say("control.model"),
-        [*models, LOCAL],
+        [*models, *([LOCAL] if store.may(Act.START) else [])],
         key="g_model",
         format_func=lambda key: _model_label(key, models),
         on_change=_model_chosen,
@@ -47,7 +50,7 @@ def choose_model(store: RunStore) -> None:
             help=say("control.path.help"),
             on_change=_path_given,
         )
-        if problem := state.get("g_path") and check_model_path(state["g_path"]):
+        if problem := state.get("g_path") and check_model_path(state["g_path"], store.places):
             st.markdown(f":red[:material/error: {as_plain(problem)}]")
     elif choice.state != "ready":
         st.markdown(
@@ -56,7 +59,7 @@ def choose_model(store: RunStore) -> None:
         )
 
 
-def choose_run(store: RunStore) -> None:
+def choose_run(store: Desk) -> None:
     """Let the person choose a run of the model; the newest stands for none."""
     state = st.session_state
     runs = {run.id: run for run in chosen.runs(store)}
@@ -120,13 +123,13 @@ def _model_chosen() -> None:
 
 def _path_given() -> None:
     path = st.session_state["g_path"]
-    if path and not check_model_path(path):
+    if path and not check_model_path(path, desk().places):
         st.session_state[_ASKS_PATH] = False
         chosen.choose_path(path)
 
 
 def _run_chosen() -> None:
-    chosen.choose_run(chosen.find(RunStore(), st.session_state["g_run"]))
+    chosen.choose_run(chosen.find(desk(), st.session_state["g_run"]))
 
 
 def _language_chosen() -> None:

@@ -469,9 +469,9 @@ def _set_fact(connection: Connection, name: str, value: str) -> None:
 
 
 def _shown(url: URL) -> str:
-    """Return an address without its password."""
+    """Return an address without its password, which some drivers take as an option, too."""
     file = _file_of(url)
-    return str(file) if file else url.render_as_string(hide_password=True)
+    return str(file) if file else url.set(query={}).render_as_string(hide_password=True)
 
 
 @contextlib.contextmanager

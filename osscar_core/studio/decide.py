@@ -14,7 +14,7 @@ from osscar_core.studio.decide_savings import confirmed, show_savings
 from osscar_core.studio.decide_take import show_take_home
 from osscar_core.studio.decide_verdict import show_verdict
 from osscar_core.studio.frame import run_title
-from osscar_core.studio.jobs import RunStore
+from osscar_core.studio.identity import desk
 from osscar_core.studio.runcard import show_problem
 from osscar_core.studio.texts import as_plain, say
 
@@ -22,7 +22,7 @@ from osscar_core.studio.texts import as_plain, say
 def show() -> None:
     """Show the page."""
     show_problem()
-    subject = choose(RunStore(), "decide")
+    subject = choose(desk(), "decide")
     if subject is None:
         return
     title = as_plain(run_title(subject.run))

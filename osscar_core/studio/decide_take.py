@@ -17,11 +17,13 @@ from osscar_core.monitoring.records import KitReport
 from osscar_core.records import to_json
 from osscar_core.report import ReportContent, report_html
 from osscar_core.studio import chosen, examples
+from osscar_core.studio.access import Act
 from osscar_core.studio.actions import roughly
 from osscar_core.studio.attempt import KIT
+from osscar_core.studio.bundle import pathless
 from osscar_core.studio.check_found import Subject
 from osscar_core.studio.decide_evidence import Case, content_of
-from osscar_core.studio.identity import owner
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import about, duration, megabytes, percent, significant, whole
 from osscar_core.studio.orders import expected_seconds
@@ -44,8 +46,6 @@ from osscar_core.studio.takehome import (
     MANIFEST,
     WEIGHTS,
     kit_of,
-    pack_kit,
-    pack_model,
     read_record,
 )
 from osscar_core.studio.texts import LANGUAGES, as_plain, say
@@ -61,7 +61,13 @@ def show_take_home(case: Case) -> None:
     """Show every file with its size, its checksum and what was verified."""
     st.header(say("decide.take"), anchor="take")
     st.markdown(say("decide.take.what"))
-    runs = case.subject.store.runs(owner())
+    store = case.subject.store
+    if not store.may(Act.EXPORT, case.subject.run):
+        _show_report(case)
+        show_info(say("decide.take.limits"))
+        return
+    # What others share can be looked at, not taken away.
+    runs = [run for run in store.runs() if store.may(Act.EXPORT, run)]
     sums = [
         *_show_model(case),
         *show_formats(case.subject, runs),
@@ -106,7 +112,7 @@ def _show_model(case: Case) -> Sequence[Sum]:
             run.model_folder,
             "model",
             run,
-            functools.partial(pack_model, run),
+            functools.partial(subject.store.pack_model, run),
             is_first=True,
         )
         with st.expander(say("decide.model.load"), icon=":material/code:"):
@@ -123,7 +129,7 @@ def _show_no_model(subject: Subject) -> None:
     # Asking again for what was computed here gives the run that there is.
     if kind == "gone":
         return
-    seconds = expected_seconds(run.request, subject.store.runs(owner()))
+    seconds = expected_seconds(run.request, subject.store.runs())
     label = say("decide.model.make")
     st.button(
         f"{label} ({about(roughly(seconds))})" if seconds else label,
@@ -135,7 +141,7 @@ def _show_no_model(subject: Subject) -> None:
 
 
 def _measure_here(subject: Subject) -> None:
-    chosen.choose_run(subject.store.submit(subject.run.request, owner()))
+    chosen.choose_run(subject.store.submit(subject.run.request))
 
 
 def _show_report(case: Case) -> Sequence[Sum]:
@@ -182,7 +188,7 @@ def _html(content: ReportContent, language: str) -> bytes:
 def _show_kit(subject: Subject, runs: Sequence[Run]) -> Sequence[Sum]:
     def made(run: Run) -> Callable[[], Sequence[Sum]] | None:
         kit = kit_of(run)
-        return None if kit is None else functools.partial(_show_made_kit, run, kit)
+        return None if kit is None else functools.partial(_show_made_kit, subject.store, run, kit)
 
     request = JobRequest(
         subject.spec,
@@ -196,7 +202,7 @@ def _show_kit(subject: Subject, runs: Sequence[Run]) -> Sequence[Sum]:
         return show_order(subject, Order("kit", "kit", request), runs, made)
 
 
-def _show_made_kit(run: Run, kit: KitReport) -> Sequence[Sum]:
+def _show_made_kit(store: Desk, run: Run, kit: KitReport) -> Sequence[Sum]:
     found = Sum(f"{run.id}-kit/{MANIFEST}", kit.manifest_sha256)
     show_facts(megabytes(kit.bytes), found)
     show_checked(say("decide.kit.same", difference=significant(kit.max_difference, 2)))
@@ -216,7 +222,7 @@ def _show_made_kit(run: Run, kit: KitReport) -> Sequence[Sum]:
         )
     for note in kit.notes:
         show_info(say("decide.kit.note", text=as_plain(note)))
-    pack = functools.partial(pack_kit, run, kit)
+    pack = functools.partial(store.pack_kit, run, kit)
     show_folder(say("decide.kit.get"), kit.bytes, run.folder / KIT, "kit", run, pack)
     st.markdown(say("decide.kit.took", time=duration(run.status.seconds), id=run.id))
     return (found,)
@@ -226,7 +232,9 @@ def _show_numbers(case: Case) -> Sequence[Sum]:
     subject, run = case.subject, case.subject.run
     with st.container(border=True, key="take_numbers", gap="small"):
         show_head(say("decide.numbers"), say("decide.numbers.what"), "data_object")
-        files = {f"osscar-result-{run.id}.json": to_json(subject.result, indent=1).encode()}
+        files = {
+            f"osscar-result-{run.id}.json": to_json(pathless(subject.result), indent=1).encode()
+        }
         if not examples.is_example(run):
             files[f"osscar-run-{run.id}.zip"] = subject.store.pack(run)
         sums = []
@@ -238,7 +246,7 @@ def _show_numbers(case: Case) -> Sequence[Sum]:
             ):
                 show_download(
                     say(f"decide.numbers.get.{kind}"),
-                    functools.partial(bytes, data),
+                    functools.partial(subject.store.take_out, run, functools.partial(bytes, data)),
                     file_name,
                     f"application/{kind}",
                     f"take_{kind}_{run.id}",

@@ -7,13 +7,17 @@ workspace gives. Everything else about it is like any other finished run.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from osscar_core.records import Method, SweepPoint
 from osscar_core.sample import SampleRun, sample_folder, sample_runs
 from osscar_core.showcase import Showcase
 from osscar_core.studio.evidence import Finished
-from osscar_core.studio.jobs import Run, RunStore, State, Status
+from osscar_core.studio.jobs import Run, State, Status
 from osscar_core.studio.requests import JobRequest, RunResult
+
+if TYPE_CHECKING:
+    from osscar_core.studio.desk import Desk
 
 OPENING_SHARE = 0.3
 _PREFIX = "example-"
@@ -53,7 +57,7 @@ def of_model(model: str) -> list[Finished]:
     return [item for item in found if item.run.request.spec.model == name]
 
 
-def result_of(store: RunStore, run: Run) -> RunResult | None:
+def result_of(store: Desk, run: Run) -> RunResult | None:
     """Return what a run found, be it of the workspace or an example."""
     if not is_example(run):
         return store.result(run)
@@ -61,7 +65,7 @@ def result_of(store: RunStore, run: Run) -> RunResult | None:
     return None if item is None else item.result
 
 
-def showcase_of(store: RunStore, run: Run) -> Showcase | None:
+def showcase_of(store: Desk, run: Run) -> Showcase | None:
     """Return what both models say to the same input, as far as a run or an example has it."""
     if not is_example(run):
         return store.showcase(run)

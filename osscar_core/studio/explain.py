@@ -26,6 +26,7 @@ from osscar_core.records import UnitReport
 from osscar_core.studio import chosen, examples
 from osscar_core.studio.briefs import find_brief
 from osscar_core.studio.cards import card
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.explain_facts import show_pairs
 from osscar_core.studio.explain_layers import (
     bin_size,
@@ -39,7 +40,7 @@ from osscar_core.studio.explain_layers import (
     rows,
 )
 from osscar_core.studio.frame import go, is_dark, run_title, watch
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import date, percent, significant, whole
 from osscar_core.studio.requests import RunResult
 from osscar_core.studio.results import outcome
@@ -57,7 +58,7 @@ _QUIET = {"displayModeBar": False}
 _SQUARE_PIXELS, _LABEL_PIXELS, _NARROW_PIXELS = 22, 96, 420
 
 
-def choose(store: RunStore) -> tuple[Run, RunResult] | None:
+def choose(store: Desk) -> tuple[Run, RunResult] | None:
     """Return the chosen run with its result; where there is none, say why and what to do."""
     run = chosen.run(store)
     if run is None:
@@ -79,7 +80,7 @@ def _show_title(run: Run) -> None:
     st.markdown(f"**{as_plain(run_title(run))}** · `{run.id}`")
 
 
-def _show_without_result(store: RunStore, run: Run) -> None:
+def _show_without_result(store: Desk, run: Run) -> None:
     state = run.status.state
     if state.is_live:
         st.info(say("explain.live"), icon=":material/hourglass_top:")

@@ -16,9 +16,10 @@ from osscar_core.figures import answers
 from osscar_core.notation import in_code
 from osscar_core.showcase import Continuation, Fate, Guess, Passage, Picture, Showcase
 from osscar_core.studio import examples
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.explain_layers import joined
 from osscar_core.studio.frame import is_dark
-from osscar_core.studio.jobs import Run, RunStore
+from osscar_core.studio.jobs import Run
 from osscar_core.studio.numbers import percent, significant, whole
 from osscar_core.studio.texts import as_plain, say
 
@@ -28,7 +29,7 @@ _TITLE_CHARACTERS = 28
 _ICONS = {True: ":green[:material/check_circle:]", False: ":red[:material/cancel:]"}
 
 
-def show_showcase(store: RunStore, run: Run) -> None:
+def show_showcase(store: Desk, run: Run) -> None:
     """Show one input with the answers of both models, and let the person choose another."""
     st.markdown(f"## {say('showcase.title')}")
     showcase = examples.showcase_of(store, run)

@@ -18,7 +18,7 @@ from osscar_core.studio.choices import as_sentence
 from osscar_core.studio.evidence import Finished, compared
 from osscar_core.studio.examples import is_example
 from osscar_core.studio.frame import is_dark, save_link
-from osscar_core.studio.jobs import RunStore
+from osscar_core.studio.identity import desk
 from osscar_core.studio.numbers import date
 from osscar_core.studio.scene import SET, Scene, follow, gather, move, select
 from osscar_core.studio.sharing import show_copy_link
@@ -33,7 +33,7 @@ _DRAWN_FOR = "_drawn_for"
 
 def show() -> None:
     """Draw the page below its frame."""
-    store = RunStore()
+    store = desk()
     follow(store)
     scene = gather(store)
     st.session_state[_DRAWN_FOR] = _around(scene)
@@ -54,7 +54,7 @@ def show() -> None:
 def _screen() -> None:
     """Draw what changes with the slider; an error in it is not the page's to catch."""
     try:
-        scene = gather(RunStore())
+        scene = gather(desk())
         if _around(scene) != st.session_state[_DRAWN_FOR]:
             st.rerun()
         _draw(scene)
@@ -251,7 +251,7 @@ def _moved(aim: Aim) -> None:
 def _aim_chosen() -> None:
     """Describe the same model in another unit, so that nothing jumps."""
     aim = Aim(st.session_state["w_goal"])
-    scene = gather(RunStore())
+    scene = gather(desk())
     view, answers = scene.view, scene.answers
     if answers is None or view is None:
         return
@@ -304,7 +304,7 @@ def _clicked() -> None:
     for point in selected:
         run_id = (point.get("customdata") or ["", ""])[1]
         if run_id:
-            select(gather(RunStore()), run_id)
+            select(gather(desk()), run_id)
 
 
 def _notes(scene: Scene, view: View) -> None:

@@ -24,6 +24,7 @@ from osscar_core.studio.choices import (
     check_weights,
     is_same_data,
 )
+from osscar_core.studio.identity import places
 from osscar_core.studio.requests import JobRequest
 from osscar_core.studio.summary import method_name
 from osscar_core.studio.texts import as_plain, say
@@ -195,9 +196,15 @@ def _match_defaults(choice: ModelChoice) -> None:
 
 def _problems(choice: ModelChoice) -> dict[str, str]:
     state = st.session_state
-    found = {name: check_data(state[f"f_{name}"], choice.task) for name in ("calibration", "data")}
+    allowed = places()
+    found = {
+        name: check_data(state[f"f_{name}"], choice.task, allowed)
+        for name in ("calibration", "data")
+    }
     if choice.takes_weights:
-        found["weights"] = check_weights(state["f_weights"], needed=choice.needs_weights)
+        found["weights"] = check_weights(
+            state["f_weights"], needed=choice.needs_weights, places=allowed
+        )
     if not state["f_structures"]:
         found["structures"] = say("form.structures.missing")
     elif _is_plain(choice) and not set(choice.plain) & set(state["f_structures"]):

@@ -20,11 +20,13 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from osscar_core.studio import chosen, numbers, texts, urlstate
+from osscar_core.studio.access import Act
 from osscar_core.studio.cards import card, failure
 from osscar_core.studio.choices import shown_name
 from osscar_core.studio.controls import choose_language, choose_model, choose_run
-from osscar_core.studio.identity import needs_login, owner, show_login, show_logout
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.desk import Desk
+from osscar_core.studio.identity import desk, needs_login, show_login, show_logout
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import duration
 from osscar_core.studio.pace import steps_of
 from osscar_core.studio.requests import JobKind
@@ -39,7 +41,6 @@ __all__ = [
     "go",
     "is_dark",
     "job_card",
-    "owner",
     "run_title",
     "save_link",
     "watch",
@@ -75,8 +76,8 @@ def _is_value(text: str, others: Mapping[str, str]) -> bool:
 
 PARAMETERS = {
     "lang": Parameter(is_valid=lambda value, _: value in LANGUAGES, is_kept=True),
-    "m": Parameter(is_valid=lambda value, _: value in chosen.models(RunStore())),
-    "run": Parameter(is_valid=lambda value, _: chosen.find(RunStore(), value) is not None),
+    "m": Parameter(is_valid=lambda value, _: value in chosen.models(desk())),
+    "run": Parameter(is_valid=lambda value, _: chosen.find(desk(), value) is not None),
     "goal": Parameter("removed", lambda value, _: value in GOALS),
     "val": Parameter(is_valid=_is_value),
     "x": Parameter("latency", lambda value, _: value in {"latency", "size"}),
@@ -209,6 +210,7 @@ def _sidebar(page: str, fault: Exception | None) -> Exception | None:
         choose_language()
     if store is not None:
         _, fault = _attempt(functools.partial(_job_strip, store))
+        _show_limits(store)
     show_logout()
     return fault
 
@@ -219,15 +221,23 @@ def _icon() -> str:
     return f"data:image/svg+xml;base64,{data}"
 
 
-def _controls() -> RunStore:
-    store = RunStore()
+def _show_limits(store: Desk) -> None:
+    """Say quietly why there is nothing to press, where there is not."""
+    if not store.person.may_act:
+        kind = "shown" if store.person.is_shown else "viewer"
+        with st.container(key="limits"):
+            st.markdown(f":gray[:material/visibility: {say(f'access.{kind}')}]")
+
+
+def _controls() -> Desk:
+    store = desk()
     choose_model(store)
     choose_run(store)
     return store
 
 
 def _settle() -> None:
-    chosen.settle(RunStore())
+    chosen.settle(desk())
 
 
 def _attempt(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
@@ -253,9 +263,9 @@ def job_card(run_id: str, place: str) -> None:
         run_id: The run.
         place: Where on the page this is, to keep the buttons apart; ``here`` is one line.
     """
-    store = RunStore()
+    store = desk()
     store.ensure_dispatched()
-    run = store.get(run_id, owner())
+    run = store.get(run_id)
     if run is None or not run.status.state.is_live:
         st.rerun()
     status = run.status
@@ -276,7 +286,9 @@ def job_card(run_id: str, place: str) -> None:
         _cancel_button(store, run, place)
 
 
-def _cancel_button(store: RunStore, run: Run, place: str) -> None:
+def _cancel_button(store: Desk, run: Run, place: str) -> None:
+    if not store.may(Act.STOP, run):
+        return
     is_stopping = run.is_stopping
     if st.button(
         say("strip.stopping") if is_stopping else say("strip.cancel"),
@@ -284,7 +296,7 @@ def _cancel_button(store: RunStore, run: Run, place: str) -> None:
         icon=":material/stop_circle:",
         disabled=is_stopping,
     ):
-        store.cancel(run, owner())
+        store.cancel(run)
         st.rerun(scope="fragment")
 
 
@@ -326,9 +338,8 @@ texts.speak(_language_here)
 numbers.tell_time(_zone_here)
 
 
-def _queue_text(store: RunStore, run: Run) -> str:
-    is_next = run.place == 1 and all(r.status.state is State.QUEUED for r in store.live())
-    return say("strip.next") if is_next else say("strip.queued", place=run.place)
+def _queue_text(store: Desk, run: Run) -> str:
+    return say("strip.next") if store.is_next(run) else say("strip.queued", place=run.place)
 
 
 def _progress_text(run: Run) -> str:
@@ -358,13 +369,13 @@ def _step_list(run: Run) -> str:
     return "  \n".join(lines)
 
 
-def _job_strip(store: RunStore) -> None:
+def _job_strip(store: Desk) -> None:
     store.ensure_dispatched()
-    live = store.live(owner())
+    live = store.live()
     before = st.session_state.get("_live", ())
     st.session_state["_live"] = tuple(run.id for run in live)
     for run_id in before:
-        run = store.get(run_id, owner())
+        run = store.get(run_id)
         if run is not None and (icon := _ENDS.get(run.status.state)):
             words = say(f"notice.{run.status.state.value}", title=as_plain(run_title(run)))
             st.toast(words, icon=icon, duration="long")

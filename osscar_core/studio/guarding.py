@@ -20,6 +20,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.guards import Guard, GuardReport, GuardResult
 from osscar_core.records import Task
 from osscar_core.storage import workspace
+from osscar_core.studio.identity import desk
 from osscar_core.studio.numbers import between, megabytes, percent, points, signed_percent
 from osscar_core.studio.owndata import located
 from osscar_core.studio.texts import as_plain, say
@@ -51,7 +52,7 @@ def chosen_guards(data: str) -> tuple[Guard, ...]:
 def groups_of(data: str) -> dict[str, dict[str, int]]:
     """Return the groups of test data with their sizes; nothing where they cannot be known."""
     try:
-        if parse_data_spec(data).kind not in _LOCAL:
+        if parse_data_spec(data).kind not in _LOCAL or not desk().may_read(data):
             return {}
         return _groups(located(data, workspace()))
     except OsscarError:

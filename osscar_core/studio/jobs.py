@@ -18,11 +18,11 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from osscar_core.errors import OsscarError
 from osscar_core.records import from_json, to_json
@@ -38,7 +38,7 @@ from osscar_core.studio.requests import JobKind, JobRequest, RunResult
 from osscar_core.studio.rows import row_of, run_of
 from osscar_core.studio.runs import LOCAL, RUN_ID, Run, State, Status, new_run_id
 
-__all__ = ["LOCAL", "Run", "RunStore", "State", "Status", "StoreError"]
+__all__ = ["LOCAL", "Run", "RunStore", "State", "Status", "StoreError", "unknown"]
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +102,12 @@ class RunStore:
         self.ensure_dispatched()
         return self._existing(run_id)
 
-    def runs(self, owner: str | None = None) -> list[Run]:
-        """Return all runs of an owner, or of everybody, the newest first."""
-        return list(reversed(self._find(*_of(owner))))
+    def runs(self, owner: str | None = None, also: Collection[str] = ()) -> list[Run]:
+        """Return all runs of an owner and some others, or of everybody, the newest first."""
+        wanted = (
+            [or_(*_of(owner), runs.c.id.in_(also))] if owner is not None and also else _of(owner)
+        )
+        return list(reversed(self._find(*wanted)))
 
     def get(self, run_id: str, owner: str | None = None) -> Run | None:
         """Return one run, or ``None`` if the owner has none of that name."""
@@ -148,7 +151,7 @@ class RunStore:
             StoreError: It is not this owner's.
         """
         if run.owner != owner:
-            raise _unknown(run.id)
+            raise unknown(run.id)
         now = time.time()
         mine = (runs.c.id == run.id) & (runs.c.owner == owner)
         waiting = mine & (runs.c.state == State.QUEUED.value)
@@ -423,7 +426,7 @@ class RunStore:
     def _existing(self, run_id: str) -> Run:
         run = self.get(run_id)
         if run is None:
-            raise _unknown(run_id)
+            raise unknown(run_id)
         return run
 
     def _set(self, run: Run, **values: Any) -> Run:
@@ -438,7 +441,7 @@ class RunStore:
             if changed.rowcount:
                 return
             if connection.execute(select(runs.c.id).where(mine)).first() is None:
-                raise _unknown(run.id)
+                raise unknown(run.id)
         raise StoreError(f"nothing was done with the run {run.id}: {otherwise}", "Reload the page")
 
 
@@ -504,7 +507,8 @@ def _note(run_id: str, owner: str, what: str) -> None:
     logger.info("run %s: %s", run_id, what, extra={"run": run_id, "owner": owner})
 
 
-def _unknown(run_id: str) -> StoreError:
+def unknown(run_id: str) -> StoreError:
+    """Return the error for a run that is not there, or not for whoever asks."""
     return StoreError(
         f"there is no run {run_id} here", "It may have been deleted; look into the list of runs"
     )

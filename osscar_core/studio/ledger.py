@@ -226,8 +226,11 @@ class Ledger:
             return connection.execute(query).first() is not None
 
     def pace(self, run_id: str) -> Pace:
-        """Return what earlier runs of the same model, kind, format and device lead to expect."""
-        columns = (runs.c.kind, runs.c.model, runs.c.device, runs.c.request)
+        """Return what earlier runs of the same model, kind, format and device lead to expect.
+
+        Only those of the same owner: nobody learns from it that others work on a model.
+        """
+        columns = (runs.c.owner, runs.c.kind, runs.c.model, runs.c.device, runs.c.request)
         own = select(*columns).where(runs.c.id == run_id)
         with self._database.read() as connection:
             row = connection.execute(own).one()
@@ -235,6 +238,7 @@ class Ledger:
                 select(runs.c.request, runs.c.step_seconds)
                 .where(
                     runs.c.state == State.FINISHED.value,
+                    runs.c.owner == row.owner,
                     runs.c.kind == row.kind,
                     runs.c.model == row.model,
                     runs.c.device == row.device,

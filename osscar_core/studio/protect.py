@@ -17,7 +17,7 @@ from osscar_core.figures import short_names
 from osscar_core.records import UnitReport
 from osscar_core.studio import guarding
 from osscar_core.studio.guarding import GUARDS
-from osscar_core.studio.jobs import RunStore
+from osscar_core.studio.identity import desk
 from osscar_core.studio.outlook import cost_words, unreachable
 from osscar_core.studio.scene import PROTECT, Layer, Scene, gather
 from osscar_core.studio.texts import as_plain, say
@@ -115,7 +115,7 @@ def proof(caps: Mapping[str, float], units: Sequence[UnitReport]) -> str:
 
 
 def _dialog() -> None:
-    scene = gather(RunStore())
+    scene = gather(desk())
     view = scene.view
     answer = None if view is None else view.answer
     st.markdown(say("protect.body"))

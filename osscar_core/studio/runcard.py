@@ -16,12 +16,16 @@ from osscar_core.errors import OsscarError
 from osscar_core.goals import GoalKind
 from osscar_core.records import GoalReport, to_json
 from osscar_core.studio import chosen, examples
+from osscar_core.studio.access import Act
+from osscar_core.studio.bundle import pathless
 from osscar_core.studio.cards import card, failure
 from osscar_core.studio.check_found import result_of
 from osscar_core.studio.check_words import one_line
 from osscar_core.studio.choices import shown_name
-from osscar_core.studio.frame import go, owner, run_title, watch
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.desk import Desk
+from osscar_core.studio.frame import go, run_title, watch
+from osscar_core.studio.identity import is_login_asked, is_own_machine
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import (
     counted,
     date_time,
@@ -83,7 +87,7 @@ def show_problem() -> None:
         failure(error)
 
 
-def show_undo(store: RunStore) -> None:
+def show_undo(store: Desk) -> None:
     """Offer to bring back what was deleted in the last minutes, on whatever page that was."""
     now = time.time()
     recent = [item for item in st.session_state.get(_DELETED, ()) if now - item[1] < UNDO_SECONDS]
@@ -107,7 +111,7 @@ def show_undo(store: RunStore) -> None:
         )
 
 
-def show_run(store: RunStore, entry: Entry) -> None:
+def show_run(store: Desk, entry: Entry) -> None:
     """Show one run as a card with its actions."""
     run = entry.run
     result = examples.result_of(store, run) if entry.figures is not None else None
@@ -130,11 +134,12 @@ def show_run(store: RunStore, entry: Entry) -> None:
             st.markdown(say(f"runs.done.{run.kind.value}", model=model, name=name))
         else:
             st.markdown(outcome(run))
-        st.markdown(f":gray[{_facts(run, result)}]")
+        facts = [_facts(run, result), *_whose(store, run)]
+        st.markdown(f":gray[{' · '.join(facts)}]")
         if result is not None:
             st.markdown(_model_place(run))
         _show_actions(store, entry, result)
-        if not examples.is_example(run):
+        if store.may(Act.CHANGE, run):
             _show_fields(store, run)
 
 
@@ -208,15 +213,29 @@ def _facts(run: Run, result: RunResult | None) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def _whose(store: Desk, run: Run) -> list[str]:
+    """Return whose a run is, if it is not the reader's, and whether everybody sees it."""
+    if examples.is_example(run):
+        return []
+    found = []
+    if run.owner != store.person.owner:
+        found.append(say("runs.fact.owner", owner=as_plain(run.owner)))
+    if store.is_shared(run):
+        found.append(say("runs.fact.shared"))
+    return found
+
+
 def _model_place(run: Run) -> str:
     if not examples.is_example(run) and run.model_folder.is_dir():
+        if not is_own_machine():
+            return say("runs.model.here")
         return say("runs.model_at", path=run.model_folder)
     return say("runs.model.example" if examples.is_example(run) else "runs.model.none")
 
 
-def _show_actions(store: RunStore, entry: Entry, result: RunResult | None) -> None:
+def _show_actions(store: Desk, entry: Entry, result: RunResult | None) -> None:
     run = entry.run
-    is_mine = not examples.is_example(run)
+    may_start, may_change = store.may(Act.START), store.may(Act.CHANGE, run)
     with st.container(horizontal=True, gap="small", key="runactions"):
         if result is not None:
             for page, icon in (("explore", "tune"), ("explain", "account_tree")):
@@ -236,17 +255,23 @@ def _show_actions(store: RunStore, entry: Entry, result: RunResult | None) -> No
         ):
             chosen.choose_run(run)
             go("check")
-        if run.can_resume:
+        if run.can_resume and store.may(Act.RESUME, run):
             _button(
                 "resume", "play_arrow", run, functools.partial(_resume, store, run), primary=True
             )
-        if entry.standing in _REPEATABLE or run.status.state is not State.FINISHED:
+        is_repeatable = entry.standing in _REPEATABLE or run.status.state is not State.FINISHED
+        if may_start and is_repeatable:
             _button("again", "replay", run, functools.partial(_again, store, run))
-        if is_mine:
+        if may_change:
             star = functools.partial(_star, store, run, not run.is_starred)
             _button("unstar" if run.is_starred else "star", "star", run, star)
-        _show_downloads(store, run, result)
-        if is_mine:
+            if is_login_asked() and run.status.state is State.FINISHED:
+                is_shared = store.is_shared(run)
+                share = functools.partial(store.share, run, not is_shared)
+                _button("unshare" if is_shared else "share", "group", run, share)
+        if store.may(Act.EXPORT, run):
+            _show_downloads(store, run, result)
+        if store.may(Act.DELETE, run):
             _button("delete", "delete", run, functools.partial(delete, store, [run]))
 
 
@@ -263,14 +288,15 @@ def _button(
     )
 
 
-def _show_downloads(store: RunStore, run: Run, result: RunResult | None) -> None:
+def _show_downloads(store: Desk, run: Run, result: RunResult | None) -> None:
     is_mine = not examples.is_example(run)
     if not is_mine and result is None:
         return
     with st.popover(say("runs.download"), icon=":material/download:"):
         if result is not None:
-            for name, record in (("plan", result.prune.plan), ("report", result)):
-                data = functools.partial(to_json, record, indent=1)
+            for name, record in (("plan", result.prune.plan), ("report", pathless(result))):
+                text = functools.partial(to_json, record, indent=1)
+                data = functools.partial(store.take_out, run, text)
                 _download(name, run, data, f"osscar-{name}-{run.id}.json", "application/json")
         if is_mine and result is not None:
             pack = functools.partial(store.pack, run)
@@ -296,7 +322,7 @@ def _download(
     )
 
 
-def _show_fields(store: RunStore, run: Run) -> None:
+def _show_fields(store: Desk, run: Run) -> None:
     """Let the owner call the run something and write on it; both are kept on leaving the field."""
     state = st.session_state
     name_key, note_key = f"name_{run.id}", f"note_{run.id}"
@@ -324,7 +350,7 @@ def _show_fields(store: RunStore, run: Run) -> None:
         )
 
 
-def delete(store: RunStore, runs: Sequence[Run]) -> None:
+def delete(store: Desk, runs: Sequence[Run]) -> None:
     """Delete runs so that the last minutes' can be brought back."""
     state = st.session_state
     for run in runs:
@@ -335,7 +361,7 @@ def delete(store: RunStore, runs: Sequence[Run]) -> None:
             chosen.choose_run(None)
 
 
-def _undo(store: RunStore, run: Run) -> None:
+def _undo(store: Desk, run: Run) -> None:
     state = st.session_state
     state[_DELETED] = tuple(item for item in state.get(_DELETED, ()) if item[0].id != run.id)
     back = store.undelete(run)
@@ -343,18 +369,18 @@ def _undo(store: RunStore, run: Run) -> None:
     chosen.choose_run(back)
 
 
-def _again(store: RunStore, run: Run) -> None:
+def _again(store: Desk, run: Run) -> None:
     """Ask for the same once more; a damaged run makes way, or it would be the answer."""
     if run.status.state is State.FINISHED and not run.is_imported and not examples.is_example(run):
         delete(store, [run])
-    _select(store.submit(run.request, owner()))
+    _select(store.submit(run.request))
 
 
-def _resume(store: RunStore, run: Run) -> None:
+def _resume(store: Desk, run: Run) -> None:
     _select(store.resume(run))
 
 
-def _star(store: RunStore, run: Run, is_starred: bool) -> None:
+def _star(store: Desk, run: Run, is_starred: bool) -> None:
     _keep(store.star(run, is_starred))
 
 

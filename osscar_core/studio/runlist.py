@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from osscar_core.studio import chosen, examples
+from osscar_core.studio.access import Act
 from osscar_core.studio.bundle import MAX_BYTES
 from osscar_core.studio.cards import failure
 from osscar_core.studio.choices import shown_name
-from osscar_core.studio.frame import go, job_card, owner, run_title
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.desk import Desk
+from osscar_core.studio.frame import go, job_card, run_title
+from osscar_core.studio.identity import desk
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import whole
 from osscar_core.studio.runcard import SELECTED, attempt
 from osscar_core.studio.runtable import (
@@ -50,11 +53,27 @@ _ROOM = {"wide": 900, "middle": 690}
 _ROW, _ROWS_SEEN = 35, 9
 
 
-def show_queue(store: RunStore) -> None:
+def show_queue(store: Desk) -> None:
     """Show what works and what waits, for as long as anything does."""
-    live = tuple(run.id for run in store.live(owner()))
+    live = tuple(run.id for run in store.everyones_live())
     if live:
         st.fragment(_guarded_queue, run_every=_POLL)(live)
+
+
+def listed(store: Desk) -> list[Run]:
+    """Return the runs that the list is about: one's own and shared ones, or everybody's."""
+    if not store.person.sees_all:
+        return store.runs()
+    own, everyones = store.runs(), store.everyones()
+    if len(own) == len(everyones):
+        return own
+    shows_all = st.toggle(
+        say("runs.everyones"),
+        key="runs_everyones",
+        persist_state="session",
+        help=say("runs.everyones.help"),
+    )
+    return everyones if shows_all else own
 
 
 def show_filters(runs: Sequence[Run]) -> list[Run]:
@@ -137,7 +156,7 @@ def matches(run: Run, text: str) -> bool:
     return all(word in said.casefold() for word in text.casefold().split())
 
 
-def show_table(store: RunStore, runs: Sequence[Run]) -> None:
+def show_table(store: Desk, runs: Sequence[Run]) -> None:
     """Show the runs as a table in which they can be selected.
 
     Args:
@@ -169,7 +188,7 @@ def show_table(store: RunStore, runs: Sequence[Run]) -> None:
         )
 
 
-def selected(store: RunStore) -> list[Run]:
+def selected(store: Desk) -> list[Run]:
     """Return the selected runs that there still are, in the order of the list."""
     state = st.session_state
     if state.get(_FOLLOWED) != state["run"]:
@@ -180,8 +199,10 @@ def selected(store: RunStore) -> list[Run]:
     return [run for run in found if run is not None]
 
 
-def show_import(store: RunStore) -> None:
+def show_import(store: Desk) -> None:
     """Let the person take in a run that was computed elsewhere."""
+    if not store.may(Act.BRING):
+        return
     state = st.session_state
     # A new key is a new, empty uploader.
     key = f"import_{state.get(_IMPORTS, 0)}"
@@ -191,7 +212,7 @@ def show_import(store: RunStore) -> None:
         state[_IMPORTS] = state.get(_IMPORTS, 0) + 1
         if file is None:
             return
-        run = store.unpack(file.getvalue(), owner())
+        run = store.unpack(file.getvalue())
         state[SELECTED] = (run.id,)
         chosen.choose_run(run)
         st.toast(
@@ -230,7 +251,7 @@ def _guarded_queue(shown: tuple[str, ...]) -> None:
 
 
 def _queue(shown: tuple[str, ...]) -> None:
-    live = RunStore().live(owner())
+    live = desk().everyones_live()
     if tuple(run.id for run in live) != shown:
         st.rerun()
     working = sum(run.status.state is State.RUNNING for run in live)
@@ -314,7 +335,7 @@ def _rows_selected(key: str, place: str, ids: tuple[str, ...]) -> None:
     state[_TABLES][place] = (number, ids, rows)
     if len(rows) < 2:
         first = next(iter(state[SELECTED]), "")
-        attempt(lambda: chosen.choose_run(chosen.find(RunStore(), first)))
+        attempt(lambda: chosen.choose_run(chosen.find(desk(), first)))
         state[_FOLLOWED] = state["run"]
 
 

@@ -16,9 +16,10 @@ from typing import Literal
 from osscar_core.goals import GoalKind
 from osscar_core.studio import examples
 from osscar_core.studio.choices import shown_name
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.evidence import difference
 from osscar_core.studio.frame import run_title
-from osscar_core.studio.jobs import Run, RunStore, State
+from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import date, signed
 from osscar_core.studio.requests import JobKind, RunResult
 from osscar_core.studio.summary import asked, kind_name, method_name
@@ -90,7 +91,7 @@ class Entry:
         return Standing.IMPORTED if self.run.is_imported else Standing.FINISHED
 
 
-def entry_of(store: RunStore, run: Run) -> Entry:
+def entry_of(store: Desk, run: Run) -> Entry:
     """Return a run with what the list tells of its result."""
     if run.kind is not JobKind.PRUNE or run.status.state is not State.FINISHED:
         return Entry(run)
@@ -162,6 +163,7 @@ _COLUMNS = (
     Column("size", 76, "%.3g"),
     Column("state", 88),
     Column("when", 112),
+    Column("owner", 150),
     Column("device", 140),
 )
 _METRICS = ("accuracy", "perplexity")
@@ -185,6 +187,7 @@ def values_of(entry: Entry) -> dict[str, Value]:
         "method": method_name(spec.method) if is_prune else "",
         "state": say(f"runs.state.{entry.standing.value}"),
         "when": _day(entry),
+        "owner": "" if examples.is_example(run) else run.owner,
         "quality": "",
     }
     numbers = dict.fromkeys(column.key for column in _COLUMNS if column.format)
@@ -245,7 +248,7 @@ def common_to_all(rows: Sequence[Mapping[str, Value]], key: str) -> str:
 
 def _says_something(column: Column, rows: Sequence[Mapping[str, Value]]) -> bool:
     key = column.key
-    if key in ("model", "device"):
+    if key in ("model", "device", "owner"):
         return len({row[key] for row in rows if row[key]}) > 1
     # Numbers of one unit can be sorted; of two, they stand in one column as text.
     is_mixed = all(any(row[each] is not None for row in rows) for each in _METRICS)
@@ -262,7 +265,7 @@ def _longer_half(value: float, low: float, high: float) -> float:
     return max(value - low, high - value)
 
 
-def _kept(store: RunStore, run: Run) -> Figures | None:
+def _kept(store: Desk, run: Run) -> Figures | None:
     if examples.is_example(run):
         result = examples.result_of(store, run)
         return None if result is None else figures_of(result)

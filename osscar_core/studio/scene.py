@@ -20,11 +20,11 @@ from osscar_core.records import Method, PruneSpec, Structure, to_json
 from osscar_core.studio import chosen, examples, form
 from osscar_core.studio.briefs import find_brief, is_timed_here
 from osscar_core.studio.choices import ModelChoice
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.evidence import Finished, group_of
 from osscar_core.studio.form import Settings
 from osscar_core.studio.guarding import GUARDS, chosen_guards
-from osscar_core.studio.identity import owner
-from osscar_core.studio.jobs import Run, RunStore
+from osscar_core.studio.jobs import Run
 from osscar_core.studio.orders import plain_request, point_request, prediction
 from osscar_core.studio.requests import JobKind, JobRequest
 from osscar_core.studio.whatif import Answers, View, is_named, look
@@ -63,7 +63,7 @@ class Scene:
         is_exact: Whether it was made with the very settings of the form.
     """
 
-    store: RunStore
+    store: Desk
     choice: ModelChoice
     settings: Settings
     runs: Sequence[Run]
@@ -235,17 +235,18 @@ class Scene:
         return float(round(100 * self.answers.removed(item.widths)))
 
 
-def gather(store: RunStore) -> Scene:
+def gather(store: Desk) -> Scene:
     """Return what the screen is about now."""
     choice = chosen.model(store)
     settings = form.read(choice)
-    runs = store.runs(owner())
-    brief, is_exact = _survey_for(settings.survey)
+    runs = store.runs()
+    is_allowed = settings.survey is not None and store.may_ask(settings.survey)
+    brief, is_exact = _survey_for(settings.survey if is_allowed else None)
     finished = [] if settings.request is None else _comparable(store, runs, settings.request)
     return Scene(store, choice, settings, runs, finished, brief, is_exact)
 
 
-def follow(store: RunStore) -> None:
+def follow(store: Desk) -> None:
     """Put the chosen run into the settings where they are of another kind; call it first."""
     state = st.session_state
     stands = (state["run"], state["m"])
@@ -294,7 +295,7 @@ def _survey_for(spec: PruneSpec | None) -> tuple[Brief | None, bool]:
     return find_brief(dataclasses.replace(spec, samples=None)), False
 
 
-def _comparable(store: RunStore, runs: Sequence[Run], request: JobRequest) -> list[Finished]:
+def _comparable(store: Desk, runs: Sequence[Run], request: JobRequest) -> list[Finished]:
     wanted = group_of(request)
     own = [
         Finished(run, result)

@@ -1,85 +1,34 @@
 """Start the app: ``python -m osscar_core.studio.serve``.
 
-The decision hidden here: what goes over the wire besides the app itself. Every answer carries
-the headers that keep other sites from framing it, reading from it or being called by it; the
-app listens on this machine alone unless told otherwise.
+The decision hidden here: who can reach the app. It listens on this machine alone unless told
+otherwise, answers to the names it is known by, and does not open itself to a network without a
+login unless somebody says in so many words that they want that.
 """
 
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from osscar_core.errors import OsscarError
 from osscar_core.studio import logs
+from osscar_core.studio.access import READ_ONLY, ROOTS, is_read_only
+from osscar_core.studio.gate import (
+    Gate,
+    SecurityHeaders,
+    is_this_machine,
+    login_settings,
+)
 
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 HOST = "127.0.0.1"
 PORT = 8501
 
-# Streamlit starts from an inline script and its figures compile functions, hence the two
-# 'unsafe-'; what matters is that nothing is loaded from, sent to or framed by another site.
-CONTENT_POLICY = "; ".join(
-    [
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self' data: blob:",
-        "worker-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    ]
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
-
 logger = logging.getLogger(__name__)
-
-
-class SecurityHeaders:
-    """Adds `HEADERS` to every answer of an application.
-
-    Args:
-        app: The application.
-    """
-
-    def __init__(self, app: Application) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on and add the headers to what comes back."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                named = [(k.lower().encode(), v.encode()) for k, v in HEADERS.items()]
-                given = {name for name, _ in named}
-                kept = [pair for pair in message.get("headers", ()) if pair[0] not in given]
-                message["headers"] = [*kept, *named]
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
 
 
 def on_script_error(error: Exception) -> bool:
@@ -104,26 +53,68 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=list(logs.Form),
         help=f"how the log is written (default text, or what {logs.VARIABLE} says)",
     )
+    parser.add_argument(
+        "--read-only", action="store_true", help=f"show everything, change nothing ({READ_ONLY}=1)"
+    )
+    parser.add_argument(
+        "--root",
+        action="append",
+        type=_folder,
+        metavar="FOLDER",
+        help=f"let files below this folder be named, and no others; may be given again ({ROOTS})",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which a proxy before it is known; may be given again",
+    )
+    parser.add_argument(
+        "--trust-network",
+        action="store_true",
+        help="let everyone who can reach the address use the app without a login",
+    )
     options = parser.parse_args(arguments)
     if options.log is not None:
         os.environ[logs.VARIABLE] = options.log
     logs.set_up("server")
-    if not _is_this_machine(options.host):
-        sys.stderr.write(
-            f"warning: anyone who can reach {options.host}:{options.port} can use the app, "
-            "unless a login is configured in .streamlit/secrets.toml\n"
+    # Streamlit reads its settings and secrets from beside what it takes for the program.
+    sys.argv = [str(SCRIPT)]
+    is_local = is_this_machine(options.host)
+    if not is_local and not options.trust_network and not login_settings():
+        parser.error(
+            f"anyone who can reach {options.host}:{options.port} could use the app. Configure a "
+            "login in .streamlit/secrets.toml, or add --trust-network if that is what you want"
         )
-    _take_up_runs()
+    if options.read_only:
+        os.environ[READ_ONLY] = "1"
+    if options.root:
+        os.environ[ROOTS] = os.pathsep.join(options.root)
+    if not is_read_only(os.environ):
+        _take_up_runs()
     import streamlit as st
     from starlette.middleware import Middleware
 
     from osscar_core.studio.health import Health
 
-    middleware = [Middleware(SecurityHeaders), Middleware(Health)]
-    app = st.App(SCRIPT, middleware=middleware, on_script_error=on_script_error)
-    # Streamlit reads its settings from beside what it takes for the program.
-    sys.argv = [str(SCRIPT)]
-    app.run(config={"server.address": options.host, "server.port": options.port})
+    app = st.App(
+        SCRIPT,
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(Health),
+            Middleware(Gate, hosts=options.allow_host, is_local=is_local),
+        ],
+        on_script_error=on_script_error,
+    )
+    app.run(
+        config={
+            "server.address": options.host,
+            "server.port": options.port,
+            # The gate looks at every request, not just at those for a session.
+            "server.allowedHosts": ["*"],
+        }
+    )
 
 
 def _take_up_runs() -> None:
@@ -146,13 +137,11 @@ def _port(text: str) -> int:
     return port
 
 
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _folder(text: str) -> str:
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder; give one that is there")
+    return str(folder.resolve())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import urllib.parse
 import streamlit as st
 
 from osscar_core.studio import chosen
-from osscar_core.studio.jobs import RunStore
+from osscar_core.studio.identity import desk
 from osscar_core.studio.scene import PROTECT
 from osscar_core.studio.texts import language, say
 from osscar_core.studio.wishes import Wish
@@ -23,7 +23,7 @@ def query(wish: Wish) -> str:
     state = st.session_state
     values = {
         "lang": language(),
-        "m": chosen.key_of(chosen.model(RunStore()).name),
+        "m": chosen.key_of(chosen.model(desk()).name),
         "goal": wish.aim.value,
         "val": f"{wish.value:.10g}",
         "x": state["x"],

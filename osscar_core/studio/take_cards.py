@@ -17,7 +17,6 @@ import streamlit as st
 from osscar_core.studio.actions import roughly
 from osscar_core.studio.check_found import Subject
 from osscar_core.studio.frame import watch
-from osscar_core.studio.identity import owner
 from osscar_core.studio.jobs import Run, State
 from osscar_core.studio.numbers import about, megabytes
 from osscar_core.studio.orders import expected_seconds
@@ -228,4 +227,4 @@ def _show_button(
 
 
 def _submit(subject: Subject, request: JobRequest) -> None:
-    subject.store.submit(request, owner())
+    subject.store.submit(request)

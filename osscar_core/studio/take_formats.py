@@ -54,7 +54,6 @@ from osscar_core.studio.takehome import (
     export_folder,
     export_of,
     main_file,
-    pack_export,
     packed_as,
     snippets,
 )
@@ -148,7 +147,7 @@ def _show_made(subject: Subject, run: Run, found: ExportReport) -> Sequence[Sum]
         export_folder(run, found),
         found.format.value,
         run,
-        functools.partial(pack_export, run, found),
+        functools.partial(subject.store.pack_export, run, found),
     )
     parts = snippets(run, found)
     if parts:

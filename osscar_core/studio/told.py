@@ -24,6 +24,12 @@ _KNOWN = {
     "quota": re.compile(r"the runs here take (?P<taken>\S+ GB), and (?P<most>\S+ GB) is .*"),
     "newer": re.compile(r".* was written by a newer release \(.*\)"),
     "upgrade": re.compile(r".* could not be brought from schema \d+ to \d+ \(.*\)"),
+    "login": re.compile(r"a login is configured, and what it needs is not installed: .*"),
+    "nobody": re.compile(r"nobody is logged in any more"),
+    "others": re.compile(r"this run belongs to somebody else"),
+    "outside": re.compile(r"files may be named only below the folders .*"),
+    "shown": re.compile(r"this server only shows, .*"),
+    "viewer": re.compile(r"your role here is viewer, .*"),
     "gone": re.compile(r"there is no run .* here"),
 }
 """What the app itself can run into, by the key of its sentences."""

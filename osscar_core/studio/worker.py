@@ -24,7 +24,7 @@ from osscar_core.shortage import is_shortage
 from osscar_core.storage import FULL
 from osscar_core.studio import logs
 from osscar_core.studio.attempt import Attempt, Job
-from osscar_core.studio.elsewhere import compute_elsewhere, is_elsewhere
+from osscar_core.studio.elsewhere import is_elsewhere
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.ledger import Ledger
 from osscar_core.studio.processes import Process
@@ -70,6 +70,12 @@ def _export(attempt: Job) -> None:
     from osscar_core.studio.worker_check import make_export
 
     make_export(attempt)
+
+
+def _compute_elsewhere(attempt: Attempt) -> None:
+    from osscar_core.studio.worker_elsewhere import compute_elsewhere
+
+    compute_elsewhere(attempt)
 
 
 _WORK: dict[JobKind, Callable[[Job], None]] = {
@@ -134,7 +140,7 @@ def _compute(attempt: Attempt) -> int:
         work = work_of(attempt.request.kind)
         attempt.start()
         if is_elsewhere(attempt.request.kind):
-            compute_elsewhere(attempt)
+            _compute_elsewhere(attempt)
         else:
             work(attempt)
         # From here on the result counts, even if somebody asked to stop a moment ago.

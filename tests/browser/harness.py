@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,15 @@ STREAMLIT = ("-m", "streamlit", "run", "app.py", "--server.port={port}")
 class Server:
     """The app as its documented command starts it, in a workspace of its own."""
 
-    def __init__(self, home: Path, command: Sequence[str] = SERVE) -> None:
+    def __init__(
+        self,
+        home: Path,
+        command: Sequence[str] = SERVE,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
         self.command = command
+        self.environment = environment or {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -53,7 +59,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, *(part.format(port=self.port) for part in self.command)],
             cwd=ROOT,
-            env={**os.environ, "OSSCAR_HOME": str(self.home)},
+            env={**os.environ, "OSSCAR_HOME": str(self.home), **self.environment},
             stdout=subprocess.DEVNULL,
             stderr=(self.home.parent / "server.log").open("ab"),
         )
@@ -117,9 +123,11 @@ class Visit:
 
 
 @contextmanager
-def served(home: Path, command: Sequence[str] = SERVE) -> Iterator[str]:
+def served(
+    home: Path, command: Sequence[str] = SERVE, environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Start a server; give its address."""
-    server = Server(home, command)
+    server = Server(home, command, environment)
     server.start()
     try:
         yield server.address

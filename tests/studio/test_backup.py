@@ -15,6 +15,7 @@ import pytest
 
 from osscar_core.studio import backup
 from osscar_core.studio.backup import back_up, restore
+from osscar_core.studio.commons import share
 from osscar_core.studio.database import VARIABLE
 from osscar_core.studio.jobs import Run, RunStore, State, Status, StoreError
 
@@ -43,6 +44,7 @@ def filled(still: RunStore, samples) -> RunStore:
     (still.home / "data" / "abc" / "items.json").write_text("own data")
     (still.home / "surveys").mkdir()
     (still.home / "surveys" / "key.json").write_text("a survey")
+    share(still.home, FIRST, True)
     return still
 
 
@@ -60,7 +62,7 @@ def tree(home: Path) -> dict[str, bytes]:
 
 def test_what_comes_back_is_what_was_there(filled: RunStore, tmp_path: Path) -> None:
     made = back_up(filled, tmp_path / "runs.tar")
-    assert (made.runs, len(made.files)) == (2, 7)
+    assert (made.runs, len(made.files)) == (2, 8)
     other = RunStore(tmp_path / "new" / "home")
     restore(other, tmp_path / "runs.tar")
     assert plain(other) == plain(filled)
@@ -135,7 +137,7 @@ def test_a_run_removed_meanwhile_is_left_out(filled: RunStore, tmp_path: Path, m
     link = backup._link
 
     def remove_first(path: Path, to: Path) -> None:
-        if FIRST in str(path) and path.exists():
+        if f"runs/{FIRST}" in str(path) and path.exists():
             filled.delete(filled.get(FIRST))
             filled.purge(0.0)
         link(path, to)
@@ -143,7 +145,7 @@ def test_a_run_removed_meanwhile_is_left_out(filled: RunStore, tmp_path: Path, m
     monkeypatch.setattr(backup, "_link", remove_first)
     made = back_up(filled, tmp_path / "runs.tar")
     assert made.runs == 1
-    assert not [file.name for file in made.files if FIRST in file.name]
+    assert not [file.name for file in made.files if f"runs/{FIRST}" in file.name]
 
 
 def test_files_are_copied_where_they_cannot_be_linked(
@@ -153,7 +155,7 @@ def test_files_are_copied_where_they_cannot_be_linked(
         raise OSError(1, "not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert len(back_up(filled, tmp_path / "runs.tar").files) == 7
+    assert len(back_up(filled, tmp_path / "runs.tar").files) == 8
 
 
 def test_nothing_is_overwritten(filled: RunStore, tmp_path: Path, ask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -118,6 +119,9 @@ def compute(store: RunStore, asked: JobRequest) -> Run:
     return store.get(run.id)
 
 
+CANARIES = {"HF_TOKEN": "hf_canaryToken", "AWS_SECRET_ACCESS_KEY": "canary-cloud-secret"}
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -146,8 +150,22 @@ def test_a_run_is_pruned_judged_timed_and_shown(still: RunStore, images, outside
     assert pace.seconds == pytest.approx(run.status.seconds, rel=0.1)
 
 
-def test_what_is_measured_is_what_was_written(still: RunStore, images, outside) -> None:
+def canaries_in(*files: bytes) -> list[str]:
+    return [value for value in CANARIES.values() if any(value.encode() in file for file in files)]
+
+
+def test_what_is_measured_is_what_was_written(
+    still: RunStore, images, outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
     run = compute(still, request(images))
+    # The worker could read them, and nothing that it left tells any.
+    assert canaries_in(*(f.read_bytes() for f in run.folder.rglob("*") if f.is_file())) == []
+    with zipfile.ZipFile(io.BytesIO(still.pack(run))) as archive:
+        members = [archive.read(name) for name in archive.namelist()]
+    assert canaries_in(*members) == []
+    assert not any(str(still.home).encode() in member for member in members)
     record = read_record(run)
     assert record is not None
     written = hashlib.sha256((run.model_folder / "model.safetensors").read_bytes()).hexdigest()
@@ -161,7 +179,11 @@ def test_what_is_measured_is_what_was_written(still: RunStore, images, outside) 
     assert evaluate(taken, run.request.data, limit=run.request.limit).value == record.value
 
 
-def test_a_run_is_written_as_onnx_and_compared(still: RunStore, images) -> None:
+def test_a_run_is_written_as_onnx_and_compared(
+    still: RunStore, images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
     run = compute(still, request(images))
     question = CheckRequest(CheckKind.AB, run.id)
     asked = request(images, kind=JobKind.EXPORT, check=question, limit=8)
@@ -180,6 +202,7 @@ def test_a_run_is_written_as_onnx_and_compared(still: RunStore, images) -> None:
     with zipfile.ZipFile(pack_export(made, report)) as archive:
         packed = archive.read(f"{made.id}-onnx/model.onnx")
         read = archive.read(f"{made.id}-onnx/README.md").decode()
+        assert canaries_in(*(archive.read(name) for name in archive.namelist())) == []
     listed = next(file for file in report.files if file.name == "model.onnx")
     assert hashlib.sha256(packed).hexdigest() == listed.sha256
     assert str(still.home) not in read

@@ -16,6 +16,7 @@ from typing import Any
 
 from osscar_core.notation import as_markdown
 from osscar_core.studio.texts import (
+    access,
     check,
     check_data,
     common,
@@ -30,7 +31,7 @@ from osscar_core.studio.texts import (
 LANGUAGES = {"en": "English", "ja": "日本語"}
 """The languages by the code that links carry, each in its own words."""
 
-_AREAS = (common, explore, settings, explain, check, check_data, decide, formats, runs)
+_AREAS = (common, explore, settings, explain, check, check_data, decide, formats, runs, access)
 _SENTENCES: dict[str, dict[str, str]] = {
     "en": {key: text for area in _AREAS for key, text in area.ENGLISH.items()},
     "ja": {key: text for area in _AREAS for key, text in area.JAPANESE.items()},
