@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 import families
 from osscar_core.cli import main
@@ -54,7 +55,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
         def forward(layer: nn.Module, given: Tensor, real: Any = real) -> Tensor:
             # The layers of OPT see (items * tokens) rows at times; those say nothing here.
-            if given.dim() > 2 and given.device.type != "meta":
+            if given.dim() > 2 and not isinstance(given, FakeTensor):
                 found.check(given.shape[0])
             return real(layer, given)
 
@@ -138,7 +139,7 @@ def test_one_item_that_is_too_much_is_told_in_words_and_leaves_nothing(
     assert "memory ran out in a forward pass of one item. Free memory" in said
     assert "Traceback" not in said
     assert not out.exists()
-    assert memory.refused == 4 or memory.refused == 3  # half, a quarter, and so on
+    assert memory.refused >= 3  # a half, a quarter, and so on
 
 
 def real_shortages() -> list[tuple[str, Callable[[], object]]]:
