@@ -205,8 +205,7 @@ def test_a_database_without_room_refuses_in_words_and_loses_nothing(
     runs = [store.submit(ask(0.1))]
 
     def submit_many() -> None:
-        for number in range(40):
-            runs.append(store.submit(ask(0.2 + number / 100)))
+        runs.extend(store.submit(ask(0.2 + number / 100)) for number in range(40))
 
     with filled(volume), pytest.raises(StoreError, match="disk is full"):
         submit_many()
@@ -258,7 +257,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
     with (
         no_file_above(500),
-        pytest.raises(OsscarError),
+        pytest.raises(OutputError),
         storage.whole_folder(tmp_path / "f") as made,
     ):
         (made / "large").write_bytes(bytes(5000))
