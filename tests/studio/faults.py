@@ -2,7 +2,7 @@
 
 Run it for as long as wanted::
 
-    python tests/studio/faults.py --seed 1 --faults 2000
+    PYTHONPATH=. python tests/studio/faults.py --seed 1 --faults 2000
 
 The seed decides what goes wrong, to whom, and at which call of a process. Where a small
 volume may be mounted, the workspace lies on one and its disk really is full at times.
@@ -517,7 +517,7 @@ def main(arguments: Sequence[str]) -> int:
     _say(json.dumps(found, indent=1))
     if problem:
         file = Path(__file__).relative_to(ROOT)
-        _say(f"again: python {file} --seed {given.seed} --faults {given.faults}")
+        _say(f"again: PYTHONPATH=. python {file} --seed {given.seed} --faults {given.faults}")
     return 1 if problem else 0
 
 
