@@ -26,6 +26,7 @@ from osscar_core.records import (
     parse_choice,
     to_dict,
 )
+from osscar_core.storage import read_sealed
 
 if TYPE_CHECKING:
     from osscar_core.report import MeasuredRun
@@ -319,7 +320,7 @@ def _read(file: str | None, record: type[_Record]) -> _Record | None:
 
 def _values(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_bytes())
+        values = json.loads(read_sealed(file))
     except OSError as error:
         raise SpecError(
             f"cannot read {file} ({error.strerror})", "Name a file that a command wrote with --json"

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -259,6 +260,18 @@ def test_a_damaged_result_is_not_shown_and_asking_again_starts_anew(
     assert still.result(still.get(FIRST)) is None
     again = still.again(finished)
     assert (again.id != FIRST, again.status.state) == (True, State.QUEUED)
+
+
+def test_a_file_that_cannot_be_removed_stops_no_dispatcher(still: RunStore, monkeypatch) -> None:
+    run = still.submit(request())
+    (run.folder / "stuck").touch()
+
+    def unlink(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    still.cancel(run)
+    assert still.get(run.id).status.state is State.CANCELLED
 
 
 def test_a_clock_that_is_set_back_lets_nobody_jump_the_queue(still: RunStore, monkeypatch) -> None:
