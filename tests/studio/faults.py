@@ -46,7 +46,7 @@ DEVICES = ("cpu", "cuda:0", "cuda:1")
 WAITING = 6
 EPOCH = 50
 VOLUME_BYTES = 6 * 2**20
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 _T = TypeVar("_T")
 
