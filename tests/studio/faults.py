@@ -125,8 +125,10 @@ class Trial:
         self._until("all runs end", lambda: self._cancel_endless() and not self._live())
         self._check()
         for run_id in last:
-            if self._state(run_id) is not State.FINISHED:
-                raise Broken(f"the run {run_id} without a fault is {self._state(run_id)}")
+            run = self._store.get(run_id)
+            if run is None or run.status.state is not State.FINISHED:
+                free = shutil.disk_usage(self._home).free
+                raise Broken(f"a run without a fault is no result, with {free:,} bytes free: {run}")
         self._until("no process is left but those that wait", lambda: not self._strangers())
         for run in self._store.runs():
             self.ends[run.status.state.value] += run.id not in self._seen.deleted
@@ -355,9 +357,6 @@ class Trial:
 
     def _finished(self) -> list[Run]:
         return [run for run in self._store.runs() if run.status.state is State.FINISHED]
-
-    def _state(self, run_id: str) -> State | None:
-        return next((state for name, state, _ in self._rows() if name == run_id), None)
 
     def _check(self) -> None:
         """Check that nothing finished is lost and nothing half is shown as whole."""
