@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEVICES = ("cpu", "cuda:0", "cuda:1")
 WAITING = 6
 EPOCH = 50
-VOLUME_BYTES = 6 * 2**20
+VOLUME_BYTES = 24 * 2**20  # each run takes some 50 kB, and an epoch sees a hundred
 PATIENCE = 60.0
 
 _T = TypeVar("_T")
