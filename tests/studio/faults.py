@@ -393,7 +393,7 @@ class Trial:
         leads = 0 if dispatcher is None else dispatcher.pid
         every = {process.pid: process for process in _processes()}
         return [
-            f"{process.pid} {process.state} of {process.parent}"
+            f"{process.pid} {process.state} of {process.parent}: {_told_of(process)}"
             for process in every.values()
             if _descends(process, os.getpid(), every)
             and process.pid != self._nursery.pid
@@ -432,6 +432,15 @@ def _processes() -> Iterator[_Entry]:
         with contextlib.suppress(OSError):
             fields = path.read_text().rpartition(")")[2].split()
             yield _Entry(int(path.parent.name), fields[0], int(fields[1]), int(fields[3]))
+
+
+def _told_of(process: _Entry) -> str:
+    """Return where in the system a process waits, and what it has open."""
+    place, found = Path(f"/proc/{process.pid}"), []
+    with contextlib.suppress(OSError):
+        found = [(place / "wchan").read_text(), (place / "comm").read_text().strip()]
+        found += [os.readlink(path) for path in (place / "fd").iterdir()]
+    return " ".join(found)
 
 
 def _descends(process: _Entry, ancestor: int, every: dict[int, _Entry]) -> bool:
