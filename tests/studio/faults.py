@@ -439,7 +439,7 @@ def _told_of(process: _Entry) -> str:
     place, found = Path(f"/proc/{process.pid}"), []
     with contextlib.suppress(OSError):
         found = [(place / "wchan").read_text(), (place / "comm").read_text().strip()]
-        found += [os.readlink(path) for path in (place / "fd").iterdir()]
+        found += [str(path.readlink()) for path in (place / "fd").iterdir()]
     return " ".join(found)
 
 
