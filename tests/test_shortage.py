@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 import families
 from osscar_core.cli import main
@@ -54,7 +55,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
         def forward(layer: nn.Module, given: Tensor, real: Any = real) -> Tensor:
             # The layers of OPT see (items * tokens) rows at times; those say nothing here.
-            if given.dim() > 2 and given.device.type != "meta":
+            if given.dim() > 2 and not isinstance(given, FakeTensor):
                 found.check(given.shape[0])
             return real(layer, given)
 
@@ -138,7 +139,7 @@ def test_one_item_that_is_too_much_is_told_in_words_and_leaves_nothing(
     assert "memory ran out in a forward pass of one item. Free memory" in said
     assert "Traceback" not in said
     assert not out.exists()
-    assert memory.refused == 4 or memory.refused == 3  # half, a quarter, and so on
+    assert memory.refused >= 3  # a half, a quarter, and so on
 
 
 def real_shortages() -> list[tuple[str, Callable[[], object]]]:
@@ -194,24 +195,44 @@ def test_the_size_goes_down_by_halves_to_one() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_small_gpu_takes_smaller_micro_batches(tmp_path: Path) -> None:
-    """A real limit, too low for a forward pass of all windows at once."""
-    spec = request("opt", tmp_path, batch_size=64, samples=64, device="cuda", sparsity=0.5)
+def test_a_gpu_with_little_memory_takes_smaller_micro_batches(tmp_path: Path) -> None:
+    """A real limit, between what a quarter of the windows and all of them need at once."""
+    family = families.FAMILIES["opt"]()
+    windows, seqlen = 64, 256
+    wide = dataclasses.replace(family, model=wide_opt(seqlen), samples=windows, seqlen=seqlen)
+    spec = wide.request(tmp_path, device="cuda", batch_size=windows)
+
+    def reserved(batch: int) -> int:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        prune(dataclasses.replace(spec, batch_size=batch), out=tmp_path / f"of {batch}")
+        return torch.cuda.max_memory_reserved()
+
+    reserved(1)  # what the libraries keep for themselves is there from here on
+    few, all_at_once = reserved(windows // 4), reserved(windows)
+    assert few < all_at_once
     torch.cuda.empty_cache()
-    prune(dataclasses.replace(spec, batch_size=1), out=tmp_path / "warm")
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.reset_peak_memory_stats()
-    prune(dataclasses.replace(spec, batch_size=64), out=tmp_path / "all")
-    needed = torch.cuda.max_memory_reserved()
-    torch.cuda.empty_cache()
-    held = torch.cuda.memory_reserved()
-    small = held + (needed - held) // 2
-    torch.cuda.set_per_process_memory_fraction(small / total)
+    torch.cuda.set_per_process_memory_fraction((few + all_at_once) / 2 / total)
     try:
         found = prune(spec, out=tmp_path / "found")
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert "memory did not suffice" in found.warnings[-1]
-    taken = int(found.warnings[-1].split("; ")[1].split()[0])
+    said = found.warnings[-1]
+    assert "memory did not suffice for larger micro-batches" in said
+    taken = int(said.split("; ")[1].split()[0])
+    assert windows // 4 <= taken < windows
     wanted = prune(dataclasses.replace(spec, batch_size=taken), out=tmp_path / "wanted")
     assert [unit.kept for unit in found.plan.units] == [unit.kept for unit in wanted.plan.units]
+
+
+def wide_opt(seqlen: int) -> nn.Module:
+    """Return a model of two blocks whose activations take more room than its weights."""
+    from transformers import OPTConfig, OPTForCausalLM
+
+    config = OPTConfig(
+        vocab_size=260, hidden_size=256, ffn_dim=1024, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=seqlen, word_embed_proj_dim=256,
+        do_layer_norm_before=True, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    return families.randomise_(OPTForCausalLM(config)).eval()

@@ -36,6 +36,7 @@ from osscar_core.records import (
     from_json,
     to_json,
 )
+from osscar_core.storage import read_sealed
 from osscar_core.survey import Survey, load_survey
 from osscar_core.sweep import SweepSpec, pareto, sweep
 
@@ -173,7 +174,7 @@ def test_every_point_is_measured_and_stored(library: Library, spec: SweepSpec, o
     assert report.dense.evaluation.value == 20
     assert all(point.speed and point.speed.speedup == 1.5 for point in report.points)
     files = list((out / "points").iterdir())
-    found = [from_json(SweepPoint, file.read_text(encoding="utf8")) for file in files]
+    found = [from_json(SweepPoint, read_sealed(file)) for file in files]
     assert sorted(found, key=repr) == sorted(report.points, key=repr)
     assert from_json(SweepReport, to_json(report)) == report
 

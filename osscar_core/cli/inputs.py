@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osscar_core.errors import SpecError
+from osscar_core.storage import read_sealed
 
 if TYPE_CHECKING:
     from osscar_core.models import LoadedModel
@@ -29,13 +30,14 @@ def read_record(file: Path, what: str, remedy: str) -> bytes:
 
     Raises:
         SpecError: It is no file, is too large to be one, or cannot be read.
+        DamagedError: It is not what was written.
     """
     try:
         if not file.is_file() and file.exists():
             raise SpecError(f"cannot read {what} {file}, which is no file", remedy)
         if file.is_file() and file.stat().st_size > _RECORD_BYTES:
             raise SpecError(f"{what} {file} takes more than {_RECORD_BYTES:,} bytes", remedy)
-        return file.read_bytes()
+        return read_sealed(file)
     except OSError as error:
         raise SpecError(f"cannot read {what} {file} ({error.strerror})", remedy) from error
 

@@ -51,7 +51,7 @@ from osscar_core.records import (
 )
 from osscar_core.sample import SampleRun, brief_path, sample_folder, write_sample_run
 from osscar_core.showcase import Showcase
-from osscar_core.storage import workspace, write_atomically
+from osscar_core.storage import read_sealed, workspace, write_sealed
 from osscar_core.survey import make_survey
 
 COMMAND = "python -m osscar_core.demo.sample_run"
@@ -116,7 +116,7 @@ class Bench:
                 self._show(request, folder)
         if self._stored_dense() is None:
             dense = DensePoint(self._judge(self._load_dense(), self._seqlen()))
-            write_atomically(self._dense_file(), to_json(dense))
+            write_sealed(self._dense_file(), to_json(dense))
             say(model=self.base.model, point="dense", quality=dense.evaluation.value)
 
     def measure_speed(self, *, again: bool = False) -> None:
@@ -138,7 +138,7 @@ class Bench:
                 dense=_with_load(speed.dense, load),
                 pruned=_with_load(pruned, load),
             )
-            write_atomically(folder / "speed.json", to_json(speed))
+            write_sealed(folder / "speed.json", to_json(speed))
             say(**_named(request), speedup=round(speed.speedup, 3), load=round(load, 2))
 
     def collected(self) -> SampleRun:
@@ -199,7 +199,7 @@ class Bench:
         if again or _stored(LatencyTable, file) is None:
             table = latency_table(self._load_dense(), refresh=again)
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, to_json(table))
+            write_sealed(file, to_json(table))
             say(model=self.base.model, dense_ms=round(table.dense_ms, 2))
 
     def _requests(self) -> Iterator[PruneSpec]:
@@ -236,7 +236,7 @@ class Bench:
             evaluation=dataclasses.replace(quality, model=request.model),
             goal=request.goal,
         )
-        write_atomically(folder / "point.json", to_json(point))
+        write_sealed(folder / "point.json", to_json(point))
         say(**_named(request), quality=quality.value, seconds=round(report.seconds, 1))
 
     def _show(self, request: PruneSpec, folder: Path) -> None:
@@ -245,7 +245,7 @@ class Bench:
         if model.is_dir() and _stored(Showcase, file) is None:
             small = load_model(str(model))
             shown = make_showcase(self._load_dense(), small, self.data, seqlen=self._seqlen())
-            write_atomically(file, to_json(shown))
+            write_sealed(file, to_json(shown))
             say(**_named(request), shown=len(shown.items), of=shown.seen)
 
     def _judge(self, loaded: LoadedModel, seqlen: int | None) -> EvaluationReport:
@@ -305,7 +305,7 @@ def _conditions(points: Sequence[SweepPoint]) -> dict[str, str]:
 def _stored(record_type: type[_Record], path: Path) -> _Record | None:
     """Return a stored record; one that is damaged or absent counts as not measured."""
     try:
-        return from_json(record_type, path.read_bytes())
+        return from_json(record_type, read_sealed(path))
     except (OSError, OsscarError):
         return None
 

@@ -247,10 +247,19 @@ def main(arguments: Sequence[str]) -> int:
         serve(store, given.worker, given.idle)
         os.close(lock)
         # Whoever queued a run before that saw the lock held and left it to this process.
-        if not store.home.is_dir() or Ledger(store.database).is_idle():
+        if not _has_work(store):
             break
         lock = try_lock(given.home / LOCK)
     return 0
+
+
+def _has_work(store: RunStore) -> bool:
+    """Return whether anything works or waits, as far as can be told."""
+    try:
+        return store.home.is_dir() and not Ledger(store.database).is_idle()
+    except StoreError as error:
+        logger.warning("%s", error)
+        return False
 
 
 def _sign(lock: int) -> None:

@@ -157,9 +157,11 @@ class Ledger:
     def take_up(self, run_id: str, process: Process) -> JobRequest | None:
         """Make a process the worker of a claimed run; ``None`` if it is not to be that."""
         mine = and_(runs.c.id == run_id, runs.c.state == State.RUNNING.value, _NOBODYS)
-        if not self._change(mine, pid=process.pid, pid_started=process.started):
-            return None
-        with self._database.read() as connection:
+        own = {"pid": process.pid, "pid_started": process.started}
+        # In one transaction: if the request cannot be read now, the run is not taken either.
+        with self._database.write() as connection:
+            if not connection.execute(update(runs).where(mine).values(**own)).rowcount:
+                return None
             text = connection.execute(select(runs.c.request).where(runs.c.id == run_id)).scalar()
         return from_json(JobRequest, str(text))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from osscar_core.checks.ab import check_ab
@@ -17,18 +18,19 @@ from osscar_core.checks.shift import DEFAULT_LIMIT as MOST_COMPARED
 from osscar_core.checks.shift import check_shift
 from osscar_core.checks.stress import DEFAULT_LIMIT as MOST_DISTURBED
 from osscar_core.checks.stress import check_stress
-from osscar_core.errors import DataError, SpecError, WeightsError
+from osscar_core.errors import DataError, OsscarError, SpecError, WeightsError
 from osscar_core.export import export_model
 from osscar_core.models import LoadedModel, load_model, resolve_device
 from osscar_core.monitoring import export_kit
 from osscar_core.probe import placed
 from osscar_core.pruner import dense_model, prune
-from osscar_core.records import PruneSpec, to_json
-from osscar_core.storage import write_sealed
+from osscar_core.records import PruneSpec, from_json, to_json
+from osscar_core.storage import FileDigest, read_sealed, write_sealed
 from osscar_core.studio import examples
 from osscar_core.studio.attempt import KIT, MODEL, Job
 from osscar_core.studio.owndata import located
 from osscar_core.studio.requests import CheckKind, CheckRequest, CheckResult
+from osscar_core.studio.takehome import digests
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +181,8 @@ def _remade(attempt: Job, run_id: str) -> Path:
             "A run that was imported brings no weights, and a deleted one has none: run it again",
         )
     folder = attempt.home / "cache" / "examples" / run_id
-    if not folder.is_dir():
+    if not _is_whole(folder):
+        shutil.rmtree(folder, ignore_errors=True)
         attempt.begin("prune")
         making = attempt.folder / "making"
         shutil.rmtree(making, ignore_errors=True)
@@ -193,4 +196,24 @@ def _remade(attempt: Job, run_id: str) -> Path:
         # Another worker may have been quicker; its folder is the same.
         if not folder.is_dir():
             making.rename(folder)
+            write_sealed(_listed(folder), to_json(_Files(digests(folder))))
     return folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of a model that was made and is kept."""
+
+    files: tuple[FileDigest, ...]
+
+
+def _listed(folder: Path) -> Path:
+    return folder.with_suffix(".json")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether the model that is kept in a folder is, byte for byte, what was made."""
+    try:
+        return digests(folder) == from_json(_Files, read_sealed(_listed(folder))).files
+    except (OSError, OsscarError):
+        return False

@@ -20,6 +20,7 @@ from osscar_core.latencies import BlockTable, BlockUnit, LatencyTable
 from osscar_core.models import LoadedModel
 from osscar_core.progress import ProgressEvent
 from osscar_core.records import ImagePreprocess, SourceInfo, Structure, from_json, to_json
+from osscar_core.storage import read_sealed
 from osscar_core.units import Unit
 
 MODULE = sys.modules["osscar_core.evaluation.latency_table"]
@@ -262,7 +263,7 @@ def test_the_workspace_keeps_tables_by_default(
     table = latency_table(loaded)
     (file,) = (tmp_path / "latency").iterdir()
     assert file.suffix == ".json"
-    assert from_json(LatencyTable, file.read_text(encoding="utf8")) == table
+    assert from_json(LatencyTable, read_sealed(file)) == table
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_a_file_that_does_not_fit_counts_as_absent(
     again = latency_table(loaded, cache=tmp_path)
     assert clock.calls == 2 * before
     assert again.tables == whole.tables
-    assert from_json(LatencyTable, file.read_text(encoding="utf8")) == again
+    assert from_json(LatencyTable, read_sealed(file)) == again
 
 
 def test_other_conditions_are_another_table(

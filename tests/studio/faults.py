@@ -2,7 +2,7 @@
 
 Run it for as long as wanted::
 
-    python tests/studio/faults.py --seed 1 --faults 2000
+    PYTHONPATH=. python tests/studio/faults.py --seed 1 --faults 2000
 
 The seed decides what goes wrong, to whom, and at which call of a process. Where a small
 volume may be mounted, the workspace lies on one and its disk really is full at times.
@@ -45,8 +45,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEVICES = ("cpu", "cuda:0", "cuda:1")
 WAITING = 6
 EPOCH = 50
-VOLUME_BYTES = 6 * 2**20
-PATIENCE = 20.0
+VOLUME_BYTES = 24 * 2**20  # each run takes some 50 kB, and an epoch sees a hundred
+PATIENCE = 60.0
 
 _T = TypeVar("_T")
 
@@ -125,8 +125,10 @@ class Trial:
         self._until("all runs end", lambda: self._cancel_endless() and not self._live())
         self._check()
         for run_id in last:
-            if self._state(run_id) is not State.FINISHED:
-                raise Broken(f"the run {run_id} without a fault is {self._state(run_id)}")
+            run = self._store.get(run_id)
+            if run is None or run.status.state is not State.FINISHED:
+                free = shutil.disk_usage(self._home).free
+                raise Broken(f"a run without a fault is no result, with {free:,} bytes free: {run}")
         self._until("no process is left but those that wait", lambda: not self._strangers())
         for run in self._store.runs():
             self.ends[run.status.state.value] += run.id not in self._seen.deleted
@@ -356,9 +358,6 @@ class Trial:
     def _finished(self) -> list[Run]:
         return [run for run in self._store.runs() if run.status.state is State.FINISHED]
 
-    def _state(self, run_id: str) -> State | None:
-        return next((state for name, state, _ in self._rows() if name == run_id), None)
-
     def _check(self) -> None:
         """Check that nothing finished is lost and nothing half is shown as whole."""
         shown = {run.id: run for run in self._store.runs()}
@@ -394,7 +393,7 @@ class Trial:
         leads = 0 if dispatcher is None else dispatcher.pid
         every = {process.pid: process for process in _processes()}
         return [
-            f"{process.pid} {process.state} of {process.parent}"
+            f"{process.pid} {process.state} of {process.parent}: {_told_of(process)}"
             for process in every.values()
             if _descends(process, os.getpid(), every)
             and process.pid != self._nursery.pid
@@ -433,6 +432,15 @@ def _processes() -> Iterator[_Entry]:
         with contextlib.suppress(OSError):
             fields = path.read_text().rpartition(")")[2].split()
             yield _Entry(int(path.parent.name), fields[0], int(fields[1]), int(fields[3]))
+
+
+def _told_of(process: _Entry) -> str:
+    """Return where in the system a process waits, and what it has open."""
+    place, found = Path(f"/proc/{process.pid}"), []
+    with contextlib.suppress(OSError):
+        found = [(place / "wchan").read_text(), (place / "comm").read_text().strip()]
+        found += [str(path.readlink()) for path in (place / "fd").iterdir()]
+    return " ".join(found)
 
 
 def _descends(process: _Entry, ancestor: int, every: dict[int, _Entry]) -> bool:
@@ -517,7 +525,7 @@ def main(arguments: Sequence[str]) -> int:
     _say(json.dumps(found, indent=1))
     if problem:
         file = Path(__file__).relative_to(ROOT)
-        _say(f"again: python {file} --seed {given.seed} --faults {given.faults}")
+        _say(f"again: PYTHONPATH=. python {file} --seed {given.seed} --faults {given.faults}")
     return 1 if problem else 0
 
 

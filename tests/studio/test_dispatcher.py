@@ -200,6 +200,17 @@ def test_an_adopted_worker_that_does_not_listen_is_cancelled_too(store: RunStore
     assert not process.is_alive  # it was killed, and only then the run was closed
 
 
+def test_a_clock_that_is_set_back_lets_no_worker_stay(store: RunStore, ask, home: Path) -> None:
+    run = store.submit(ask("stubborn"))
+    process = started(store, run)
+    with store.database.write() as connection:
+        # As a cancellation of an hour ahead looks once the clock was set back.
+        connection.execute(runs.update().values(cancel_asked=time.time() + 3600))
+    assert wait_for(lambda: not state(store, run).is_live) < 5.0
+    assert state(store, run) is State.CANCELLED
+    assert not process.is_alive
+
+
 def test_a_run_claimed_by_a_dispatcher_that_died_waits_again(store, ask, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(RunStore, "ensure_dispatched", lambda _: None)

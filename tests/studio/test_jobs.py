@@ -8,6 +8,7 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -16,6 +17,7 @@ from osscar_core import __version__
 from osscar_core.errors import SpecError
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import PruneSpec, from_json, to_json
+from osscar_core.storage import write_sealed
 from osscar_core.studio import jobs
 from osscar_core.studio.database import StoreError, runs
 from osscar_core.studio.jobs import Run, RunStore, State, Status
@@ -242,6 +244,43 @@ def test_damaged_records_are_passed_over(still: RunStore, finished: Run) -> None
     assert [run.id for run in still.runs()] == [finished.id]
     (finished.folder / "result.json").write_text("{")
     assert still.result(finished) is None
+
+
+def test_a_damaged_result_is_not_shown_and_asking_again_starts_anew(
+    still: RunStore, samples
+) -> None:
+    asked = samples.image_request()
+    folder = samples.write_run(still.home, FIRST, asked, samples.result(asked))
+    write_sealed(folder / "result.json", to_json(samples.result(asked)))
+    finished = still.get(FIRST)
+    assert still.result(finished).speedup == 1.6
+    assert still.again(finished).id == FIRST
+    content = (folder / "result.json").read_bytes()
+    (folder / "result.json").write_bytes(content.replace(b'"speedup": 1.6', b'"speedup": 1.9'))
+    assert still.result(still.get(FIRST)) is None
+    again = still.again(finished)
+    assert (again.id != FIRST, again.status.state) == (True, State.QUEUED)
+
+
+def test_a_file_that_cannot_be_removed_stops_no_dispatcher(still: RunStore, monkeypatch) -> None:
+    run = still.submit(request())
+    (run.folder / "stuck").touch()
+
+    def unlink(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    still.cancel(run)
+    assert still.get(run.id).status.state is State.CANCELLED
+
+
+def test_a_clock_that_is_set_back_lets_nobody_jump_the_queue(still: RunStore, monkeypatch) -> None:
+    first = still.submit(request(0.1))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 86400.0)
+    # All of one moment: no two runs have one name.
+    others = [still.submit(request(share)) for share in (0.2, 0.3, 0.4, 0.5, 0.6)]
+    assert [still.get(run.id).place for run in (first, *others)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_an_empty_workspace_has_no_runs_and_is_not_created_by_looking(still: RunStore) -> None:

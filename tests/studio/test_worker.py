@@ -122,6 +122,12 @@ def compute(store: RunStore, asked: JobRequest) -> Run:
 CANARIES = {"HF_TOKEN": "hf_canaryToken", "AWS_SECRET_ACCESS_KEY": "canary-cloud-secret"}
 
 
+def flip(file: Path, at: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -377,6 +383,82 @@ def test_a_model_that_was_finished_is_not_made_again(still, images, outside, mon
     assert worker.main([str(still.home), run.id]) == 0
     assert still.get(run.id).status.state is State.FINISHED
     assert len(outside.checkpoints) == 1
+
+
+def test_a_kept_model_that_was_damaged_since_is_made_again(
+    still, images, outside, monkeypatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_prune, "compare", stopped)
+        run = compute(still, request(images))
+    weights = run.model_folder / "model.safetensors"
+    before = weights.read_bytes()
+    flip(weights, len(before) - 10)
+    still.resume(run)
+    Ledger(still.database).claim(())
+    assert worker.main([str(still.home), run.id]) == 0
+    assert still.get(run.id).status.state is State.FINISHED
+    assert weights.read_bytes() == before
+    assert len(outside.checkpoints) == 2
+
+
+def test_a_damaged_quality_of_the_dense_model_is_judged_again(still, images) -> None:
+    first = compute(still, request(images))
+    (cached,) = (still.home / "cache").glob("dense-*.json")
+    whole = cached.read_text()
+    value = f'"value": {still.result(first).dense.value}'
+    assert value in whole
+    cached.write_text(whole.replace(value, '"value": 0.9'))
+    second = compute(still, request(images, repeats=3))
+    found = [dataclasses.replace(still.result(run).dense, seconds=0.0) for run in (first, second)]
+    assert found[0] == found[1]
+    assert '"value": 0.9' not in cached.read_text()
+
+
+def test_what_goes_wrong_after_the_end_does_not_cost_the_result(
+    still: RunStore, images, monkeypatch
+) -> None:
+    def work(attempt: Attempt) -> None:
+        (attempt.folder / "kept").touch()
+
+    def finish(attempt: Attempt) -> None:
+        real_finish(attempt)
+        raise MemoryError
+
+    real_finish = Attempt.finish
+    monkeypatch.setitem(worker._WORK, JobKind.PRUNE, work)
+    monkeypatch.setattr(Attempt, "finish", finish)
+    run = compute(still, request(images))
+    assert run.status.state is State.FINISHED
+    assert "kept" in names(run.folder)
+
+
+@pytest.mark.parametrize("away", ["take_up", "end"])
+def test_a_database_that_is_away_for_long_costs_no_result(
+    still: RunStore, images, monkeypatch, away: str
+) -> None:
+    from osscar_core.studio import ledger
+    from osscar_core.studio.database import StoreError
+
+    left, real = [3], getattr(Ledger, away)
+
+    def sometimes(*arguments: object, **options: object) -> object:
+        left[0] -= 1
+        if left[0] > 0:
+            raise StoreError("the database was busy for too long", "Try again in a moment")
+        return real(*arguments, **options)
+
+    monkeypatch.setitem(
+        worker._WORK, JobKind.PRUNE, lambda attempt: (attempt.folder / "kept").touch()
+    )
+    monkeypatch.setattr(ledger, "_AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(Ledger, away, sometimes)
+    run = compute(still, request(images))
+    assert run.status.state is State.FINISHED
+    assert "kept" in names(run.folder)
 
 
 def test_a_cause_that_the_user_can_cure_is_told_in_words(still: RunStore, tmp_path) -> None:

@@ -25,8 +25,9 @@ from osscar_core.datasets.own.limits import LIMITS, Limits
 from osscar_core.datasets.own.mapping import Mapping
 from osscar_core.datasets.own.parsing import Item, Parsed, parse
 from osscar_core.datasets.own.pictures import ENDINGS
-from osscar_core.errors import DataError, OutputError, SpecError
+from osscar_core.errors import DamagedError, DataError, OutputError, SpecError
 from osscar_core.records import Task, check_range, from_json, to_json
+from osscar_core.storage import read_sealed, write_sealed
 
 INFO_FILE = "own.json"
 ITEMS_FILE = "items.jsonl"
@@ -57,6 +58,7 @@ class OwnInfo:
         encoding: Of the table: ``utf-8``, ``cp932``, or ``None`` without one.
         bytes: Size on disk, this record left out.
         warnings: What makes it doubtful.
+        items_sha256: Digest of the file of items; empty for sets of an earlier release.
     """
 
     id: str
@@ -72,6 +74,7 @@ class OwnInfo:
     encoding: str | None = None
     bytes: int = 0
     warnings: tuple[str, ...] = ()
+    items_sha256: str = ""
 
 
 def import_own(
@@ -206,9 +209,9 @@ def read_info(folder: Path) -> OwnInfo:
         DataError: It is damaged or gone.
     """
     try:
-        info = from_json(OwnInfo, (folder / INFO_FILE).read_bytes())
+        info = from_json(OwnInfo, read_sealed(folder / INFO_FILE))
         _when(info)
-    except (OSError, SpecError, ValueError) as error:
+    except (OSError, SpecError, DamagedError, ValueError) as error:
         raise DataError("this data is damaged or no longer there", _IMPORT_AGAIN) from error
     return info
 
@@ -221,12 +224,19 @@ def read_kept(folder: Path) -> Parsed:
     """
     info = read_info(folder)
     try:
-        with (folder / ITEMS_FILE).open(encoding="utf8", newline="\n") as file:
-            items = tuple(_item(json.loads(line), info) for line in file)
+        digest = hashlib.sha256()
+        lines: list[Item] = []
+        with (folder / ITEMS_FILE).open("rb") as file:
+            for line in file:
+                digest.update(line)
+                lines.append(_item(json.loads(line), info))
+        items = tuple(lines)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the data '{info.name}' is damaged", _IMPORT_AGAIN) from error
     if len(items) != info.count:
         raise DataError(f"the data '{info.name}' is incomplete", _IMPORT_AGAIN)
+    if info.items_sha256 not in ("", digest.hexdigest()):
+        raise DataError(f"the data '{info.name}' is damaged", _IMPORT_AGAIN)
     return Parsed(
         info.task,
         items,
@@ -246,7 +256,7 @@ def plain_name(name: str) -> str:
 
 
 def _write(parsed: Parsed, folder: Path, identity: str, name: str, owner: str) -> OwnInfo:
-    digest = hashlib.sha256()
+    digest, listed = hashlib.sha256(), hashlib.sha256()
     size = 0
     counts = Counter[str]()
     names = ClassReader(parsed.class_names, ())
@@ -267,6 +277,7 @@ def _write(parsed: Parsed, folder: Path, identity: str, name: str, owner: str) -
             line = json.dumps(stored, ensure_ascii=False).encode() + b"\n"
             file.write(line)
             digest.update(line)
+            listed.update(line)
             size += len(line)
     info = OwnInfo(
         id=identity,
@@ -282,8 +293,9 @@ def _write(parsed: Parsed, folder: Path, identity: str, name: str, owner: str) -
         encoding=parsed.encoding,
         bytes=size,
         warnings=parsed.warnings,
+        items_sha256=listed.hexdigest(),
     )
-    (folder / INFO_FILE).write_text(to_json(info), encoding="utf8")
+    write_sealed(folder / INFO_FILE, to_json(info))
     return info
 
 

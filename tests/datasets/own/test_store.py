@@ -166,6 +166,7 @@ def test_old_ones_go_and_leftovers_of_an_interrupted_import(tmp_path: Path) -> N
     old, new = _reports(tmp_path), _reports(tmp_path)
     file = tmp_path / old.id / INFO_FILE
     stored = json.loads(file.read_text(encoding="utf8"))
+    del stored["sha256"]  # or it would count as damaged
     stored["created"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
     file.write_text(json.dumps(stored), encoding="utf8")
     leftovers = [tmp_path / f".new-{'0' * 16}", tmp_path / f".new-{'1' * 16}"]
@@ -198,6 +199,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         lambda line: line.replace("000001.png", "../own.json"),
         lambda line: line.replace('"label": ', '"label": "x'),
         lambda line: "[]",
+        lambda line: line.replace('"label": 0', '"label": 1').replace('"label": 2', '"label": 0'),
     ],
 )
 def test_damage_is_told(damage: object, tmp_path: Path) -> None:
@@ -205,6 +207,7 @@ def test_damage_is_told(damage: object, tmp_path: Path) -> None:
     file = tmp_path / kept.id / ITEMS_FILE
     first, *others = file.read_text(encoding="utf8").splitlines(keepends=True)
     changed = damage(first.rstrip("\n"))
+    assert changed != first.rstrip("\n")
     file.write_text((f"{changed}\n" if changed else "") + "".join(others), encoding="utf8")
     with pytest.raises(DataError, match=r"'a\.zip' is (damaged|incomplete)"):
         own_pictures(str(tmp_path / kept.id))
