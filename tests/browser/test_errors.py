@@ -142,9 +142,10 @@ def test_a_bad_link_is_told_in_words(browse, server: Server, lang: str) -> None:
     assert visit.faults == []
 
 
-@LANGUAGES
-def test_a_queue_of_several_shows_its_places(browse, samples, tmp_path: Path, lang: str) -> None:
-    home, now = tmp_path / "workspace", time.time()
+@pytest.fixture(scope="module")
+def queued(samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve a workspace in which one run is at work and four wait."""
+    home, now = tmp_path_factory.mktemp("queue") / "workspace", time.time()
     asked = [samples.image_request(0.3 + 0.02 * number) for number in range(5)]
     # Started, but taken up by no worker.
     working = Status(
@@ -154,23 +155,28 @@ def test_a_queue_of_several_shows_its_places(browse, samples, tmp_path: Path, la
     for name, request in zip(WAITING, asked[1:], strict=True):
         samples.write_run(home, name, request, None, Status(State.QUEUED, updated=now))
     with idle(home) as started:
-        visit = browse(f"?lang={lang}", started.address, is_watched=True)
-        strip = visit.page.locator(".st-key-jobstrip")
-        words = {
-            "en": (
-                "Step 2 of 6",
-                "about 2 h",
-                "Queued, place 1",
-                "Queued, place 2",
-                "2 more",
-            ),
-            "ja": ("手順2/6", "残り約2時間", "1番目", "2番目", "2件"),
-        }[lang]
-        for each in words:
-            expect(strip).to_contain_text(each)
-        expect(strip.get_by_role("progressbar")).to_have_count(1)
-        check_discreet(visit, home)
-        assert visit.faults == []
+        yield started
+
+
+@LANGUAGES
+def test_a_queue_of_several_shows_its_places(browse, queued: Server, lang: str) -> None:
+    visit = browse(f"?lang={lang}", queued.address, is_watched=True)
+    strip = visit.page.locator(".st-key-jobstrip")
+    words = {
+        "en": (
+            "Step 2 of 6",
+            "about 2 h",
+            "Queued, place 1",
+            "Queued, place 2",
+            "2 more",
+        ),
+        "ja": ("手順2/6", "残り約2時間", "1番目", "2番目", "2件"),
+    }[lang]
+    for each in words:
+        expect(strip).to_contain_text(each)
+    expect(strip.get_by_role("progressbar")).to_have_count(1)
+    check_discreet(visit, queued.home)
+    assert visit.faults == []
 
 
 @LANGUAGES
@@ -185,22 +191,21 @@ def test_a_model_that_needs_something_first_says_what(browse, server: Server, la
     assert visit.faults == []
 
 
-@LANGUAGES
-def test_a_damaged_database_leaves_menu_and_language(
-    chromium, browse, tmp_path: Path, lang: str
-) -> None:
+def test_a_damaged_database_leaves_menu_and_language(browse, tmp_path: Path) -> None:
     home = tmp_path / "workspace"
     home.mkdir()
     (home / "studio.db").write_bytes(b"this was a database once " * 400)
     damaged = Server(home)
     damaged.start()
     try:
-        visit = browse(f"?lang={lang}", damaged.address)
         words = {"en": "The database of runs is damaged.", "ja": "データベースが破損しています"}
-        alert = visit.page.get_by_test_id("stAlert")
-        expect(alert).to_contain_text(words[lang])
-        assert re.search("[0-9a-f]{8}", alert.inner_text())
-        check_discreet(visit, home)
+        for lang, said in words.items():
+            visit = browse(f"?lang={lang}", damaged.address)
+            alert = visit.page.get_by_test_id("stAlert")
+            expect(alert).to_contain_text(said)
+            assert re.search("[0-9a-f]{8}", alert.inner_text())
+            check_discreet(visit, home)
+            assert visit.faults == []
         # The file is put right: the page is, too.
         (home / "studio.db").unlink()
         visit.page.reload()
