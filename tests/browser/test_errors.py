@@ -142,10 +142,9 @@ def test_a_bad_link_is_told_in_words(browse, server: Server, lang: str) -> None:
     assert visit.faults == []
 
 
-@pytest.fixture(scope="module")
-def queued(samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve a workspace in which one run is at work and four wait."""
-    home, now = tmp_path_factory.mktemp("queue") / "workspace", time.time()
+@LANGUAGES
+def test_a_queue_of_several_shows_its_places(browse, samples, tmp_path: Path, lang: str) -> None:
+    home, now = tmp_path / "workspace", time.time()
     asked = [samples.image_request(0.3 + 0.02 * number) for number in range(5)]
     # Started, but taken up by no worker.
     working = Status(
@@ -155,28 +154,23 @@ def queued(samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
     for name, request in zip(WAITING, asked[1:], strict=True):
         samples.write_run(home, name, request, None, Status(State.QUEUED, updated=now))
     with idle(home) as started:
-        yield started
-
-
-@LANGUAGES
-def test_a_queue_of_several_shows_its_places(browse, queued: Server, lang: str) -> None:
-    visit = browse(f"?lang={lang}", queued.address, is_watched=True)
-    strip = visit.page.locator(".st-key-jobstrip")
-    words = {
-        "en": (
-            "Step 2 of 6",
-            "about 2 h",
-            "Queued, place 1",
-            "Queued, place 2",
-            "2 more",
-        ),
-        "ja": ("手順2/6", "残り約2時間", "1番目", "2番目", "2件"),
-    }[lang]
-    for each in words:
-        expect(strip).to_contain_text(each)
-    expect(strip.get_by_role("progressbar")).to_have_count(1)
-    check_discreet(visit, queued.home)
-    assert visit.faults == []
+        visit = browse(f"?lang={lang}", started.address, is_watched=True)
+        strip = visit.page.locator(".st-key-jobstrip")
+        words = {
+            "en": (
+                "Step 2 of 6",
+                "about 2 h",
+                "Queued, place 1",
+                "Queued, place 2",
+                "2 more",
+            ),
+            "ja": ("手順2/6", "残り約2時間", "1番目", "2番目", "2件"),
+        }[lang]
+        for each in words:
+            expect(strip).to_contain_text(each)
+        expect(strip.get_by_role("progressbar")).to_have_count(1)
+        check_discreet(visit, home)
+        assert visit.faults == []
 
 
 @LANGUAGES
