@@ -65,9 +65,23 @@ def assert_same_run(left: PruneReport, right: PruneReport) -> None:
     assert own.read_bytes() == other.read_bytes()
 
 
-@pytest.fixture
-def opt(tmp_path: Path) -> PruneSpec:
-    return families.FAMILIES["opt"]().request(tmp_path)
+@pytest.fixture(scope="module")
+def opt(tmp_path_factory: pytest.TempPathFactory) -> PruneSpec:
+    return families.FAMILIES["opt"]().request(tmp_path_factory.mktemp("opt"))
+
+
+@pytest.fixture(scope="module")
+def whole(opt: PruneSpec, tmp_path_factory: pytest.TempPathFactory) -> PruneReport:
+    """Return what the request of `opt` gives without an interruption."""
+    return prune(opt, out=tmp_path_factory.mktemp("opt") / "whole")
+
+
+@pytest.fixture(scope="module")
+def whole_image(tmp_path_factory: pytest.TempPathFactory) -> tuple[PruneSpec, PruneReport]:
+    """Return a request of four blocks, and what it gives without an interruption."""
+    folder = tmp_path_factory.mktemp("image")
+    spec = families.FAMILIES["resnet-bottleneck"]().request(folder, batch_size=5)
+    return spec, prune(spec, out=folder / "whole")
 
 
 @pytest.fixture
@@ -75,11 +89,37 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "checkpoint"
 
 
+@pytest.fixture(scope="module")
+def _kept_once(opt: PruneSpec, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    folders = {count: tmp_path_factory.mktemp("kept") / "checkpoint" for count in (1, 2)}
+    for count, place in folders.items():
+        stopped_after(opt, place, count)
+    return folders
+
+
+@pytest.fixture
+def one_block_kept(_kept_once: dict[int, Path], folder: Path) -> Path:
+    """Return `folder` as a run of `opt` leaves it that stops after the first block."""
+    return shutil.copytree(_kept_once[1], folder)
+
+
+@pytest.fixture
+def all_blocks_kept(_kept_once: dict[int, Path], folder: Path) -> Path:
+    """Return `folder` as a run of `opt` leaves it that stops after both blocks."""
+    return shutil.copytree(_kept_once[2], folder)
+
+
 # --- the same result ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", Target)
-@pytest.mark.parametrize("name", ["opt", "llama", "resnet-bottleneck", "cifar-resnet20"])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *((name, target) for name in ("opt", "resnet-bottleneck") for target in Target),
+        ("llama", Target.RESIDUAL),
+        ("cifar-resnet20", Target.RESIDUAL),
+    ],
+)
 def test_interruptions_after_every_block_change_nothing(
     name: str, target: Target, tmp_path: Path, folder: Path
 ) -> None:
@@ -109,9 +149,10 @@ def test_half_precision_is_resumed_without_rounding(
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4])
-def test_one_interruption_changes_nothing_either(block: int, tmp_path: Path, folder: Path) -> None:
-    spec = families.FAMILIES["resnet-bottleneck"]().request(tmp_path, batch_size=5)
-    whole = prune(spec, out=tmp_path / "whole")
+def test_one_interruption_changes_nothing_either(
+    block: int, whole_image: tuple[PruneSpec, PruneReport], tmp_path: Path, folder: Path
+) -> None:
+    spec, whole = whole_image
     stopped_after(spec, folder, block)
     assert_same_run(prune(spec, out=tmp_path / "resumed", checkpoint=folder), whole)
 
@@ -190,8 +231,8 @@ def searched(spec: PruneSpec, folder: Path, **given: Any) -> tuple[list[str], Pr
     return names, report
 
 
-def test_finished_blocks_are_not_searched_again(opt: PruneSpec, folder: Path) -> None:
-    stopped_after(opt, folder, 1)
+def test_finished_blocks_are_not_searched_again(opt: PruneSpec, one_block_kept: Path) -> None:
+    folder = one_block_kept
     names, report = searched(opt, folder)
     assert names == SECOND
     assert any(
@@ -272,10 +313,14 @@ DAMAGES = [flipped, cut_short, emptied, Path.unlink]
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("block", [0, 1])
 def test_a_damaged_block_and_what_follows_are_pruned_anew(
-    opt: PruneSpec, tmp_path: Path, folder: Path, block: int, damage: Callable[[Path], None]
+    opt: PruneSpec,
+    whole: PruneReport,
+    tmp_path: Path,
+    all_blocks_kept: Path,
+    block: int,
+    damage: Callable[[Path], None],
 ) -> None:
-    whole = prune(opt, out=tmp_path / "whole")
-    stopped_after(opt, folder, 2)
+    folder = all_blocks_kept
     file = folder / f"block-00{block}.safetensors"
     damage(file)
     names, report = searched(opt, folder, out=tmp_path / "resumed")
@@ -287,10 +332,13 @@ def test_a_damaged_block_and_what_follows_are_pruned_anew(
 
 @pytest.mark.parametrize("damage", [flipped, cut_short, emptied])
 def test_a_damaged_list_starts_anew(
-    opt: PruneSpec, tmp_path: Path, folder: Path, damage: Callable[[Path], None]
+    opt: PruneSpec,
+    whole: PruneReport,
+    tmp_path: Path,
+    all_blocks_kept: Path,
+    damage: Callable[[Path], None],
 ) -> None:
-    whole = prune(opt, out=tmp_path / "whole")
-    stopped_after(opt, folder, 2)
+    folder = all_blocks_kept
     damage(folder / STATE_FILE)
     names, report = searched(opt, folder, out=tmp_path / "resumed")
     assert names == [*FIRST, *SECOND]
@@ -309,9 +357,9 @@ def test_a_list_that_is_none_starts_anew(opt: PruneSpec, folder: Path, text: str
 
 
 def test_a_changed_byte_anywhere_in_the_list_is_noticed_or_means_nothing(
-    opt: PruneSpec, folder: Path
+    one_block_kept: Path,
 ) -> None:
-    stopped_after(opt, folder, 1)
+    folder = one_block_kept
     file = folder / STATE_FILE
     content = file.read_bytes()
     about = json.loads(content)["state"]["about"]
@@ -336,11 +384,11 @@ def test_a_changed_byte_anywhere_in_the_list_is_noticed_or_means_nothing(
     ],
 )
 def test_the_checkpoint_of_another_request_is_not_used(
-    opt: PruneSpec, tmp_path: Path, folder: Path, changes: dict[str, Any], what: str
+    opt: PruneSpec, tmp_path: Path, all_blocks_kept: Path, changes: dict[str, Any], what: str
 ) -> None:
+    folder = all_blocks_kept
     other = dataclasses.replace(opt, **changes)
     whole = prune(other, out=tmp_path / "whole")
-    stopped_after(opt, folder, 2)
     names, report = searched(other, folder, out=tmp_path / "resumed")
     assert names == [*FIRST, *SECOND]
     assert_same_run(report, whole)
@@ -348,8 +396,9 @@ def test_the_checkpoint_of_another_request_is_not_used(
 
 
 def test_other_widths_a_plan_other_weights_and_other_data_are_noticed(
-    opt: PruneSpec, folder: Path
+    tmp_path: Path, folder: Path
 ) -> None:
+    opt = families.FAMILIES["opt"]().request(tmp_path)  # its files are changed below
     plan = prune(dataclasses.replace(opt, method=Method.MAGNITUDE_REFIT)).plan
 
     def warned(**given: Any) -> str:
@@ -388,9 +437,12 @@ def test_the_checkpoint_of_another_release_is_not_used(
 
 
 def test_a_full_disk_is_said_and_leaves_what_was_kept(
-    opt: PruneSpec, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    opt: PruneSpec,
+    whole: PruneReport,
+    tmp_path: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = prune(opt, out=tmp_path / "whole")
     before = sorted(tmp_path.iterdir())
     calls = itertools.count(1)
 
@@ -422,8 +474,8 @@ def test_a_folder_with_other_things_is_left_alone(opt: PruneSpec, folder: Path) 
         prune(opt, checkpoint=folder / "thesis.txt" / "deeper")
 
 
-def test_nothing_else_in_the_folder_is_ever_removed(opt: PruneSpec, folder: Path) -> None:
-    stopped_after(opt, folder, 1)
+def test_nothing_else_in_the_folder_is_ever_removed(opt: PruneSpec, one_block_kept: Path) -> None:
+    folder = one_block_kept
     others = ["thesis.txt", "block-a.safetensors", ".hidden", "my-checkpoint.json"]
     for name in others:
         (folder / name).write_text("mine")

@@ -333,6 +333,18 @@ def test_settings_and_places_are_checked_first(image: Exported, tmp_path: Path) 
         export_model(image.model, tmp_path / "out", ExportFormat.ONNX, data="images:/nowhere")
 
 
+@pytest.fixture
+def traced_before(image: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare tracing the model of `image` again: the file is there."""
+
+    def copied(module: Any, items: Any, file: Path, name: str) -> int:
+        file.write_bytes((image.folder / "model.onnx").read_bytes())
+        return 20
+
+    monkeypatch.setattr(onnx, "write_onnx", copied)
+
+
+@pytest.mark.usefixtures("traced_before")
 def test_a_stop_ends_the_process_that_reads_it_back(image: Exported, tmp_path: Path) -> None:
     def stop(event: Any) -> None:
         if "onnxruntime" in event.detail:
@@ -350,6 +362,7 @@ def test_a_stop_ends_the_process_that_reads_it_back(image: Exported, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("traced_before")
 def test_the_command_writes_and_reports(
     image: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,10 +120,11 @@ def load_text_model(
             module = module.to(precision.compute)
         check_finite(module.named_parameters(), name)
         tokenizer = source.tokenizer()
+        about = source.info(adapter, config, name)
     return LoadedModel(
         module=finished(module),
         adapter=adapter,
-        source=source.info(adapter, config, name),
+        source=about,
         dtype=precision.storage,
         tokenizer=tokenizer,
     )
@@ -305,7 +306,8 @@ class _Source:
         if self.is_gguf:
             import gguf
 
-            field = gguf.GGUFReader(self._path).get_field("general.license")
+            # By the name that `transformers` uses, so that `read_once` has it already.
+            field = gguf.GGUFReader(str(self._path)).get_field("general.license")
             return None if field is None else str(field.contents())
         card = self._path / _CARD if self.is_local else self._cached_card()
         if card is None or not card.is_file():
