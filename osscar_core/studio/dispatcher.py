@@ -44,22 +44,26 @@ _NEVER_BEGAN = "the worker ended before it began", "Look into the run's log"
 
 
 @dataclass(slots=True)
-class _Child:
-    """A worker that was started here.
+class _Worker:
+    """A worker that is looked after here.
 
     Attributes:
-        process: Its handle.
+        process: The process.
         devices: What it occupies until it is gone.
+        handle: Its handle, if it was started here and has to be collected.
         leaving: Since when its run is over, as `time.monotonic` counts; 0 before.
     """
 
-    process: subprocess.Popen[bytes]
+    process: Process
     devices: set[str]
+    handle: subprocess.Popen[bytes] | None = None
     leaving: float = 0.0
 
     @property
     def is_over(self) -> bool:
-        return self.process.poll() is not None
+        if self.handle is not None:
+            return self.handle.poll() is not None
+        return not self.process.is_alive
 
 
 class Dispatcher:
@@ -74,7 +78,7 @@ class Dispatcher:
         self._store = store
         self._ledger = Ledger(store.database)
         self._worker = worker
-        self._children: dict[str, _Child] = {}
+        self._workers: dict[str, _Worker] = {}
         self._asked: dict[str, float] = {}
         self._purged = 0.0
         self._elsewhere = tuple(kind.value for kind in JobKind if is_elsewhere(kind))
@@ -91,12 +95,15 @@ class Dispatcher:
         for work in self._ledger.working():
             if work.process is None:
                 self._ledger.give_back(work)
+        # A worker may not come to its end though its run has.
+        for work in self._ledger.worked_on():
+            self._look_after(work)
 
     def step(self) -> bool:
         """Look once at everything; return whether anything works or waits."""
         if not self._store.database.exists:
             self._collect(())
-            return bool(self._children)
+            return bool(self._workers)
         working = self._ledger.working()
         busy, away = set(), 0
         for work in working:
@@ -105,6 +112,7 @@ class Dispatcher:
                 continue
             away += work.kind in self._elsewhere
             busy |= self._occupied(work)
+            self._look_after(work)
             if work.cancel_asked is not None:
                 self._stop(work)
         busy |= self._collect({work.id for work in working})
@@ -119,7 +127,7 @@ class Dispatcher:
         if time.monotonic() - self._purged > _PURGE_EVERY:
             self._store.purge()
             self._purged = time.monotonic()
-        return bool(busy) or not self._ledger.is_idle()
+        return bool(busy or self._workers) or not self._ledger.is_idle()
 
     def _occupied(self, work: Work) -> set[str]:
         """Return the devices of this machine that a run occupies."""
@@ -131,23 +139,31 @@ class Dispatcher:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "heartbeat").unlink(missing_ok=True)
             arguments = [str(self._store.home), work.id]
-            process = start(self._worker, arguments, folder / "log.txt")
-            self._children[work.id] = _Child(process, self._occupied(work))
+            handle = start(self._worker, arguments, folder / "log.txt")
+            process = Process.of(handle.pid)
+            self._workers[work.id] = _Worker(process, self._occupied(work), handle)
         except OSError as error:
             logger.exception("the worker cannot be started", extra={"run": work.id})
             told = unwritable(error)
             self._ledger.end(work.id, None, State.FAILED, reason=told.problem, remedy=told.remedy)
 
+    def _look_after(self, work: Work) -> None:
+        """Take care of a worker that another dispatcher started, if it is there."""
+        process = work.process
+        if work.id not in self._workers and process is not None and process.is_alive:
+            self._workers[work.id] = _Worker(process, self._occupied(work))
+
     def _is_over(self, work: Work) -> bool:
         if work.process is not None:
             return not work.process.is_alive
         # Started here, and not so far yet that it would have taken its run up.
-        child = self._children.get(work.id)
-        return child is None or child.is_over
+        worker = self._workers.get(work.id)
+        return worker is None or worker.is_over
 
     def _stop(self, work: Work) -> None:
         """Ask a worker to end; once it has had its time, end it."""
-        process = work.process or self._child(work.id)
+        worker = self._workers.get(work.id)
+        process = work.process or (None if worker is None else worker.process)
         if process is None or work.cancel_asked is None:
             return
         # Counted here: the clock that the request was noted by may be set meanwhile.
@@ -172,29 +188,25 @@ class Dispatcher:
         discard(folder, is_resumable=state is State.INTERRUPTED)
         self._ledger.end(work.id, work.process, state, reason=reason, remedy=remedy)
 
-    def _child(self, run_id: str) -> Process | None:
-        child = self._children.get(run_id)
-        return None if child is None else Process.of(child.process.pid)
-
     def _collect(self, working: Collection[str]) -> set[str]:
-        """Let children go whose runs are over; return the devices of those still leaving.
+        """Let workers go whose runs are over; return the devices of those still leaving.
 
         One that ended and is not collected would stay defunct, and one that does not end
         would keep its memory.
         """
         self._asked = {name: at for name, at in self._asked.items() if name in working}
         leaving: set[str] = set()
-        for run_id, child in list(self._children.items()):
-            is_over = child.is_over
+        for run_id, worker in list(self._workers.items()):
+            is_over = worker.is_over
             if run_id in working:
                 continue
             if is_over:
-                del self._children[run_id]
+                del self._workers[run_id]
                 continue
-            leaving |= child.devices
-            child.leaving = child.leaving or time.monotonic()
-            if time.monotonic() - child.leaving > _LEAVE_AFTER:
-                Process.of(child.process.pid).kill_group()
+            leaving |= worker.devices
+            worker.leaving = worker.leaving or time.monotonic()
+            if time.monotonic() - worker.leaving > _LEAVE_AFTER:
+                worker.process.kill_group()
         return leaving
 
 

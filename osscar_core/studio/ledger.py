@@ -98,15 +98,23 @@ class Ledger:
 
     def working(self) -> list[Work]:
         """Return the runs that are being worked on."""
+        return self._works(runs.c.state == State.RUNNING.value)
+
+    def worked_on(self) -> list[Work]:
+        """Return the runs that are over, and had a worker of this machine."""
+        return self._works(and_(runs.c.state.not_in(LIVE), runs.c.pid.is_not(None)))
+
+    def _works(self, where: ColumnElement[bool]) -> list[Work]:
         columns = (
             runs.c.id, runs.c.device, runs.c.pid, runs.c.pid_started, runs.c.cancel_asked,
             runs.c.kind,
         )  # fmt: skip
-        query = select(*columns).where(runs.c.state == State.RUNNING.value)
         with self._database.read() as connection:
             return [
                 Work(run_id, device, None if pid is None else Process(pid, started), asked, kind)
-                for run_id, device, pid, started, asked, kind in connection.execute(query)
+                for run_id, device, pid, started, asked, kind in connection.execute(
+                    select(*columns).where(where)
+                )
             ]
 
     def claim(

@@ -13,8 +13,9 @@ import pytest
 
 from dispatched import end_dispatcher, wait_for
 from osscar_core.records import to_json
+from osscar_core.studio import dispatcher
 from osscar_core.studio.database import runs
-from osscar_core.studio.jobs import LOCK, Run, RunStore, State
+from osscar_core.studio.jobs import LOCK, Run, RunStore, State, Status
 from osscar_core.studio.processes import Process, start_ticks, try_lock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,6 +201,36 @@ def test_an_adopted_worker_that_does_not_listen_is_cancelled_too(store: RunStore
     assert not process.is_alive  # it was killed, and only then the run was closed
 
 
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_a_worker_that_outlives_its_run_is_ended_whoever_started_it(
+    still: RunStore, samples, ask, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """It would keep its memory, and the device, for as long as it hangs."""
+    monkeypatch.setattr(dispatcher, "_LEAVE_AFTER", 0.0)
+    name = "20260101-000000-000000"
+    hangs = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+    )
+    process = Process.of(hangs.pid)
+    own = {"pid": process.pid, "pid_started": process.started}
+    live = Status(State.RUNNING, step="prune")
+    samples.write_run(still.home, name, ask(), None, live, **own)
+    ended = runs.update().values(state=State.FINISHED.value)
+    successor = dispatcher.Dispatcher(still)
+    if ends == "before":
+        with still.database.write() as connection:
+            connection.execute(ended)
+    successor.adopt()
+    assert successor.step()
+    if ends == "after":
+        assert process.is_alive
+        with still.database.write() as connection:
+            connection.execute(ended)
+    wait_for(lambda: (successor.step(), hangs.poll() is not None)[1])
+    assert still.get(name).status.state is State.FINISHED
+    wait_for(lambda: not successor.step())
+
+
 def test_a_clock_that_is_set_back_lets_no_worker_stay(store: RunStore, ask, home: Path) -> None:
     run = store.submit(ask("stubborn"))
     process = started(store, run)
@@ -224,8 +255,6 @@ def test_a_run_claimed_by_a_dispatcher_that_died_waits_again(store, ask, monkeyp
 def test_another_process_with_the_same_number_is_not_mistaken_for_the_worker(
     store: RunStore, samples, ask
 ) -> None:
-    from osscar_core.studio.jobs import Status
-
     live = Status(State.RUNNING, step="prune")
     name = "20260101-000000-000000"
     samples.write_run(store.home, name, ask(), None, live, pid=os.getpid(), pid_started=1)
