@@ -231,6 +231,32 @@ def test_a_worker_that_outlives_its_run_is_ended_whoever_started_it(
     wait_for(lambda: not successor.step())
 
 
+def test_a_child_that_ended_is_collected_though_its_run_is_another_processs(
+    still: RunStore, samples, ask
+) -> None:
+    name = "20260101-000000-000000"
+    own = {"pid": os.getpid(), "pid_started": start_ticks(os.getpid())}
+    live = Status(State.RUNNING, step="prune")
+    samples.write_run(still.home, name, ask(), None, live, **own)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    keeper = dispatcher.Dispatcher(still)
+    keeper._workers[name] = dispatcher._Worker(Process.of(ended.pid), {"cpu"}, ended)
+    wait_for(lambda: (keeper.step(), ended.returncode is not None)[1])
+    assert still.get(name).status.state is State.RUNNING
+
+
+def test_a_dispatcher_that_cannot_tell_what_waits_leaves_in_words(
+    still: RunStore, ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    still.submit(ask())
+    monkeypatch.setattr(
+        dispatcher, "serve", lambda *_: (still.home / "studio.db").write_bytes(b"?")
+    )
+    monkeypatch.setattr(dispatcher.logs, "set_up", lambda *_, **__: None)
+    assert dispatcher.main([str(still.home)]) == 0
+    assert "is damaged" in caplog.text
+
+
 def test_a_clock_that_is_set_back_lets_no_worker_stay(store: RunStore, ask, home: Path) -> None:
     run = store.submit(ask("stubborn"))
     process = started(store, run)
