@@ -14,7 +14,7 @@ import pytest
 from dispatched import end_dispatcher, wait_for
 from osscar_core.records import to_json
 from osscar_core.studio import dispatcher
-from osscar_core.studio.database import runs
+from osscar_core.studio.database import StoreError, runs
 from osscar_core.studio.jobs import LOCK, Run, RunStore, State, Status
 from osscar_core.studio.processes import Process, start_ticks, try_lock
 
@@ -249,12 +249,15 @@ def test_a_dispatcher_that_cannot_tell_what_waits_leaves_in_words(
     still: RunStore, ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     still.submit(ask())
-    monkeypatch.setattr(
-        dispatcher, "serve", lambda *_: (still.home / "studio.db").write_bytes(b"?")
-    )
+    monkeypatch.setattr(dispatcher, "serve", lambda *_: None)
     monkeypatch.setattr(dispatcher.logs, "set_up", lambda *_, **__: None)
+
+    def away(_: object) -> bool:
+        raise StoreError("the database of runs is away", "Bring it back")
+
+    monkeypatch.setattr(dispatcher.Ledger, "is_idle", away)
     assert dispatcher.main([str(still.home)]) == 0
-    assert "is damaged" in caplog.text
+    assert "the database of runs is away" in caplog.text
 
 
 def test_a_clock_that_is_set_back_lets_no_worker_stay(store: RunStore, ask, home: Path) -> None:
