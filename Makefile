@@ -9,7 +9,8 @@ ARGS ?=
 WORKERS ?= 2
 
 # One thread a process: the tests run in WORKERS processes, and small matrices gain nothing from more.
-TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+# Compiled modules are kept, whatever the surroundings say: tests start many processes.
+TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 RUN_STAMP := $(VENV)/.installed
