@@ -19,6 +19,7 @@ from checked import (
     write_check,
 )
 from osscar_core.datasets.own import sample_own
+from osscar_core.storage import write_sealed
 from osscar_core.studio import check_ab, examples, owndata, texts
 from osscar_core.studio.jobs import RunStore, State, Status
 from osscar_core.studio.numbers import MINUS
@@ -442,7 +443,8 @@ def test_expired_data_is_gone_when_the_page_opens(home: Path, open_page) -> None
     record = next(path for path in files if "created" in path.read_text())
     values = json.loads(record.read_text())
     values["created"] = "2026-01-01T00:00:00+00:00"
-    record.write_text(json.dumps(values))
+    del values["sha256"]
+    write_sealed(record, json.dumps(values))
     at = open_page("check", run=TEXT_EXAMPLE)
     assert not at.exception
     assert not (owndata.folder() / info.id).exists()
