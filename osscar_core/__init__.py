@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from osscar_core.errors import (
         Cancelled,
+        DamagedError,
         DataError,
+        MemoryShortageError,
         MissingDependencyError,
         NumericalError,
         OsscarError,
@@ -52,6 +54,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Budget",
     "Cancelled",
+    "DamagedError",
     "DataError",
     "EvaluationReport",
     "Explorer",
@@ -60,6 +63,7 @@ __all__ = [
     "Intercept",
     "MeasureReport",
     "Method",
+    "MemoryShortageError",
     "MissingDependencyError",
     "NumericalError",
     "OsscarError",

@@ -122,8 +122,8 @@ def test_savings_in_words(main: Main) -> None:
         (("--speedup", "2", "--measured", "busy-watts"), "Add --busy-watts"),
         (("--speedup", "2", "--measured", "wats"), "unknown input 'wats'"),
         (("--speedup", "2", "--draws", "0"), "draws is 0"),
-        (("--measure", "nowhere.json"), "cannot read nowhere.json"),
-        (("--run", "nowhere"), "cannot read nowhere"),
+        (("--measure", "nowhere.json"), "cannot read the file nowhere.json"),
+        (("--run", "nowhere"), "cannot read the file nowhere"),
     ],
 )
 def test_bad_inputs_are_one_line(main: Main, arguments: tuple[str, ...], reason: str) -> None:
