@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
@@ -109,6 +110,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Let coverage look away from what adds next to nothing to it."""
     with nullcontext() if _is_watched[item.nodeid] else unwatched():
         return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    """Undo what a worker that runs in a test's own process does to it: children inherit that."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if signal.getsignal(signal.SIGTERM) is not before:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session", autouse=True)

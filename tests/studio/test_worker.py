@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +53,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def keep_this_process_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def as_urgent_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "nice", lambda _: 0)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 class Outside:
