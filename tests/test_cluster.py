@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ def nodes() -> Iterator[Nodes]:
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", f"{TESTS.parent}{os.pathsep}{TESTS}")
+        # Ray handles this signal from then on, also in whatever is forked later.
+        handler = signal.getsignal(signal.SIGTERM)
         cluster = LocalCluster(initialize_head=True, head_node_args=NODE, shutdown_at_exit=False)
         second = cluster.add_node(**NODE)
         # Connected once: the workers of a connection that ends would end with it.
@@ -85,6 +88,7 @@ def nodes() -> Iterator[Nodes]:
         finally:
             ray.shutdown()
             cluster.shutdown()
+            signal.signal(signal.SIGTERM, handler)
             shutil.rmtree(folder, ignore_errors=True)
 
 
