@@ -95,7 +95,7 @@ class Trial:
             jobs.DISPATCHER: functools.partial(faulty.be_dispatcher, control),
             "client": functools.partial(faulty.be_client, home),
         }
-        self._nursery = faulty.Nursery(control, roles)
+        self._nursery = faulty.Nursery(roles)
         jobs.start = self._nursery.start
         self._store = RunStore(home, faulty.WORKER)
 

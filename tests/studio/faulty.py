@@ -15,6 +15,7 @@ import hashlib
 import json
 import mmap
 import os
+import secrets
 import signal
 import socket
 import struct
@@ -107,8 +108,9 @@ class Nursery:
     use it. They become children of the process that made the nursery.
     """
 
-    def __init__(self, folder: Path, roles: Mapping[str, Role]) -> None:
-        self._address = str(folder / f"nursery-{os.getpid()}")
+    def __init__(self, roles: Mapping[str, Role]) -> None:
+        # Of no folder, whose path may be longer than an address can be.
+        self._address = f"\0nursery-{os.getpid()}-{secrets.token_hex(8)}"
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listening.bind(self._address)
         listening.listen(64)
@@ -199,7 +201,7 @@ def be_dispatcher(control: Path, nursery: Nursery, arguments: list[str]) -> int:
     adopt_orphans()
     act = functools.partial(_be_worker, control, nursery)
     # A worker that starts a dispatcher knows of no stand-in for workers.
-    dispatcher.start = Nursery(control, {WORKER: act, jobs.WORKER: act}).start
+    dispatcher.start = Nursery({WORKER: act, jobs.WORKER: act}).start
     return dispatcher.main(arguments)
 
 
