@@ -11,15 +11,13 @@ import os
 import platform
 import re
 import resource
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from osscar_core.catalogue import hub_cache_folder
 from osscar_core.diagnosis import NO_DISK, Check, Diagnosis, Status
-from osscar_core.storage import workspace
+from osscar_core.storage import free_bytes, workspace
 
 _OLDEST_PYTHON = (3, 11)
 _GIB = 2**30
@@ -205,13 +203,9 @@ def _memory() -> Check:
 
 
 def _workspace(folder: Path) -> Check:
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
     remedy = "Set OSSCAR_HOME to a directory that can be written"
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            free = shutil.disk_usage(existing).free
+        free = free_bytes(folder)
     except OSError as error:
         return Check("workspace", Status.FAIL, f"{folder}: {error.strerror}", remedy)
     found = f"{folder}, {_gib(free)} free"

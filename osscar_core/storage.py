@@ -60,6 +60,22 @@ def workspace() -> Path:
     return given_path(given) if given else Path.home() / ".local" / "share" / "osscar-studio"
 
 
+def nearest(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that there is."""
+    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the space that is left where a folder is or would be.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    place = nearest(folder)
+    with tempfile.TemporaryFile(dir=place):
+        return shutil.disk_usage(place).free
+
+
 @dataclass(frozen=True, slots=True)
 class FileDigest:
     """One file of a folder.

@@ -6,6 +6,7 @@ import builtins
 import importlib.metadata
 import os
 import resource
+import shutil
 import sys
 from collections import namedtuple
 from collections.abc import Callable
@@ -229,7 +230,7 @@ def test_disk_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, status: Status
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(0, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, free))
     check = doctor._workspace(tmp_path / "not" / "yet")
     assert check.status is status
     assert str(tmp_path / "not" / "yet") in check.found

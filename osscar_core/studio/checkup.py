@@ -24,7 +24,7 @@ from osscar_core import __version__
 from osscar_core.diagnosis import Check, Status
 from osscar_core.errors import OsscarError
 from osscar_core.records import from_json
-from osscar_core.storage import read_sealed
+from osscar_core.storage import nearest, read_sealed
 from osscar_core.studio import logs, retention
 from osscar_core.studio.database import SCHEMA, Database, runs
 from osscar_core.studio.health import LIVE_PATH
@@ -88,9 +88,8 @@ def _settings() -> Check:
 
 def _clock(home: Path) -> Check:
     """Compare the clock with that of the disk, which may be another machine's."""
-    existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
     try:
-        with tempfile.NamedTemporaryFile(dir=existing) as file:
+        with tempfile.NamedTemporaryFile(dir=nearest(home)) as file:
             skew = Path(file.name).stat().st_mtime - time.time()
     except OSError as error:
         return Check("clock", Status.WARN, f"not compared ({error.strerror})", "Check the rights")

@@ -11,10 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import shutil
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,9 @@ from sqlalchemy import func, select
 from osscar_core import __version__
 from osscar_core.diagnosis import NO_DISK
 from osscar_core.errors import OsscarError
+from osscar_core.storage import free_bytes
 from osscar_core.studio.database import runs
+from osscar_core.studio.gate import Application, Message, Receive, Send
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.runs import State
 
@@ -36,10 +36,6 @@ LIVE_PATH = "/healthz/live"
 _HOLDS = 1.0
 _PATIENCE = 3.0
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 Found = Mapping[str, Any]
 
 logger = logging.getLogger(__name__)
@@ -119,10 +115,8 @@ async def _answer(send: Send, status: int, found: Found, method: str = "GET") ->
 
 
 def _disk(home: Path) -> dict[str, Any]:
-    existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            free = shutil.disk_usage(existing).free
+        free = free_bytes(home)
     except OSError:
         return _bad("cannot be written")
     if free < NO_DISK:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from typing import Any
@@ -105,7 +106,7 @@ def test_what_is_unfit_is_told_without_paths(
         def refuse(**_: object) -> None:
             raise PermissionError
 
-        monkeypatch.setattr(health.tempfile, "TemporaryFile", refuse)
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     found = look(still)
     plain.close()
     assert found["status"] == "unfit"
