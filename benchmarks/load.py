@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.studio import QUIET, VERDICT, Server, chromium_path
-from browser.harness import ARGUMENTS
+from benchmarks.studio import QUIET, VERDICT, Server, changed, chromium_path
+from browser.harness import ARGUMENTS, is_fault
 from osscar_core.records import PruneSpec
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.requests import JobRequest
@@ -64,34 +64,24 @@ async def _session(page: Any, seen: Seen, began: float, until: float, pause: flo
     page.on("pageerror", lambda error: seen.errors.append(f"page: {error}"))
     page.on("console", lambda message: _console(message, seen))
     chance = random.Random(id(page))  # noqa: S311 - when people move, no secret
-    slider, verdict = page.get_by_role("slider").first, page.locator(VERDICT).first
+    page.set_default_timeout(LONGEST)
     for count in itertools.count():
         await asyncio.sleep(chance.uniform(0.5, 1.5) * pause)
         started = time.perf_counter()
         if started > until:
             return
         try:
-            await slider.focus()
-            before = await verdict.inner_text()
-            started = time.perf_counter()
-            await slider.press("ArrowRight" if count // STEPS % 2 == 0 else "ArrowLeft")
-            await page.wait_for_function(
-                "([mark, words]) => document.querySelector(mark).innerText !== words",
-                arg=[VERDICT, before],
-                timeout=LONGEST,
-            )
-            await page.wait_for_selector(QUIET, timeout=LONGEST)
+            took = await changed(page, "ArrowRight" if count // STEPS % 2 == 0 else "ArrowLeft")
         except Error as error:
             seen.errors.append(f"change: {str(error).splitlines()[0]}")
             continue
-        seen.changes.append((started - began, time.perf_counter() - started))
+        seen.changes.append((started - began, took))
         if await page.locator(ERRORS).count():
             seen.errors.append("an error box")
 
 
 def _console(message: Any, seen: Seen) -> None:
-    known = message.location.get("url", "").endswith(("/_stcore/health", "/host-config"))
-    if message.type == "error" and not known:
+    if is_fault(message):
         seen.errors.append(f"console: {message.text:.200}")
 
 

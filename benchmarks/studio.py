@@ -44,22 +44,26 @@ async def _paint(page: Any, address: str) -> tuple[float, float, float]:
     return first / 1e3, said, whole
 
 
+async def changed(page: Any, key: str) -> float:
+    """Press a key on the slider; return the seconds until all that follows is there."""
+    slider, verdict = page.get_by_role("slider").first, page.locator(VERDICT).first
+    await slider.focus()
+    before = await verdict.inner_text()
+    began = time.perf_counter()
+    await slider.press(key)
+    await page.wait_for_function(
+        "([mark, words]) => document.querySelector(mark).innerText !== words",
+        arg=[VERDICT, before],
+    )
+    await page.wait_for_selector(QUIET)
+    return time.perf_counter() - began
+
+
 async def _changes(page: Any, start: float, count: int, pause: float = 0.0) -> list[float]:
     await asyncio.sleep(start)
-    slider = page.get_by_role("slider").first
-    verdict = page.locator(VERDICT).first
     times = []
     for index in range(count):
-        await slider.focus()
-        before = await verdict.inner_text()
-        began = time.perf_counter()
-        await slider.press("ArrowRight" if index < count / 2 else "ArrowLeft")
-        await page.wait_for_function(
-            "([mark, words]) => document.querySelector(mark).innerText !== words",
-            arg=[VERDICT, before],
-        )
-        await page.wait_for_selector(QUIET)
-        spent = time.perf_counter() - began
+        spent = await changed(page, "ArrowRight" if index < count / 2 else "ArrowLeft")
         times.append(spent)
         await asyncio.sleep(max(0.0, pause - spent))
     return times

@@ -89,6 +89,13 @@ class Server:
         return int(line.split()[1]) * 1024
 
 
+def is_fault(message: Any) -> bool:
+    """Return whether a line of a page's console says that something is wrong."""
+    # On a deep link Streamlit first asks below the page's own path; it then finds its way.
+    known = message.location.get("url", "").endswith(("/_stcore/health", "/host-config"))
+    return message.type == "error" and not known
+
+
 class Visit:
     """A page of the app, with what the browser complained about."""
 
@@ -111,9 +118,7 @@ class Visit:
         self.page.wait_for_selector(QUIET)
 
     def _console(self, message: Any) -> None:
-        # On a deep link Streamlit first asks below the page's own path; it then finds its way.
-        known = message.location.get("url", "").endswith(("/_stcore/health", "/host-config"))
-        if message.type == "error" and not known:
+        if is_fault(message):
             self.faults.append(f"{message.text} {message.location}")
 
     def _request(self, request: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +33,9 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PruneSpec:
     for name, value in (("_BUDGET_SECONDS", 0.0), ("_MIN_PASSES", 1), ("PARTS", (2,))):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(os, "nice", lambda _: 0)
-    before = signal.getsignal(signal.SIGTERM)
-    yield PruneSpec(
+    return PruneSpec(
         "cifar/resnet20", f"images:{folder}", weights="random", samples=10, batch_size=2
     )
-    signal.signal(signal.SIGTERM, before)
 
 
 def compute(store: RunStore, request: JobRequest) -> State:
