@@ -46,20 +46,22 @@ def test_every_family_comes_back(waiting: dict[str, Waiting], reader: int) -> No
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A halved network, exported as a user does it."""
+    """A halved network, exported as a user does it, where Python keeps what it compiles."""
     folder, family = tmp_path_factory.mktemp("cifar"), FAMILIES["cifar-resnet20"]()
     request = family.request(folder)
     prune(request, out=folder / "small")
     model = load_model(str(folder / "small"), device="cpu")
     dense = load_model(request.model, weights=request.weights)
-    report = export_model(
-        model,
-        folder / "out",
-        ExportFormat.TORCH,
-        data=request.calibration,
-        limit=8,
-        dense=dense,
-    )
+    with pytest.MonkeyPatch.context() as surroundings:
+        surroundings.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        report = export_model(
+            model,
+            folder / "out",
+            ExportFormat.TORCH,
+            data=request.calibration,
+            limit=8,
+            dense=dense,
+        )
     return Exported(folder / "out", report, model)
 
 

@@ -41,6 +41,7 @@ from osscar_core.sample import (
     write_sample_run,
 )
 from osscar_core.showcase import Guess, Picture, Showcase
+from osscar_core.storage import read_sealed, write_sealed
 
 # A white picture of one pixel.
 PIXEL = (
@@ -159,16 +160,16 @@ def test_kept_groups_survive_as_bits(assets: Path, groups: int) -> None:
     run = dataclasses.replace(run, report=dataclasses.replace(run.report, points=(point,)))
     path = write_sample_run(run, sample_folder())
     assert read_sample_run(path) == run
-    (stored,) = json.loads(path.read_bytes())["units"]
+    (stored,) = json.loads(read_sealed(path))["units"]
     assert len(stored[0]["kept"]) == 4 * math.ceil(math.ceil(groups / 8) / 3)
 
 
 def test_a_file_that_names_no_groups_is_read_as_well(assets: Path) -> None:
     run = with_showcases(sample())
     path = write_sample_run(run, sample_folder())
-    old = json.loads(path.read_bytes())
+    old = json.loads(read_sealed(path))
     del old["units"], old["showcases"]
-    path.write_text(json.dumps(old))
+    write_sealed(path, json.dumps(old))
     read = read_sample_run(path)
     assert all(point.prune.plan.units == () for point in read.report.points)
     assert [p.prune.units for p in read.report.points] == [p.prune.units for p in run.report.points]
@@ -180,9 +181,9 @@ def test_a_file_that_names_no_groups_is_read_as_well(assets: Path) -> None:
 @pytest.mark.parametrize("kept", ["", "!", "AAAA", "/////w==", "AAAAAAAAAAA="])
 def test_bits_that_do_not_fit_the_report_are_refused(assets: Path, kept: str) -> None:
     path = write_sample_run(sample(), sample_folder())
-    values = json.loads(path.read_bytes())
+    values = json.loads(read_sealed(path))
     values["units"][0][0]["kept"] = kept
-    path.write_text(json.dumps(values))
+    write_sealed(path, json.dumps(values))
     with pytest.raises(SpecError, match=r"kept of layer1\.0\.conv2 cannot be read"):
         read_sample_run(path)
     assert sample_runs() == ()
@@ -191,9 +192,9 @@ def test_bits_that_do_not_fit_the_report_are_refused(assets: Path, kept: str) ->
 @pytest.mark.parametrize("key", ["units", "showcases"])
 def test_a_point_without_its_part_is_refused(assets: Path, key: str) -> None:
     path = write_sample_run(with_showcases(sample()), sample_folder())
-    values = json.loads(path.read_bytes())
+    values = json.loads(read_sealed(path))
     values[key].pop()
-    path.write_text(json.dumps(values))
+    write_sealed(path, json.dumps(values))
     with pytest.raises(SpecError, match="there are 5 points"):
         read_sample_run(path)
 

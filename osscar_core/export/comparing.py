@@ -246,7 +246,8 @@ def run_reader(
     """
     for old in ("best.npy", "losses.npy", "continued.json", "replayed.json"):
         (folder / old).unlink(missing_ok=True)
-    command = [sys.executable, "-P", str(reader.program), *reader.arguments, str(folder)]
+    # -B: what it imports from the exported folder leaves nothing compiled there.
+    command = [sys.executable, "-P", "-B", str(reader.program), *reader.arguments, str(folder)]
     command += [str(items.at_once), str(torch.get_num_threads())]
     with (folder / "errors.txt").open("w+", encoding="utf8", errors="replace") as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child:

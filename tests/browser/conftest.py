@@ -14,8 +14,9 @@ from browser.harness import Visit, browser, chromium_path, served
 FAILURES = Path(__file__).resolve().parents[2] / "test-results"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
+    """A browser for one file: while it is there, a loop of events runs, and no other can."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if chromium_path() is None:
         pytest.skip("chromium is not installed")

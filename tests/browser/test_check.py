@@ -110,6 +110,7 @@ def test_questions_are_chosen_by_the_keyboard(browse) -> None:
     page = visit.page
     page.get_by_role("radio", name="A/B").focus()
     page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Shift")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_text("Amber.")).to_be_visible()
     assert visit.faults == []
