@@ -7,8 +7,9 @@ not the lock. No Streamlit: these rules hold whoever asks.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -170,23 +171,24 @@ class Places:
     Attributes:
         roots: Folders; files in them may be named.
         barred: Folders inside these whose files may not.
+        may_lead_out: Whether links in a folder that is named may lead elsewhere: on one's own
+            machine they are one's own.
     """
 
-    roots: tuple[Path, ...] = ()
-    barred: tuple[Path, ...] = ()
+    roots: tuple[str, ...] = ()
+    barred: tuple[str, ...] = ()
+    may_lead_out: bool = False
 
     def admits(self, text: str) -> bool:
         """Return whether a path may be named, wherever its links lead; nothing is opened."""
         path = _resolved(text)
-        if path is None:
-            return False
-        return _is_below(path, self.roots) and not _is_below(path, self.barred)
+        return path is not None and self._holds(path)
 
     def admits_data(self, text: str) -> bool:
         """Return whether the files that a data specification names may be named."""
         return all(map(self.admits, _paths_of_data(text)))
 
-    def check(self, paths: Iterator[str]) -> None:
+    def check(self, paths: Iterable[str]) -> None:
         """Refuse paths elsewhere, in the same words whether anything is there or not.
 
         Raises:
@@ -195,8 +197,47 @@ class Places:
         if not all(map(self.admits, paths)):
             raise outside()
 
+    def check_contents(self, paths: Iterable[str]) -> None:
+        """Refuse paths elsewhere, and folders in which a link leads there.
 
-EVERYWHERE = Places((Path("/"),))
+        For whoever is about to read the files: between a request and its turn, anything can
+        have become a link.
+
+        Raises:
+            AccessError: One may not be read.
+        """
+        for text in paths:
+            self.check([text])
+            path = _resolved(text)
+            if path is not None and not self.may_lead_out and not all(map(self._holds, _led(path))):
+                raise outside()
+
+    def _holds(self, path: Path) -> bool:
+        is_barred = any(
+            path.is_relative_to(folder) or Path(folder).is_relative_to(path)
+            for folder in self.barred
+        )
+        return not is_barred and any(path.is_relative_to(folder) for folder in self.roots)
+
+
+EVERYWHERE = Places(("/",), may_lead_out=True)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFiles:
+    """What a request names of this machine's files, and where that may lie.
+
+    Attributes:
+        paths: What is named.
+        places: Where whoever asked may name files.
+    """
+
+    paths: tuple[str, ...]
+    places: Places
+
+    def check(self) -> None:
+        """Look again, before they are read; see `Places.check_contents`."""
+        self.places.check_contents(self.paths)
 
 
 def outside() -> AccessError:
@@ -207,10 +248,10 @@ def outside() -> AccessError:
     )
 
 
-def roots_from(text: str) -> tuple[Path, ...]:
-    """Return the folders that a setting names, separated as in ``PATH``."""
+def roots_from(text: str) -> tuple[str, ...]:
+    """Return the folders that a setting names, separated as in ``PATH``, as they are found."""
     found = (_resolved(part.strip()) for part in text.split(os.pathsep) if part.strip())
-    return tuple(path for path in found if path is not None)
+    return tuple(str(path) for path in found if path is not None)
 
 
 def is_read_only(environment: Mapping[str, str]) -> bool:
@@ -279,8 +320,19 @@ def _resolved(text: str) -> Path | None:
         return None
 
 
-def _is_below(path: Path, folders: Sequence[Path]) -> bool:
-    return any(path.is_relative_to(folder) for folder in folders)
+def _led(start: Path) -> Iterator[Path]:
+    """Yield where the links in a folder lead, and those in the folders that they lead to."""
+    waiting, known = [start], {start}
+    while waiting:
+        # Who may not look into a folder is told so by whoever reads it.
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                path = Path(os.path.realpath(entry.path) if entry.is_symlink() else entry.path)
+                if entry.is_symlink():
+                    yield path
+                if path not in known and path.is_dir():
+                    known.add(path)
+                    waiting.append(path)
 
 
 def _paths_of_data(text: str) -> Iterator[str]:

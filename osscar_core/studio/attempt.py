@@ -185,6 +185,16 @@ class Attempt(Job):
         pace = insist(lambda: ledger.pace(run_id))
         return cls(ledger, run_id, home, process, request, pace)
 
+    def check_files(self) -> None:
+        """Look again whether the files that were named lie where they may.
+
+        Raises:
+            AccessError: One leads elsewhere by now.
+        """
+        files = insist(lambda: self._ledger.files_of(self.id))
+        if files is not None:
+            files.check()
+
     def finish(self) -> None:
         """Declare the result complete."""
         now = time.time()

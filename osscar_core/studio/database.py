@@ -98,6 +98,7 @@ runs = Table(
     Column("pid", Integer),
     Column("pid_started", BigInteger),
     Column("resumes", Integer, nullable=False, default=0),
+    Column("files", Text),
     Index("runs_by_state", "state", "queued"),
     Index("runs_by_key", "key", "owner"),
     Index("runs_by_owner", "owner", "created"),

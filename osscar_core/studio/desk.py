@@ -21,7 +21,15 @@ from osscar_core.monitoring.records import KitReport
 from osscar_core.records import PruneSpec, Task
 from osscar_core.showcase import Showcase
 from osscar_core.studio import commons, examples, owndata, takehome
-from osscar_core.studio.access import Act, Person, Places, data_named, parts_of, paths_named
+from osscar_core.studio.access import (
+    Act,
+    NamedFiles,
+    Person,
+    Places,
+    data_named,
+    parts_of,
+    paths_named,
+)
 from osscar_core.studio.choices import packaged_gguf
 from osscar_core.studio.database import StoreError
 from osscar_core.studio.jobs import Run, RunStore, State, unknown
@@ -111,8 +119,8 @@ class Desk:
             StoreError: It is about a run that does not exist for them, or too much waits.
         """
         self.person.check(Act.START)
-        self._check_named(request)
-        return self._store.submit(request, self.person.owner)
+        files = self._check_named(request)
+        return self._store.submit(request, self.person.owner, files)
 
     def ensure_dispatched(self) -> None:
         """See to it that somebody starts what waits; a server that only shows starts nothing."""
@@ -127,8 +135,7 @@ class Desk:
     def resume(self, run: Run) -> Run:
         """Queue an interrupted run again."""
         own = self._theirs(Act.RESUME, run)
-        self.places.check(paths_named(own.request, _listed()))
-        return self._store.resume(own)
+        return self._store.resume(own, self._check_files(own.request))
 
     def delete(self, run: Run) -> None:
         """Hide a run that is not live; it is not shared any more."""
@@ -276,21 +283,28 @@ class Desk:
         self.person.check(act, known.owner)
         return known
 
-    def _check_named(self, request: JobRequest) -> None:
+    def _check_files(self, request: JobRequest) -> NamedFiles:
+        """Return the files that a request names, if this person may name them."""
+        files = NamedFiles(tuple(paths_named(request, _listed())), self.places)
+        self.places.check(files.paths)
+        return files
+
+    def _check_named(self, request: JobRequest) -> NamedFiles:
         """Refuse a request that names files, data or a run that are not this person's to name."""
-        self.places.check(paths_named(request, _listed()))
+        files = self._check_files(request)
         for spec in _own_sets(data_named(request)):
             if not self._knows(spec):
                 raise DataError("this data is not here any more", "Reload the page")
         named = request.check.run if request.check is not None else ""
         if not named or examples.find(named) is not None:
-            return
+            return files
         run = self.get(named)
         if run is None:
             raise unknown(named)
         # A check tells what a model is worth; the others hand it out.
         if request.kind is not JobKind.CHECK:
             self.person.check(Act.EXPORT, run.owner)
+        return files
 
     def _knows(self, spec: str) -> bool:
         return self.find_data(spec) is not None

@@ -98,11 +98,12 @@ def places() -> Places:
     if is_own_machine():
         usual = (workspace(), assets_folder(), Path.home(), Path.cwd())
         found = (Path(os.path.realpath(path)) for path in usual)
-        return Places(roots_from(given) or tuple(path for path in found if path != path.parent))
+        own = tuple(str(path) for path in found if path != path.parent)
+        return Places(roots_from(given) or own, may_lead_out=True)
     if not person().may_act:
         return Places()
     barred = (workspace(), _SOURCE / ".streamlit")
-    return Places(roots_from(given), tuple(Path(os.path.realpath(path)) for path in barred))
+    return Places(roots_from(given), tuple(map(os.path.realpath, barred)))
 
 
 def desk() -> Desk:

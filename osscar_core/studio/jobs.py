@@ -29,6 +29,7 @@ from osscar_core.records import from_json, to_json
 from osscar_core.showcase import Showcase
 from osscar_core.storage import read_sealed, workspace, write_sealed
 from osscar_core.studio import bundle, legacy, logs, owndata, retention
+from osscar_core.studio.access import NamedFiles
 from osscar_core.studio.attempt import discard
 from osscar_core.studio.briefs import find_brief, is_timed_here
 from osscar_core.studio.database import Database, StoreError, runs, unwritable
@@ -82,12 +83,20 @@ class RunStore:
         """The folder with one folder a run."""
         return self.home / "runs"
 
-    def submit(self, request: JobRequest, owner: str = LOCAL) -> Run:
+    def submit(
+        self, request: JobRequest, owner: str = LOCAL, files: NamedFiles | None = None
+    ) -> Run:
         """Queue a run, or return the one of this owner that answers this request.
 
         Asking twice (a double click, a second tab) gives the same run. Runs that failed,
         were cancelled, interrupted, deleted or computed elsewhere do not count: asking
         again starts anew.
+
+        Args:
+            request: What is asked for.
+            owner: Who asks.
+            files: What it names of this machine's files, which is looked at again when they
+                are read; ``None`` to read whatever it names.
 
         Raises:
             StoreError: Too much is waiting already, or the workspace cannot be written to.
@@ -96,7 +105,7 @@ class RunStore:
         with self.database.write() as connection:
             rows = connection.execute(_answering(request, owner)).all()
             known = next((row.id for row in rows if self._answers(row, request)), None)
-            run_id = known or self._enqueue(connection, request, owner)
+            run_id = known or self._enqueue(connection, request, owner, files)
         if known is None:
             _note(run_id, owner, f"asked for ({request.kind})")
         self.ensure_dispatched()
@@ -205,8 +214,12 @@ class RunStore:
         """Ask for what a run was asked for once more; see `submit`."""
         return self.submit(run.request, run.owner)
 
-    def resume(self, run: Run) -> Run:
+    def resume(self, run: Run, files: NamedFiles | None = None) -> Run:
         """Queue an interrupted run again; it goes on from what it had finished.
+
+        Args:
+            run: The run.
+            files: See `submit`.
 
         Raises:
             StoreError: It was not interrupted, or too much is waiting already.
@@ -229,6 +242,7 @@ class RunStore:
             "pid_started": None,
             "cancel_asked": None,
             "resumes": runs.c.resumes + 1,
+            "files": None if files is None else to_json(files),
         }
         is_interrupted = runs.c.state == State.INTERRUPTED.value
         self._change(run, is_interrupted & runs.c.deleted_at.is_(None), "it goes on", **queued)
@@ -360,7 +374,9 @@ class RunStore:
 
         return follow
 
-    def _enqueue(self, connection: Connection, request: JobRequest, owner: str) -> str:
+    def _enqueue(
+        self, connection: Connection, request: JobRequest, owner: str, files: NamedFiles | None
+    ) -> str:
         _check_room(connection, owner)
         retention.check_room(self.runs_folder)
         folder = self._new_folder()
@@ -370,6 +386,8 @@ class RunStore:
             created=now,
         )  # fmt: skip
         row = row_of(run) | {"queued": _next_turn(connection)}
+        if files is not None:
+            row["files"] = to_json(files)
         connection.execute(insert(runs).values(row))
         return run.id
 

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from osscar_core.export.records import ExportFormat
 from osscar_core.records import from_json
+from osscar_core.studio.access import NamedFiles
 from osscar_core.studio.database import Database, StoreError, runs
 from osscar_core.studio.pace import STEPS, Pace, customary_seconds, steps_of
 from osscar_core.studio.processes import Process
@@ -172,6 +173,12 @@ class Ledger:
                 return None
             text = connection.execute(select(runs.c.request).where(runs.c.id == run_id)).scalar()
         return from_json(JobRequest, str(text))
+
+    def files_of(self, run_id: str) -> NamedFiles | None:
+        """Return which files of this machine a run may read; ``None`` if nobody limits it."""
+        with self._database.read() as connection:
+            text = connection.execute(select(runs.c.files).where(runs.c.id == run_id)).scalar()
+        return None if text is None else from_json(NamedFiles, text)
 
     def note(self, run_id: str, process: Process, status: Status) -> bool:
         """Write where a run is; return whether its worker is to go on."""

@@ -139,6 +139,7 @@ def _compute(attempt: Attempt) -> int:
         signal.signal(signal.SIGTERM, stop)
         work = work_of(attempt.request.kind)
         attempt.start()
+        attempt.check_files()
         if is_elsewhere(attempt.request.kind):
             _compute_elsewhere(attempt)
         else:

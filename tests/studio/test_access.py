@@ -11,7 +11,7 @@ import pytest
 from osscar_core.errors import SpecError
 from osscar_core.records import PruneSpec
 from osscar_core.studio import access
-from osscar_core.studio.access import Act, Person, Places, Role, RoleRule
+from osscar_core.studio.access import AccessError, Act, Person, Places, Role, RoleRule
 from osscar_core.studio.requests import CheckKind, CheckRequest, JobKind, JobRequest
 
 
@@ -105,6 +105,7 @@ def tree(tmp_path: Path) -> Path:
         ("root/models/../../beside", False),
         ("root/out/../root/models", True),
         ("root-other", False),
+        ("root", False),  # the workspace would be read with it
         ("root/workspace", False),
         ("root/workspace/data/x", False),
         ("root/to-workspace/data", False),
@@ -115,10 +116,40 @@ def tree(tmp_path: Path) -> Path:
 def test_files_are_named_below_roots_wherever_links_lead(
     tree: Path, path: str, is_admitted: bool
 ) -> None:
-    places = Places((tree / "root",), (tree / "root" / "workspace",))
+    places = Places((str(tree / "root"),), (str(tree / "root" / "workspace"),))
     assert places.admits(str(tree / path)) is is_admitted
     for prefix in ("text:", "images:", "own:", "hf:", "mix:2*demo:factory+1*images:"):
         assert places.admits_data(f"{prefix}{tree / path}") is is_admitted
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "is_read"),
+    [
+        ("root/models/weights", "root/inner-weights", True),
+        ("root/models/weights", "beside/weights", False),
+        ("root/models/weights", "not-there", False),
+        ("root/models/deep/er/weights", "beside/weights", False),
+        ("root/models/deep", "root/other", False),  # a link in there leads out
+        ("root/models/deep", "root/models", True),
+        ("root/models/deep", "root/workspace/data", False),
+        ("root/models/deep", "root", False),
+    ],
+)
+def test_what_is_read_leads_nowhere_else(tree: Path, link: str, target: str, is_read: bool) -> None:
+    (tree / "root" / "other").mkdir()
+    (tree / "root" / "other" / "x").symlink_to("/etc/hostname")
+    (tree / link).parent.mkdir(parents=True, exist_ok=True)
+    (tree / link).symlink_to(tree / target)
+    places = Places((str(tree / "root"),), (str(tree / "root" / "workspace"),))
+    named = str(tree / "root" / "inner")
+    places.check([named])
+    if is_read:
+        places.check_contents([named])
+    else:
+        with pytest.raises(AccessError, match="only below the folders"):
+            places.check_contents([named])
+    # On one's own machine links lead where their owner wants.
+    dataclasses.replace(places, may_lead_out=True).check_contents([named])
 
 
 @pytest.mark.parametrize("text", ["~nobody-of-that-name/x", "/etc/passwd", "~/../..", ".", "a/b"])
@@ -135,7 +166,7 @@ def test_what_is_no_file_needs_no_root(data: str) -> None:
 
 def test_roots_are_written_as_a_path_is(tree: Path) -> None:
     text = os.pathsep.join([str(tree / "beside" / "in"), "", f" {tree / 'beside'} "])
-    assert access.roots_from(text) == (tree / "root", tree / "beside")
+    assert access.roots_from(text) == (str(tree / "root"), str(tree / "beside"))
 
 
 def test_every_field_of_a_request_that_names_a_file_is_looked_at() -> None:

@@ -270,7 +270,7 @@ def test_a_request_names_only_data_of_ones_own(store: RunStore, foreign_data: st
 
 def test_a_request_names_files_below_the_roots_only(store: RunStore, tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
-    at = Desk(store, PEOPLE["operator"], Places((tmp_path / "root",)))
+    at = Desk(store, PEOPLE["operator"], Places((str(tmp_path / "root"),)))
     for is_there in (False, True):
         for folder in (tmp_path, tmp_path / "root"):
             if is_there:
@@ -290,7 +290,7 @@ def test_models_and_weights_lie_below_the_roots_too(
     request = JobRequest(PruneSpec(**spec | {name: str(tmp_path)}), "demo:plant-log")
     with pytest.raises(AccessError):
         Desk(store, PEOPLE["admin"], Places()).submit(request)
-    assert Desk(store, PEOPLE["admin"], Places((tmp_path,))).submit(request).owner == ME
+    assert Desk(store, PEOPLE["admin"], Places((str(tmp_path),))).submit(request).owner == ME
 
 
 @pytest.mark.parametrize("kind", [JobKind.CHECK, JobKind.KIT, JobKind.EXPORT])
@@ -327,7 +327,7 @@ def test_what_is_known_of_a_model_is_told_to_whoever_could_ask(
     store: RunStore, tmp_path: Path
 ) -> None:
     spec = PruneSpec(str(tmp_path), "demo:plant-log")
-    assert Desk(store, PEOPLE["operator"], Places((tmp_path,))).may_ask(spec)
+    assert Desk(store, PEOPLE["operator"], Places((str(tmp_path),))).may_ask(spec)
     assert not Desk(store, PEOPLE["operator"], Places()).may_ask(spec)
     assert Desk(store, PEOPLE["viewer"], Places()).may_ask(PruneSpec("demo/opt", "demo:plant-log"))
     seen = store.get(SHARED).request.spec

@@ -28,10 +28,12 @@ from osscar_core.pruner import prune as real_prune
 from osscar_core.records import EvaluationReport, PruneSpec, Structure, to_json
 from osscar_core.sample import sample_runs
 from osscar_core.showcase import Showcase
+from osscar_core.studio import access, worker, worker_check, worker_prune
 from osscar_core.studio import attempt as attempts
-from osscar_core.studio import worker, worker_check, worker_prune
+from osscar_core.studio.access import Person, Places, Role
 from osscar_core.studio.attempt import Attempt
 from osscar_core.studio.database import runs
+from osscar_core.studio.desk import Desk
 from osscar_core.studio.jobs import Run, RunStore, State
 from osscar_core.studio.ledger import Ledger
 from osscar_core.studio.pace import STEPS
@@ -108,8 +110,11 @@ def request(images: Path, sparsity: float = 0.5, **changes: object) -> JobReques
 
 
 def compute(store: RunStore, asked: JobRequest) -> Run:
+    return finish(store, store.submit(asked))
+
+
+def finish(store: RunStore, run: Run) -> Run:
     """Compute a run in this process, as if the dispatcher had started it."""
-    run = store.submit(asked)
     assert Ledger(store.database).claim(()).id == run.id
     worker.main([str(store.home), run.id])
     return store.get(run.id)
@@ -430,6 +435,34 @@ def test_what_goes_wrong_after_the_end_does_not_cost_the_result(
     run = compute(still, request(images))
     assert run.status.state is State.FINISHED
     assert "kept" in names(run.folder)
+
+
+@pytest.mark.parametrize("when", ["waiting", "interrupted"])
+def test_a_folder_that_became_a_link_is_not_read(
+    still: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    done = []
+    monkeypatch.setitem(worker._WORK, JobKind.PRUNE, lambda attempt: done.append(attempt.id))
+    named, secret = tmp_path / "root" / "model", tmp_path / "secret"
+    named.mkdir(parents=True)
+    secret.mkdir()
+    person = Person(role=Role.OPERATOR)
+    desk = Desk(still, person, Places((str(tmp_path / "root"),)))
+    spec = PruneSpec(str(named), "demo:plant-log", 0.5)
+    run = desk.submit(JobRequest(spec, "demo:plant-log"))
+    if when == "interrupted":
+        with still.database.write() as connection:
+            connection.execute(runs.update().values(state=State.INTERRUPTED.value, files=None))
+        run = desk.resume(still.get(run.id))
+    named.rmdir()
+    named.symlink_to(secret)
+    run = finish(still, run)
+    assert (run.status.state, done) == (State.FAILED, [])
+    assert run.status.reason == access.outside().problem
+    assert str(secret) not in still.log(run)
+    named.unlink()
+    named.mkdir()
+    assert finish(still, desk.submit(run.request)).status.state is State.FINISHED
 
 
 @pytest.mark.parametrize("away", ["take_up", "end"])
