@@ -48,7 +48,7 @@ _BASE_MEMORY = 1.1e9
 _BYTES_A_PARAMETER = 5
 _BYTES_A_FEATURE_SQUARED = 48
 
-_HUB_WEIGHTS = (
+HUB_WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
@@ -338,7 +338,7 @@ def missing_weights(folder: Path) -> tuple[str, ...]:
     The first kind of weights there is, in the order in which `transformers` looks,
     decides; an index that cannot be read counts as lacking.
     """
-    for name in _HUB_WEIGHTS:
+    for name in HUB_WEIGHTS:
         file = folder / name
         if not file.exists():
             continue
@@ -349,4 +349,4 @@ def missing_weights(folder: Path) -> tuple[str, ...]:
             return tuple(sorted(shard for shard in shards if not (folder / shard).exists()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return (name,)
-    return (_HUB_WEIGHTS[0],)
+    return (HUB_WEIGHTS[0],)

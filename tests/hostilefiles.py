@@ -140,6 +140,21 @@ class Ground:
     def state(self) -> dict[str, Tensor]:
         return load_file(self.model / WEIGHTS)
 
+    def ruled(self, part: str, **rules: Any) -> Path:
+        """Return a model with rules of its own in a part of its tokenizer."""
+        found = json.loads((self.model / "tokenizer.json").read_text())
+        return self.copy(tokenizer__json=json.dumps({**found, part: rules}))
+
+    def cached(self, model: Path) -> str:
+        """Return the name under which a model lies among those from the hub."""
+        self.count += 1
+        commit = f"{self.count:040x}"
+        folder = self.folder / "hf" / "hub" / f"models--evil--m{self.count}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs" / "main").write_text(commit)
+        shutil.copytree(model, folder / "snapshots" / commit)
+        return f"evil/m{self.count}"
+
     def pictures(self, content: bytes, name: str = "a.png") -> str:
         """Return a specification of ten folders of pictures, the first with one picture."""
         folder = self.place()

@@ -26,6 +26,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 
 from hostilefiles import Ground, picture, saved
 from osscar_core.bench.problems import load_problem
@@ -38,7 +39,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.evaluation.latency_table import LatencyTable
 from osscar_core.goals import Goal, parse_bytes
 from osscar_core.models.text import load_config, text_skeleton
-from osscar_core.models.untrusted import check_gguf, indexed_files
+from osscar_core.models.untrusted import check_gguf, check_tokenizer_file, indexed_files
 from osscar_core.models.weights import read_state
 from osscar_core.notation import as_markdown, in_code
 from osscar_core.records import ImagePreprocess, Plan, SweepReport, from_json, to_json
@@ -334,6 +335,34 @@ def test_a_survey(ground: Ground, changes: Any) -> None:
     raw = b'{"version": 2, "spec": {"model": "x", "calibration": "text:y"}, "units": []}'
     (folder / "survey.json").write_bytes(changed(raw, changes))
     assert refused(lambda: load_survey(folder))
+
+
+_LETTERS = st.text("ab", max_size=4)
+_PATTERNS = st.builds(lambda text: {"String": text}, _LETTERS.filter(bool)) | st.sampled_from(
+    [
+        {"Regex": text}
+        for text in ("a", "a*", "b?", "a|", "(?=a)", "(?<=b)", r"\b", r"\G", "[ab]{2}")
+    ]
+)
+_LONG = st.builds(lambda text, times: text * times, _LETTERS, st.sampled_from([1, 8, 300]))
+_RULE = st.one_of(
+    st.builds(lambda p, c: {"type": "Replace", "pattern": p, "content": c}, _PATTERNS, _LONG),
+    st.builds(lambda text: {"type": "Prepend", "prepend": text}, _LONG),
+)
+_RULES = st.lists(_RULE, max_size=12)
+
+
+@fuzzed(300)
+@given(rules=_RULES, text=st.text("ab", min_size=1, max_size=20))
+def test_what_a_tokenizer_makes_of_a_text(ground: Ground, rules: Any, text: str) -> None:
+    file = ground.folder / "tokenizer.json"
+    normaliser = {"type": "Sequence", "normalizers": rules}
+    model = {"type": "WordLevel", "vocab": {}, "unk_token": "?"}
+    file.write_text(json.dumps({"model": model, "normalizer": normaliser}))
+    if refused(lambda: check_tokenizer_file(file)):
+        return
+    made = Tokenizer.from_file(str(file)).normalizer.normalize_str(text)
+    assert len(made) <= 1_000 * (len(text) + len(rules))
 
 
 # ---------------------------------------------------------------- what is shown

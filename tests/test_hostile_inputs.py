@@ -76,7 +76,7 @@ def pruned(ground: Ground, contained: Contained) -> Path:
     return out
 
 
-def loaded(model: Callable[[Ground], Path]) -> Callable[[Ground], Argv]:
+def loaded(model: Callable[[Ground], Path | str]) -> Callable[[Ground], Argv]:
     """Return the command that loads a model and runs it once."""
     return lambda g: evaluated(model(g), f"text:{g.text}")
 
@@ -201,6 +201,18 @@ PICKLES: dict[str, Row] = {
     "zip bomb in a model": (
         loaded(lambda g: g.copy(WEIGHTS, pytorch_model__bin=bomb_archive(64 * MIB))),
         "would unpack to",
+    ),
+    "zip bomb from the hub": (
+        loaded(
+            lambda g: g.cached(g.copy(WEIGHTS, pytorch_model__bin=bomb_archive(64 * MIB)))
+        ),
+        "would unpack to",
+    ),
+    "zip bomb in parts from the hub": (
+        loaded(lambda g: g.cached(_in_parts(g, bomb_archive(64 * MIB)))), "would unpack to",
+    ),
+    "runs code from the hub": (
+        loaded(lambda g: g.cached(g.pickled(Bomb(g.canary)))), r"posix\.system and was not read",
     ),
     "a tensor that is one number seen often": (
         state(lambda g: g.file("w.pt", saved({"a": torch.zeros(1).expand(10**6, 10**6)}))),
@@ -338,6 +350,30 @@ def _folder(g: Ground, name: str) -> Path:
     return path
 
 
+def _in_parts(g: Ground, content: bytes) -> Path:
+    """Return a model with a pickle as the only one of its parts."""
+    name = "pytorch_model-00001-of-00001.bin"
+    index = {"metadata": {}, "weight_map": dict.fromkeys(g.state(), name)}
+    target = g.copy(WEIGHTS, pytorch_model__bin__index__json=json.dumps(index))
+    (target / name).write_bytes(content)
+    return target
+
+
+CHAIN = {
+    "type": "Sequence",
+    "normalizers": [
+        {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1_000}
+    ] * 3,
+}  # fmt: skip
+# What tokenizers do have: twenty rules that replace a character by another.
+USUAL = [
+    {"type": "Replace", "pattern": kind, "content": "-"}
+    for kind in ({"String": "\u2014"}, {"Regex": "[\u2010-\u2015]+"})
+] * 10
+DOUBLING = {
+    "type": "Sequence",
+    "normalizers": [{"type": "Replace", "pattern": {"Regex": "(?=a)|x*"}, "content": "a"}],
+}
 TOKENIZERS: dict[str, Row] = {
     "no JSON": (loaded(lambda g: g.copy(tokenizer__json="")), "the tokenizer of"),
     "deep": (loaded(lambda g: g.copy(tokenizer__json='{"model":' * 10**5)), "the tokenizer of"),
@@ -366,6 +402,22 @@ TOKENIZERS: dict[str, Row] = {
     ),
     "a pipe": (
         loaded(lambda g: _piped(g.copy("tokenizer.json"), "tokenizer.json")), "a device or a pipe",
+    ),
+    "a normaliser of 10^9": (
+        loaded(lambda g: g.ruled("normalizer", **CHAIN)), "normalizer in .* more than 1,000 char",
+    ),
+    "a normaliser of 10^9 from the hub": (
+        loaded(lambda g: g.cached(g.ruled("normalizer", **CHAIN))), "makes more than 1,000 char",
+    ),
+    "a normaliser in a normaliser": (
+        loaded(
+            lambda g: g.ruled("normalizer", type="Sequence", normalizers=[DOUBLING] * 30)
+        ),
+        "makes more than 1,000 char",
+    ),
+    "a decoder of 10^9": (
+        loaded(lambda g: g.ruled("decoder", type="Sequence", decoders=CHAIN["normalizers"])),
+        "decoder in .* makes more than",
     ),
 }  # fmt: skip
 TEXTS: dict[str, Row] = {
@@ -577,6 +629,9 @@ def test_the_good_ones_do_get_in(ground: Ground, contained: Contained) -> None:
     """The rows above would pass if everything were refused."""
     for make in (
         loaded(lambda g: g.copy()),
+        loaded(lambda g: g.cached(g.copy())),
+        loaded(lambda g: g.cached(g.pickled(g.state()))),
+        loaded(lambda g: g.ruled("normalizer", type="Sequence", normalizers=USUAL)),
         loaded(lambda g: g.pickled(g.state())),
         loaded(lambda g: g.valued(1e-42)),
         loaded(lambda g: g.config(return_dict=False)),

@@ -273,11 +273,6 @@ def empty_(module: nn.Module) -> None:
             setattr(part, name, buffer.cpu())
 
 
-def has_files(folder: Path) -> bool:
-    """Return whether a directory holds weights that can be read block by block."""
-    return any((folder / name).is_file() for name in (INDEX_FILE, _PICKLE_INDEX, *_SINGLE))
-
-
 def _tensor_shapes(module: nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in unique_tensors(module).items()}
 

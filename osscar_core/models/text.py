@@ -27,9 +27,15 @@ from torch import Tensor, nn
 
 from osscar_core.adapters import find_adapter, unknown_model
 from osscar_core.adapters.base import Adapter
-from osscar_core.catalogue import OPT_SHAPES, OptShape, hub_cache_folder, missing_weights
+from osscar_core.catalogue import (
+    HUB_WEIGHTS,
+    OPT_SHAPES,
+    OptShape,
+    hub_cache_folder,
+    missing_weights,
+)
 from osscar_core.errors import MissingDependencyError, SpecError, WeightsError, unknown_name
-from osscar_core.models.blocks import RandomBlocks, StoredBlocks, has_files
+from osscar_core.models.blocks import RandomBlocks, StoredBlocks
 from osscar_core.models.images import RANDOM, finished
 from osscar_core.models.loaded import LoadedModel, Precision
 from osscar_core.models.untrusted import (
@@ -40,6 +46,8 @@ from osscar_core.models.untrusted import (
     check_proportion,
     check_sizes,
     check_stored_types,
+    check_tokenizer_file,
+    indexed_files,
 )
 from osscar_core.models.weights import (
     DAMAGE,
@@ -62,6 +70,7 @@ _TOKENIZER_FILES = (
     "vocab.txt",
     "spiece.model",
 )
+_TOKENIZER = _TOKENIZER_FILES[0]
 _CONFIG = "config.json"
 _CARD = "README.md"
 _UNKNOWN_ARCHITECTURE = re.compile(
@@ -245,6 +254,10 @@ class _Source:
         in_folder = self.is_local and not self.is_gguf
         if in_folder and not any((self._path / file).exists() for file in _TOKENIZER_FILES):
             return None
+        if not self.is_gguf:
+            file = self._path / _TOKENIZER if self.is_local else self._fetched(_TOKENIZER)
+            if file is not None:
+                check_tokenizer_file(file)
         with self._explained("tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(self._place, **self._options)
             tokenizer("a")  # settings of another kind than they should be fail on first use
@@ -252,22 +265,47 @@ class _Source:
 
     def check_weights(self, parameters: int) -> None:
         """Look at the files before minutes are spent on them: headers, not what they hold."""
-        if not self.is_local:
-            return
         if self.is_gguf:
             check_proportion(parameters, self._path.parent, self._path)
             return
-        missing = missing_weights(self._path)
+        folder = self._path if self.is_local else self._fetched_weights()
+        if folder is None:
+            return  # `transformers` says what it looked for
+        missing = missing_weights(folder) if self.is_local else ()
         if missing:
             raise WeightsError(
                 f"{self._path} lacks {missing[0]:.200}",
                 "Copy the weights next to config.json, as .safetensors",
             )
-        for file in sorted(self._path.glob("*.safetensors")):
+        for file in sorted(folder.glob("*.safetensors")):
             check_stored_types(stored_types(file), file)
-        for file in sorted(self._path.glob("*.bin")):
+        for file in sorted(folder.glob("*.bin")):
             check_archive(file)
-        check_proportion(parameters, self._path, None)
+        check_proportion(parameters, folder, None)
+
+    def _fetched_weights(self) -> Path | None:
+        """Return the folder of the weights from the hub; ``None`` if it has none in our forms."""
+        for name in HUB_WEIGHTS:
+            file = self._fetched(name)
+            if file is None:
+                continue
+            parts = indexed_files(file).values() if file.suffix == ".json" else ()
+            for part in dict.fromkeys(parts):
+                self._fetched(part)
+            return file.parent
+        return None
+
+    def _fetched(self, name: str) -> Path | None:
+        """Return a file from the hub, downloaded if need be; ``None`` if it is not there."""
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        offline = {"local_files_only": self._options["local_files_only"]}
+        with self._explained(name):
+            try:
+                return Path(hf_hub_download(self.name, name, **offline))
+            except EntryNotFoundError:
+                return None
 
     def folder(self) -> Path:
         """Return the directory of the files; those of the hub are downloaded if need be.
@@ -275,17 +313,9 @@ class _Source:
         Raises:
             WeightsError: They are not here and cannot be had.
         """
-        if self.is_local:
-            return self._path
-        from huggingface_hub import snapshot_download
-
-        offline = {"local_files_only": self._options["local_files_only"]}
-        with self._explained("weights"):
-            for kind in ("*.safetensors", "pytorch_model*.bin"):
-                patterns = ["*.json", kind]
-                folder = Path(snapshot_download(self.name, allow_patterns=patterns, **offline))
-                if has_files(folder):
-                    break
+        folder = self._path if self.is_local else self._fetched_weights()
+        if folder is None:
+            raise self._explanation("weights", FileNotFoundError("no weights in a known form"))
         return folder
 
     def info(self, adapter: type[Adapter], config: Any, weights: str) -> SourceInfo:

@@ -8,6 +8,7 @@ and unpack whatever a pickle's archive holds; what is refused here never gets th
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ _INTEGERS = frozenset({"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BO
 _GGUF_HEADER = struct.Struct("<4sIQQ")  # magic, version, tensors, metadata entries
 _SMALLEST_GGUF_ENTRY = 16
 _ZIP = b"PK\x03\x04"
+_LONGEST = 1_000  # characters that a normaliser may make of one
 _GET_ANOTHER = "Get the model from a source that you trust"
 
 
@@ -160,6 +162,27 @@ def check_stored_types(kinds: Mapping[str, str], file: Path) -> None:
             )
 
 
+def check_tokenizer_file(file: Path) -> None:
+    """Refuse a tokenizer whose rules make a text longer without end.
+
+    A rule replaces a text by another, and the next one works on what came out: with every rule
+    the length is multiplied, and memory is used up by a single word.
+
+    Raises:
+        WeightsError: One character could become more than a thousand.
+    """
+    try:
+        values = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return  # whoever reads it says what is wrong
+    for part in ("normalizer", "decoder"):
+        if _longest(values.get(part) if isinstance(values, dict) else None) > _LONGEST:
+            raise WeightsError(
+                f"the {part} in {file} makes more than {_LONGEST:,} characters of one",
+                _GET_ANOTHER,
+            )
+
+
 def check_archive(file: Path) -> None:
     """Refuse a pickle's archive that unpacks to more than it takes.
 
@@ -210,6 +233,34 @@ def check_gguf(path: Path) -> None:
             f"{path} is not a GGUF file of version 2 or 3, or is damaged",
             "Copy or download it again",
         )
+
+
+def _longest(rule: Any) -> float:
+    """Return how many characters a rule of `tokenizers` makes of one at most, or is thought to."""
+    if not isinstance(rule, dict):
+        return 1
+    length = 1.0
+    for name in ("normalizers", "decoders"):
+        inner = rule.get(name)
+        for one in inner if isinstance(inner, list) else ():
+            length *= _longest(one)
+    content, pattern = rule.get("content"), rule.get("pattern")
+    if isinstance(content, str) and isinstance(pattern, dict):
+        replaced = pattern.get("String")
+        if isinstance(replaced, str) and replaced:
+            length *= max(1, len(content) / len(replaced))
+        else:
+            length *= max(1, len(content) + _may_match_nothing(pattern.get("Regex")))
+    prepended = rule.get("prepend")
+    return length * (1 + len(prepended) if isinstance(prepended, str) else 1)
+
+
+def _may_match_nothing(pattern: Any) -> bool:
+    """Return whether an expression may be found between two characters, as a safe guess."""
+    try:
+        return bool(re.search(pattern, "") or re.search(r"\(\?|\\[bBG]", pattern))
+    except (re.error, TypeError, RecursionError, OverflowError):
+        return True
 
 
 def _is_plain_name(name: str) -> bool:
