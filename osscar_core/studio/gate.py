@@ -48,7 +48,7 @@ THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HANDED_OUT = ("/media/", "/_stcore/upload_file/", "/_stcore/metrics")
 _UPLOADS = "/_stcore/upload_file/"
-_PROBES = ("/_stcore/health", "/healthz")
+_PROBE = "/_stcore/health"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -113,8 +113,8 @@ class Gate:
 
     def _refusal(self, scope: Message) -> int | None:
         """Return the status of the answer to a request that may not be."""
-        path = str(scope["path"])
-        if not path.endswith(_PROBES) and not self._is_ours(scope):
+        path = _path(scope)
+        if path != _PROBE and not self._is_ours(scope):
             return 421
         if path.startswith(_UPLOADS) and is_read_only(os.environ):
             return 403
@@ -143,6 +143,14 @@ def is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _path(scope: Message) -> str:
+    """Return the address that is asked for, without what a server puts before all of them."""
+    from streamlit.config import get_option
+
+    path, before = str(scope["path"]), str(get_option("server.baseUrlPath") or "").strip("/")
+    return path.removeprefix(f"/{before}") if before else path
 
 
 def login_settings() -> Mapping[str, Any]:

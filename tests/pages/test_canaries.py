@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import io
@@ -10,11 +11,13 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from osscar_core.studio import decide_take, runcard, take_cards
 from osscar_core.studio.database import VARIABLE
+from osscar_core.studio.health import PATH, Health
 
 RUN = "20260101-000000-000000"
 ISSUER, SUBJECT = "https://canary-issuer.example", "canary-subject-4411"
@@ -122,15 +125,44 @@ def test_nothing_private_is_on_a_page_or_in_the_log(
             assert found_in(report, (*PRIVATE, MAIL, PLACE, OWNER)) == []
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "postgresql+canarydriver://canary-user:canary-word@127.0.0.1:1/runs",
-        "nodatabase://canary-user:canary-word@127.0.0.1:1/runs",
-        "postgresql+canarydriver://127.0.0.1:1/runs?user=x&password=canary-word",
-        "canary-word without any form",
-    ],
-)
+ADDRESSES = [
+    "postgresql+canarydriver://canary-user:canary-word@127.0.0.1:1/runs",
+    "nodatabase://canary-user:canary-word@127.0.0.1:1/runs",
+    "postgresql+canarydriver://127.0.0.1:1/runs?user=x&password=canary-word",
+    "canary-word without any form",
+]
+
+
+@pytest.mark.parametrize("address", ["", *ADDRESSES])
+def test_who_asks_for_the_state_of_the_server_learns_nothing_private(
+    pruned: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
+) -> None:
+    if address:
+        monkeypatch.setenv(VARIABLE, address)
+    caplog.set_level(logging.DEBUG)
+    begun, body = asyncio.run(answer_of(Health(pages)))
+    assert begun["status"] == (503 if address else 200)
+    told = str(begun["headers"]).encode() + body["body"]
+    assert found_in(told, (*PRIVATE, MAIL, PLACE, OWNER, "canary-word")) == []
+    assert found_in(caplog.text.encode(), ("canary-word",)) == []
+
+
+async def answer_of(app: Health) -> list[Any]:
+    """Return what is answered to whoever asks for the state."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "http", "path": PATH, "method": "GET"}, pages, send)
+    return sent
+
+
+async def pages(*_: Any) -> None:
+    raise AssertionError("the pages were asked")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
 def test_the_password_of_a_database_is_told_to_nobody(
     home: Path,
     open_page,

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from streamlit import config
 from streamlit.web.server.starlette import starlette_app_utils, starlette_websocket
 
 from osscar_core.studio import gate
@@ -82,6 +83,8 @@ def test_only_known_names_are_answered_to(
         200 if is_answered else 1008
     )
     assert asked("/_stcore/health", host=host, **options)[0] == 200
+    # A name that only ends like it is none that a watcher asks for.
+    assert asked("/x/_stcore/health", host=host, **options)[0] == (200 if is_answered else 421)
 
 
 def test_the_name_of_the_login_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +113,14 @@ def test_what_pages_hand_out_needs_the_login_too(
     log_in(monkeypatch)
     assert asked(path, cookie=cookie)[0] == (200 if is_answered else 403)
     assert asked("/explain")[0] == 200
+    # Behind a proxy everything may have a common beginning.
+    before = config.get_option("server.baseUrlPath")
+    config.set_option("server.baseUrlPath", "team/studio")
+    try:
+        assert asked(f"/team/studio{path}", cookie=cookie)[0] == (200 if is_answered else 403)
+        assert asked("/team/studio/explain")[0] == 200
+    finally:
+        config.set_option("server.baseUrlPath", before)
 
 
 def test_a_server_that_only_shows_takes_no_upload(monkeypatch: pytest.MonkeyPatch) -> None:
