@@ -177,7 +177,7 @@ def _pin(source: Path, into: Path) -> bool:
 def _link(path: Path, to: Path) -> None:
     if path.name not in _GROWING:
         # Not every file system can, and not across two.
-        with contextlib.suppress(FileExistsError, PermissionError, OSError):
+        with contextlib.suppress(OSError):
             os.link(path, to)
             return
     shutil.copy2(path, to)

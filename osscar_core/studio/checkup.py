@@ -26,6 +26,7 @@ from osscar_core.errors import OsscarError
 from osscar_core.records import from_json
 from osscar_core.storage import nearest, read_sealed
 from osscar_core.studio import logs, retention
+from osscar_core.studio.access import ROOTS, roots_from
 from osscar_core.studio.database import SCHEMA, Database, runs
 from osscar_core.studio.health import LIVE_PATH
 from osscar_core.studio.jobs import LOCK, RunStore
@@ -83,7 +84,15 @@ def _settings() -> Check:
             read()
         except OsscarError as error:
             return Check("settings", Status.FAIL, error.problem, error.remedy)
-    return Check("settings", Status.OK, "retention, quota and log can be read")
+    lost = [root for root in roots_from(os.environ.get(ROOTS, "")) if not Path(root).is_dir()]
+    if lost:
+        return Check(
+            "settings",
+            Status.WARN,
+            f"{ROOTS} names what is no folder: {_some(lost)}",
+            "Correct it: nothing in there can be named",
+        )
+    return Check("settings", Status.OK, "retention, quota, log and roots can be used")
 
 
 def _clock(home: Path) -> Check:

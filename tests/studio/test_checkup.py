@@ -20,6 +20,7 @@ from osscar_core.diagnosis import Check, Status
 from osscar_core.records import to_json
 from osscar_core.storage import sealed
 from osscar_core.studio import checkup
+from osscar_core.studio.access import ROOTS
 from osscar_core.studio.jobs import LOCK, RunStore, State
 from osscar_core.studio.processes import Process, try_lock
 from reopening import forget
@@ -185,6 +186,17 @@ def test_settings_that_cannot_be_read(
     check = found(still.home, "settings")
     assert check.status is Status.FAIL
     assert "nonsense" in check.found
+
+
+def test_roots_that_are_not_there_are_named(
+    still, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ROOTS, os.pathsep.join([str(tmp_path), str(tmp_path / "modells")]))
+    check = found(still.home, "settings")
+    assert check.status is Status.WARN
+    assert "modells" in check.found
+    (tmp_path / "modells").mkdir()
+    assert found(still.home, "settings").status is Status.OK
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
