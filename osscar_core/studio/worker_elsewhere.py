@@ -20,6 +20,7 @@ from osscar_core.cluster import Cluster, Machines
 from osscar_core.errors import Cancelled, SpecError
 from osscar_core.progress import Progress, ProgressEvent
 from osscar_core.records import from_json, to_json
+from osscar_core.studio.access import data_named
 from osscar_core.studio.attempt import MODEL, Attempt, Job
 from osscar_core.studio.briefs import find_brief, keep_brief
 from osscar_core.studio.elsewhere import ADDRESS, ARTIFACTS, at_once, given
@@ -78,9 +79,7 @@ def _needed(request: JobRequest, home: Path) -> Iterator[str]:
     asked = request.check
     if asked is not None and (home / "runs" / asked.run / MODEL).is_dir():
         yield f"runs/{asked.run}/{MODEL}"
-    reference = "" if asked is None else asked.reference
-    named = (request.data, request.spec.data or "", request.spec.calibration, reference)
-    for name in dict.fromkeys(named):
+    for name in dict.fromkeys(data_named(request)):
         own = f"data/{name.removeprefix(PREFIX)}"
         if name.startswith(PREFIX) and (home / own).is_dir():
             yield own
