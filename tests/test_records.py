@@ -219,7 +219,7 @@ def test_text_that_is_not_json_is_refused(text: str | bytes) -> None:
         ({"swaps": -1}, "swaps is -1"),
         ({"round_to": 0}, "round_to is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"seed": 2**63}, "seed is"),
+        ({"seed": 2**63}, "seed has 64 bits"),
         ({"dtype": "float23"}, "unknown dtype 'float23'. Did you mean 'float32'"),
         ({"structures": ()}, "list of structures is empty"),
         ({"model": ""}, "no model"),
