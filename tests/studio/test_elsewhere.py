@@ -18,7 +18,9 @@ def test_data_and_models_of_the_workspace_go_along_also_those_in_a_mix(home: Pat
     name, content = sample_own("text")
     own = [
         owndata.spec_of(
-            owndata.keep(content + f"note {number},north\n".encode(), name, task="text", owner="local")
+            owndata.keep(
+                content + f"note {number},north\n".encode(), name, task="text", owner="local"
+            )
         )
         for number in range(3)
     ]
