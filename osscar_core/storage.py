@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,27 @@ def given_path(text: str) -> Path:
     ):
         raise SpecError(f"the path '{text:.80}…' of {len(text):,} characters is too long", remedy)
     return path
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """Return the content of a file from elsewhere, which may be anything.
+
+    A pipe would be waited for without end, and a device read without one.
+
+    Args:
+        path: The file.
+        most: The most bytes that it may have.
+
+    Raises:
+        OSError: There is none, it is no plain file, or it has more.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "no plain file", str(path))
+        if found.st_size > most:
+            raise OSError(errno.EFBIG, f"{found.st_size:,} bytes", str(path))
+        return file.read(most)
 
 
 def workspace() -> Path:

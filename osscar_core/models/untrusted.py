@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from osscar_core.errors import WeightsError
+from osscar_core.storage import read_small
 
 # The most that a configuration may say; what is published stays far below.
 _MOST = {
@@ -91,7 +92,7 @@ def check_config_file(file: Path) -> None:
     try:
         if file.stat().st_size > _CONFIG_BYTES:
             raise WeightsError(f"{file} takes {file.stat().st_size:,} bytes", _GET_ANOTHER)
-        values = json.loads(file.read_bytes())
+        values = json.loads(read_small(file, _CONFIG_BYTES))
     except (OSError, ValueError, RecursionError):
         return  # whoever reads it says what is wrong
     if isinstance(values, dict):

@@ -19,7 +19,7 @@ from osscar_core.datasets.spec import check_place, data_task, parse_data_spec
 from osscar_core.errors import OsscarError, SpecError
 from osscar_core.loadable import wording
 from osscar_core.records import Structure, Task
-from osscar_core.storage import given_path
+from osscar_core.storage import given_path, read_small
 from osscar_core.studio.access import EVERYWHERE, Places
 from osscar_core.studio.texts import say
 
@@ -37,6 +37,7 @@ _PLACES = (
     *(ASSETS_VARIABLE, "HOME", "HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "XDG_CACHE_HOME"),
     "HUGGINGFACE_HUB_CACHE",
 )
+_CONFIG_BYTES = 2**20  # a long one has some thousand
 _WEIGHT_TYPES = (".safetensors", ".pth", ".pt")
 
 
@@ -143,7 +144,7 @@ def local_choice(path: str) -> ModelChoice:
     """Return a local model as far as its files tell what it is."""
     kind = ""
     try:
-        config = json.loads((given_path(path) / "config.json").read_text(encoding="utf8"))
+        config = json.loads(read_small(given_path(path) / "config.json", _CONFIG_BYTES))
         kind = str(config.get("model_type", ""))
     except (OSError, ValueError, AttributeError, RecursionError):
         pass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,26 @@ def test_a_local_model_is_recognised_by_its_configuration(tmp_path: Path) -> Non
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "opt"}))
     assert choices.local_choice(str(tmp_path)).structures == choices.STRUCTURES["opt"]
     assert choices.local_choice("/nowhere").structures == (Structure.HEADS, Structure.NEURONS)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "huge", "folder", "deep"])
+def test_a_configuration_that_is_none_holds_up_no_page(tmp_path: Path, kind: str) -> None:
+    """The server itself looks at it, whenever a page is drawn."""
+    file = tmp_path / "config.json"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    elif kind == "huge":
+        with file.open("wb") as sparse:
+            sparse.truncate(2**40)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.write_text("[" * 10**5)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert choices.local_choice(str(tmp_path)).structures == choices.STRUCTURES["llama"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
 def test_a_path_is_checked_in_words(tmp_path: Path) -> None:
