@@ -6,10 +6,9 @@ VENV ?= .venv
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 2
 
 # One thread a process: the tests run in WORKERS processes, and small matrices gain nothing from more.
-# One worker more than the two cores that there are at least: many tests wait for other processes.
 # Compiled modules are kept, whatever the surroundings say: tests start many processes.
 TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 BIN := $(VENV)/bin

@@ -34,9 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # The files that take longest come first, so that no worker is left alone with one at the end.
 LONGEST = (
     "test_real_llm.py",
+    "test_cluster.py",
     "test_export.py",
     "browser/test_tour.py",
-    "test_cluster.py",
     "test_together.py",
     "bench/test_pipeline.py",
     "browser/test_errors.py",

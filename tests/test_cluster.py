@@ -296,8 +296,8 @@ def test_queued_runs_of_the_app_are_computed_by_the_nodes(
         ]
         run, other = (store.submit(request) for request in asked)
         both = {State.RUNNING}
-        wait_for(lambda: {store.get(each.id).status.state for each in (run, other)} == both, 120)
-        wait_for(lambda: store.get(other.id).status.step not in ("", "load"), 120)
+        wait_for(lambda: {store.get(each.id).status.state for each in (run, other)} == both, 240)
+        wait_for(lambda: store.get(other.id).status.step not in ("", "load"), 240)
         store.cancel(other, other.owner)
         assert ended(other).status.state is State.CANCELLED
 

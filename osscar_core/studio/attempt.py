@@ -141,7 +141,7 @@ class Job:
         left = self._pace.left(overall, status.updated - self._began)
         self._status = replace(status, overall=overall, run_seconds_left=left)
         self._noted = status.updated
-        if not self._tell(self._status):
+        if not self._tell(self._status) or self.is_stopped:
             raise Cancelled
 
 

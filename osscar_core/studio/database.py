@@ -254,7 +254,7 @@ class Database:
 
     @contextlib.contextmanager
     def _connected(self, *, is_write: bool) -> Iterator[Connection]:
-        with _in_words(self._url):
+        with _amidst(), _in_words(self._url):
             engine = _engine(self._url)
             self._prepare(engine)
             connection = engine.connect().execution_options(is_write=is_write)
@@ -363,6 +363,28 @@ class Database:
         _set_fact(connection, "home", home)
 
 
+def is_amidst() -> bool:
+    """Return whether the main thread is in the middle of something with a database.
+
+    A handler of signals that raised there could leave a transaction open, with its lock, for
+    as long as the process lives: the library expects no exception between its own lines.
+    """
+    return _depth > 0
+
+
+@contextlib.contextmanager
+def _amidst() -> Iterator[None]:
+    global _depth
+    # Handlers run in the main thread alone.
+    is_counted = threading.current_thread() is threading.main_thread()
+    _depth += is_counted
+    try:
+        yield
+    finally:
+        _depth -= is_counted
+
+
+_depth = 0
 _engines: dict[URL, Engine] = {}
 _prepared: dict[tuple[URL, Path], object] = {}
 _guard = threading.Lock()

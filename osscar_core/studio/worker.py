@@ -24,6 +24,7 @@ from osscar_core.shortage import is_shortage
 from osscar_core.storage import FULL
 from osscar_core.studio import logs
 from osscar_core.studio.attempt import Attempt, Job
+from osscar_core.studio.database import is_amidst
 from osscar_core.studio.elsewhere import is_elsewhere
 from osscar_core.studio.jobs import RunStore
 from osscar_core.studio.ledger import Ledger
@@ -133,7 +134,8 @@ def main(arguments: Sequence[str]) -> int:
 def _compute(attempt: Attempt) -> int:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         attempt.is_stopped = True
-        raise Cancelled
+        if not is_amidst():
+            raise Cancelled
 
     try:
         signal.signal(signal.SIGTERM, stop)

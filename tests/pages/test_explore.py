@@ -61,7 +61,7 @@ def link(at) -> str:
 def submitted(monkeypatch: pytest.MonkeyPatch) -> list[JobRequest]:
     """Take note of what is submitted instead of computing it."""
     asked: list[JobRequest] = []
-    monkeypatch.setattr(RunStore, "submit", lambda _, request, owner="": asked.append(request))
+    monkeypatch.setattr(RunStore, "submit", lambda _, request, *_about: asked.append(request))
     return asked
 
 

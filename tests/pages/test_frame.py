@@ -325,7 +325,7 @@ def test_a_run_belongs_to_whoever_asked_for_it(
 ) -> None:
     owners = []
 
-    def submit(store: RunStore, request: object, owner: str) -> None:
+    def submit(store: RunStore, request: object, owner: str, files: object) -> None:
         owners.append(owner)
         raise RuntimeError
 

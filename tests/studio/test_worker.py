@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -9,8 +10,10 @@ import json
 import os
 import shutil
 import signal
+import sys
 import zipfile
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -28,7 +31,7 @@ from osscar_core.pruner import prune as real_prune
 from osscar_core.records import EvaluationReport, PruneSpec, Structure, to_json
 from osscar_core.sample import sample_runs
 from osscar_core.showcase import Showcase
-from osscar_core.studio import access, worker, worker_check, worker_prune
+from osscar_core.studio import access, database, worker, worker_check, worker_prune
 from osscar_core.studio import attempt as attempts
 from osscar_core.studio.access import Person, Places, Role
 from osscar_core.studio.attempt import Attempt
@@ -463,6 +466,39 @@ def test_a_folder_that_became_a_link_is_not_read(
     named.unlink()
     named.mkdir()
     assert finish(still, desk.submit(run.request)).status.state is State.FINISHED
+
+
+def test_a_signal_amidst_a_change_of_the_database_leaves_no_lock(
+    still: RunStore, images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raised between a context's beginning and its block, an error would keep it open."""
+    from osscar_core.studio import ledger
+
+    entering = contextlib._GeneratorContextManager.__enter__.__code__
+    asked: list[object] = []
+
+    def at_the_worst_moment(frame: FrameType, what: str, _: object) -> None:
+        is_it = what == "return" and frame.f_code is entering
+        if is_it and frame.f_locals["self"].gen.__name__ == "write" and not asked:
+            asked.append(True)
+            signal.raise_signal(signal.SIGTERM)
+
+    def work(attempt: Attempt) -> None:
+        sys.setprofile(at_the_worst_moment)
+        try:
+            attempt.begin("prune")
+        finally:
+            sys.setprofile(None)
+        asked.append("the run went on")
+
+    monkeypatch.setattr(ledger, "_PATIENCE", 0.0)
+    monkeypatch.setattr(database, "_WAIT_SECONDS", 0.5)
+    monkeypatch.setitem(worker._WORK, JobKind.PRUNE, work)
+    run = compute(still, request(images))
+    assert asked == [True]
+    assert run.status.state is State.INTERRUPTED
+    with still.database.write() as connection:
+        assert connection.execute(runs.select()).one().id == run.id
 
 
 @pytest.mark.parametrize("away", ["take_up", "end"])
