@@ -118,7 +118,8 @@ def unpack(data: bytes) -> Bundle:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = _read(archive)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    # ValueError: a member lies before the beginning of the file.
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:
         raise _refusal(f"it is no readable zip file ({error})") from error
     manifest = _manifest(members.pop(_MANIFEST))
     if set(manifest.sha256) != set(members):

@@ -117,6 +117,9 @@ class Trial:
         """Let nothing go wrong any more: everything comes to an end, and devices are free."""
         faulty.set_clock(0.0)
         faulty.doom_next_worker(0)
+        # One that was stopped amidst a change of the database would lock it for ever.
+        for _, process in self._working():
+            _signal(process, signal.SIGCONT)
         self._until("all clients are gone", lambda: not self._clients())
         last: list[str] = []
         for device in DEVICES:
@@ -327,7 +330,6 @@ class Trial:
         for run in endless:
             self._cancel(run.id)
         if endless:
-            # One that was stopped amidst a change of the database would lock it for ever.
             for _, process in self._working():
                 _signal(process, signal.SIGCONT)
         return not endless

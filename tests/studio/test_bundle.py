@@ -231,6 +231,17 @@ def test_a_bundle_whose_directory_lies_about_sizes_is_stopped(still, finished) -
         still.unpack(data.replace(size, (1000).to_bytes(4, "little")))
 
 
+def test_a_bundle_whose_directory_lies_about_places_is_refused(still, finished) -> None:
+    """The end of a zip file tells where its list begins, and by that where it itself began."""
+    data = bytearray(still.pack(finished))
+    place = len(data) - 6  # of the list, before the length of the comment
+    data[place : place + 4] = (int.from_bytes(data[place : place + 4], "little") + 256).to_bytes(
+        4, "little"
+    )
+    with pytest.raises(StoreError, match="no readable zip file"):
+        still.unpack(bytes(data))
+
+
 def test_a_run_of_a_damaged_folder_is_not_packed(still: RunStore, finished: Run) -> None:
     (finished.folder / "result.json").unlink()
     with pytest.raises(StoreError, match="no result"):
