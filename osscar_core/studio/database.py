@@ -59,6 +59,7 @@ VERSION_TABLE = "runs_version"
 
 _WAIT_SECONDS = 10.0
 _LITTLE_SPACE = 2**20
+_LOG_BYTES, _LOG_PATIENCE = 4 * 2**20, 200  # the latter in milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -257,9 +258,31 @@ class Database:
         with _amidst(), _in_words(self._url):
             engine = _engine(self._url)
             self._prepare(engine)
-            connection = engine.connect().execution_options(is_write=is_write)
-            with connection, connection.begin():
-                yield connection
+            with engine.connect().execution_options(is_write=is_write) as connection:
+                with connection.begin():
+                    yield connection
+                if is_write:
+                    self._shorten_log(connection)
+
+    def _shorten_log(self, connection: Connection) -> None:
+        """Bring what SQLite has in its log into the file itself, if that is much.
+
+        SQLite would do so after a commit, beside those of other processes. Until its release
+        3.51.3 one that began the log anew at that moment could be lost (its WAL-reset bug).
+        This way of doing it keeps all others from writing meanwhile.
+        """
+        file = self.file
+        if file is None or _size_of(file.with_name(f"{file.name}-wal")) < _LOG_BYTES:
+            return
+        driver: Any = connection.connection.driver_connection
+        try:
+            # Whoever reads an older state is not waited for: the next change tries again.
+            driver.execute(f"PRAGMA busy_timeout={_LOG_PATIENCE}")
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            logger.info("the log of %s stays as it is: %s", file, error)
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={round(1000 * _WAIT_SECONDS)}")
 
     def _prepare(self, engine: Engine) -> None:
         """Check the version, and bring tables into being, once a process and file."""
@@ -419,7 +442,9 @@ def _new_engine(url: URL) -> Engine:
     def set_up(connection: Any, _record: object) -> None:
         # Transactions begin where we say so, not where the driver thinks.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0",
+        ):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -457,6 +482,13 @@ def _url_to(file: Path) -> URL:
 def _file_of(url: URL) -> Path | None:
     is_file = url.get_backend_name() == "sqlite" and url.database
     return Path(str(url.database)) if is_file else None
+
+
+def _size_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _identity(file: Path | None) -> object:
