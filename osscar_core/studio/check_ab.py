@@ -6,6 +6,7 @@ first, then the worst groups, then single items; the numbers of every figure are
 
 from __future__ import annotations
 
+import base64
 import functools
 import html
 import io
@@ -241,7 +242,7 @@ def _told(flip: Flip) -> str:
     return "  \n".join(lines)
 
 
-def _thumbnails(run: Run, names: Sequence[str]) -> dict[str, bytes]:
+def _thumbnails(run: Run, names: Sequence[str]) -> dict[str, str]:
     """Return small copies of own pictures; of this session only, and of one set at a time."""
     state, spec = st.session_state, run.request.data
     info = desk().find_data(spec)
@@ -249,7 +250,7 @@ def _thumbnails(run: Run, names: Sequence[str]) -> dict[str, bytes]:
         state.pop(_THUMBS, None)
         return {}
     kept_of: str
-    kept: dict[str, bytes]
+    kept: dict[str, str]
     kept_of, kept = state.get(_THUMBS, ("", {}))
     if kept_of != spec:
         kept = {}
@@ -264,7 +265,12 @@ def _thumbnails(run: Run, names: Sequence[str]) -> dict[str, bytes]:
     return kept
 
 
-def _small(content: bytes) -> bytes:
+def _small(content: bytes) -> str:
+    """Return a small picture as an address that holds it.
+
+    One that the server held would be gone for a browser that asks a moment after its page
+    went on.
+    """
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as image:
@@ -273,7 +279,7 @@ def _small(content: bytes) -> bytes:
         small.thumbnail((2 * _THUMB, 2 * _THUMB))
     buffer = io.BytesIO()
     small.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _show_drifts(drifts: Sequence[Drift]) -> None:

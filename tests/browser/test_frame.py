@@ -65,6 +65,7 @@ def test_a_switch_of_the_language_keeps_every_choice(browse) -> None:
     page = visit.page
     choose(visit, "Run", "Magnitude")
     expect(page).to_have_url(re.compile("run=example-opt-magnitude"))
+    visit.settle()
     link = page.url
     page.get_by_role("radio", name="日本語").click()
     expect(page.get_by_role("heading", name="モデルを小さくすると")).to_be_visible()
@@ -180,7 +181,8 @@ def test_no_page_is_wider_than_its_screen(browse, lang: str, width: int) -> None
             visit.open(f"{path}?lang={lang}")
         title = page.get_by_role("heading", level=1)
         expect(title).to_be_visible()
-        assert title.bounding_box()["y"] < 90
+        # The style sheet comes with the page, and may take effect a moment later.
+        page.wait_for_function("document.querySelector('h1').getBoundingClientRect().y < 90")
         assert width_of(visit) <= width
     if width < 1366:
         page.get_by_test_id("stExpandSidebarButton").click()
