@@ -48,7 +48,7 @@ from osscar_core.errors import MissingDependencyError, OsscarError
 from osscar_core.storage import FULL
 
 VARIABLE = "OSSCAR_DATABASE"
-SCHEMA = 2
+SCHEMA = 3
 """The revision in `osscar_core.studio.migrations` that the tables below are."""
 
 FILE = "studio.db"

@@ -54,7 +54,7 @@ def test_looking_makes_and_changes_nothing(still: RunStore) -> None:
     assert not still.home.exists()
     lay_database(still.home / "studio.db", "schema-1-last.sql")
     check = found(still.home, "database")
-    assert (check.status, check.found) == (Status.WARN, "it has schema 1, and 2 is this release's")
+    assert (check.status, check.found) == (Status.WARN, "it has schema 1, and 3 is this release's")
     assert found(still.home, "database") == check
 
 

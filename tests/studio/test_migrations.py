@@ -123,6 +123,25 @@ def test_a_database_is_brought_up_to_date(
     plain.close()
 
 
+def test_a_database_of_any_revision_is_brought_up_to_date(
+    still: RunStore, ask, tmp_path: Path
+) -> None:
+    for since in range(2, database.SCHEMA):
+        home = tmp_path / str(since)
+        lay_database(home / "studio.db", "schema-1-last.sql")
+        engine = create_engine(f"sqlite:///{home / 'studio.db'}")
+        with engine.begin() as connection:
+            migrations.upgrade(connection, 1, since)
+        engine.dispose()
+        assert version(home / "studio.db") == [(str(since),)]
+        store = RunStore(home)
+        assert len(store.runs()) == 5
+        store.submit(ask())
+        still.submit(ask())
+        assert version(home / "studio.db") == [(str(database.SCHEMA),)]
+        assert shape(home / "studio.db") == shape(still.home / "studio.db")
+
+
 def test_all_revisions_lead_to_what_a_new_store_has(still: RunStore, ask, tmp_path: Path) -> None:
     still.submit(ask())
     engine = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
